@@ -1,0 +1,1 @@
+"""Attribution: who holds which GPU."""

@@ -1,0 +1,1 @@
+"""The ledger: the durable record of a run, appended while it happens and folded when it is read."""

@@ -1,0 +1,1 @@
+"""The meter's arithmetic: readings in, totals out. No I/O, no clock, no globals."""

@@ -1,0 +1,106 @@
+"""Slots: the intervals of one UTC minute, or less, summed per device. The unit of record and of pricing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from costmeter.meter.interval import Interval
+from costmeter.units import NANOSECONDS_PER_MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Quantities:
+    """What one device did over some length of time: nanoseconds and microjoules by state, and how they were found.
+
+    The three `*_nanoseconds` sum to the length; the three states' microjoules and the three methods' microjoules sum
+    to the same energy. `unmeasured_nanoseconds` is the part of the length whose energy nobody knows. Utilization is
+    kept as ratio × nanoseconds (`utilized_nanoseconds`) over the nanoseconds it is known for (`observed_nanoseconds`).
+    """
+
+    busy_nanoseconds: int = 0
+    idle_nanoseconds: int = 0
+    unknown_nanoseconds: int = 0
+    busy_microjoules: int = 0
+    idle_microjoules: int = 0
+    unknown_microjoules: int = 0
+    unmeasured_nanoseconds: int = 0
+    counter_microjoules: int = 0
+    power_microjoules: int = 0
+    estimated_microjoules: int = 0
+    utilized_nanoseconds: int = 0
+    observed_nanoseconds: int = 0
+
+    @property
+    def nanoseconds(self) -> int:
+        """The whole length."""
+        return self.busy_nanoseconds + self.idle_nanoseconds + self.unknown_nanoseconds
+
+    @property
+    def microjoules(self) -> int:
+        """The whole measured or estimated energy."""
+        return self.busy_microjoules + self.idle_microjoules + self.unknown_microjoules
+
+    @property
+    def mean_utilization(self) -> float | None:
+        """Mean utilization over the time it is known for; None when it never was."""
+        return self.utilized_nanoseconds / self.observed_nanoseconds if self.observed_nanoseconds else None
+
+    def __add__(self, other: "Quantities") -> "Quantities":
+        return Quantities(
+            self.busy_nanoseconds + other.busy_nanoseconds,
+            self.idle_nanoseconds + other.idle_nanoseconds,
+            self.unknown_nanoseconds + other.unknown_nanoseconds,
+            self.busy_microjoules + other.busy_microjoules,
+            self.idle_microjoules + other.idle_microjoules,
+            self.unknown_microjoules + other.unknown_microjoules,
+            self.unmeasured_nanoseconds + other.unmeasured_nanoseconds,
+            self.counter_microjoules + other.counter_microjoules,
+            self.power_microjoules + other.power_microjoules,
+            self.estimated_microjoules + other.estimated_microjoules,
+            self.utilized_nanoseconds + other.utilized_nanoseconds,
+            self.observed_nanoseconds + other.observed_nanoseconds,
+        )
+
+
+ZERO = Quantities()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Quantities of every held device from `start_utc_ns` to `end_utc_ns`, and the host's energy beside them.
+
+    `counters_microjoules` are the devices' own energy counters as last read inside the slot: what a later meter needs
+    to fill a gap.
+    """
+
+    start_utc_ns: int
+    end_utc_ns: int
+    devices: Mapping[str, Quantities]
+    host_microjoules: int = 0
+    counters_microjoules: Mapping[str, int] = field(default_factory=dict)
+
+
+def quantities(interval: Interval) -> Quantities:
+    """One interval as quantities."""
+    length_ns = interval.end_ns - interval.start_ns
+    energy_uj = interval.microjoules
+    busy, idle, unknown = interval.state == "busy", interval.state == "idle", interval.state == "unknown"
+    method, utilization = interval.method, interval.utilization_ratio
+    return Quantities(
+        length_ns if busy else 0,
+        length_ns if idle else 0,
+        length_ns if unknown else 0,
+        energy_uj if busy else 0,
+        energy_uj if idle else 0,
+        energy_uj if unknown else 0,
+        length_ns if method is None else 0,
+        energy_uj if method == "counter" else 0,
+        energy_uj if method == "power" else 0,
+        energy_uj if method == "estimated" else 0,
+        0 if utilization is None else round(utilization * length_ns),
+        0 if utilization is None else length_ns,
+    )
+
+
+def next_edge(utc_ns: int) -> int:
+    """The first UTC minute after an instant."""
+    return (utc_ns // NANOSECONDS_PER_MINUTE + 1) * NANOSECONDS_PER_MINUTE

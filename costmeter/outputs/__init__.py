@@ -1,0 +1,1 @@
+"""Outputs: totals as text, pages and series."""

@@ -1,0 +1,1 @@
+"""Runtime: the sampling loop, the child, and the one place where everything is wired together."""

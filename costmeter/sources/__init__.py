@@ -1,0 +1,1 @@
+"""Sources: devices in, readings out. The only room that imports pynvml."""
