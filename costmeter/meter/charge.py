@@ -18,7 +18,7 @@ Amounts = Mapping[tuple[Component, State], Decimal]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a figure comes from: `word` is measured, estimated, configured or `list price <date>`, `detail` says more."""
+    """Where a figure comes from: measured, estimated, configured or `list price <date>`; `detail` says more."""
 
     word: str
     detail: str

@@ -40,24 +40,27 @@ def head(first: Reading, device: Device, rule: IdleRule, start_ns: int) -> Inter
     return _interval(first, device, rule, start_ns, energy_uj, "estimated")
 
 
-def between(before: Reading, after: Reading, device: Device, rule: IdleRule) -> Interval:
-    """Two readings of one device, in order, as one interval.
+def between(before: Reading, after: Reading, device: Device, rule: IdleRule, start_ns: int) -> Interval:
+    """From `start_ns` to the reading `after`, measured against the last good reading `before`.
 
-    The counter's difference where both have it and it is plausible; else the mean of the two powers; else nothing
-    (unmeasured). A counter that falls was reset by a driver reload, not wrapped: its difference is not energy.
+    Usually `start_ns` is the instant of `before`. It is later when the device was silent in between: that time has been
+    booked as it passed, and the counter's whole difference is booked now, because the counter went on counting.
+
+    The counter's difference counts where both readings have it and it is plausible; else the mean of the two powers
+    over the time from `start_ns`; else nothing (unmeasured). A counter that falls was reset by a driver reload, not
+    wrapped: its difference is not energy.
     """
-    length_ns = after.at_ns - before.at_ns
     then, now = before.energy_microjoules, after.energy_microjoules
     if not isinstance(then, Missing) and not isinstance(now, Missing):
         difference_uj = now - then
-        if difference_uj >= 0 and _plausible(difference_uj, length_ns, device):
-            return _interval(after, device, rule, before.at_ns, difference_uj, "counter")
+        if difference_uj >= 0 and _plausible(difference_uj, after.at_ns - before.at_ns, device):
+            return _interval(after, device, rule, start_ns, difference_uj, "counter")
     powers = [r.power_watts for r in (before, after) if not isinstance(r.power_watts, Missing)]
     if not powers:
-        return _interval(after, device, rule, before.at_ns, 0, None)
+        return _interval(after, device, rule, start_ns, 0, None)
     method: Method = "power" if len(powers) == 2 else "estimated"
-    energy_uj = microjoules_from_power(sum(powers) / len(powers), length_ns)
-    return _interval(after, device, rule, before.at_ns, energy_uj, method)
+    energy_uj = microjoules_from_power(sum(powers) / len(powers), after.at_ns - start_ns)
+    return _interval(after, device, rule, start_ns, energy_uj, method)
 
 
 def cut(interval: Interval, at_ns: int) -> tuple[Interval, Interval]:

@@ -79,25 +79,25 @@ class Slot:
     counters_microjoules: Mapping[str, int] = field(default_factory=dict)
 
 
-def quantities(interval: Interval) -> Quantities:
-    """One interval as quantities."""
+def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:
+    """Quantities with one interval more."""
     length_ns = interval.end_ns - interval.start_ns
     energy_uj = interval.microjoules
-    busy, idle, unknown = interval.state == "busy", interval.state == "idle", interval.state == "unknown"
-    method, utilization = interval.method, interval.utilization_ratio
+    state, method, utilization = interval.state, interval.method, interval.utilization_ratio
+    busy, idle, unknown = state == "busy", state == "idle", state == "unknown"
     return Quantities(
-        length_ns if busy else 0,
-        length_ns if idle else 0,
-        length_ns if unknown else 0,
-        energy_uj if busy else 0,
-        energy_uj if idle else 0,
-        energy_uj if unknown else 0,
-        length_ns if method is None else 0,
-        energy_uj if method == "counter" else 0,
-        energy_uj if method == "power" else 0,
-        energy_uj if method == "estimated" else 0,
-        0 if utilization is None else round(utilization * length_ns),
-        0 if utilization is None else length_ns,
+        sum_so_far.busy_nanoseconds + (length_ns if busy else 0),
+        sum_so_far.idle_nanoseconds + (length_ns if idle else 0),
+        sum_so_far.unknown_nanoseconds + (length_ns if unknown else 0),
+        sum_so_far.busy_microjoules + (energy_uj if busy else 0),
+        sum_so_far.idle_microjoules + (energy_uj if idle else 0),
+        sum_so_far.unknown_microjoules + (energy_uj if unknown else 0),
+        sum_so_far.unmeasured_nanoseconds + (length_ns if method is None else 0),
+        sum_so_far.counter_microjoules + (energy_uj if method == "counter" else 0),
+        sum_so_far.power_microjoules + (energy_uj if method == "power" else 0),
+        sum_so_far.estimated_microjoules + (energy_uj if method == "estimated" else 0),
+        sum_so_far.utilized_nanoseconds + (0 if utilization is None else round(utilization * length_ns)),
+        sum_so_far.observed_nanoseconds + (0 if utilization is None else length_ns),
     )
 
 

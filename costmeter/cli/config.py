@@ -1,0 +1,64 @@
+"""`costmeter config show` and `costmeter config check`: what is set, where, and what is wrong with it."""
+
+import argparse
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from costmeter.config.settings import Effective
+
+#: Exit codes, as scripts rely on them.
+FINE, FAULTY = 0, 125
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two subcommands."""
+    parser.description = "Show the settings in effect and where each came from, or check files for faults."
+    commands = parser.add_subparsers(dest="what", metavar="show|check", required=True)
+    show = commands.add_parser("show", help="every setting, its value, and where it came from")
+    show.add_argument("-c", "--config", metavar="FILE", help="use FILE in place of the user's and the project's files")
+    check = commands.add_parser("check", help="every fault in FILE, or in all files found; exit code 125 if any")
+    check.add_argument("file", metavar="FILE", nargs="?", help="check this file by itself")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print to stdout; 0, or 125 when settings are faulty."""
+    return _show(args.config) if args.what == "show" else _check(args.file)
+
+
+def _show(explicit: str | None) -> int:
+    import sys
+
+    from costmeter.config.layers import load_settings
+
+    loaded = load_settings(explicit, {}, os.environ, os.getcwd(), strict=False)
+    print("\n".join(_table(loaded.effective)))
+    print(f"# files read: {', '.join(loaded.files) or 'none'}")
+    for fault in loaded.faults:
+        print(f"costmeter: warning: {fault}", file=sys.stderr)
+    return FAULTY if loaded.faults else FINE
+
+
+def _table(effective: Mapping[str, "Effective"]) -> list[str]:
+    """Name, value and origin in columns."""
+    rows = [(name, one.value, one.origin.detail or one.origin.word) for name, one in effective.items()]
+    names, values = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows if len(row[1]) <= 40)
+    return [f"{name:<{names}}  {value:<{values}}  {origin}" for name, value, origin in rows]
+
+
+def _check(file: str | None) -> int:
+    from costmeter.config.layers import check_explicit, load_settings
+    from costmeter.errors import ConfigError
+
+    if file is None:
+        loaded = load_settings(None, {}, os.environ, os.getcwd(), strict=False)
+        read, faults = loaded.files, loaded.faults
+    else:
+        read, faults = (file,), ()
+        try:
+            check_explicit(file, os.environ)
+        except ConfigError as error:
+            faults = error.faults
+    print("\n".join(faults) or f"no faults in {', '.join(read) or 'the environment; no file found'}")
+    return FAULTY if faults else FINE

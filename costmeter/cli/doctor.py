@@ -1,0 +1,32 @@
+"""`costmeter doctor`: one line per check, ok, warn or fail, each with what to type. Exit code 1 when one fails."""
+
+import argparse
+import os
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `costmeter doctor`."""
+    parser.description = "Check what a metered run needs: driver, permissions, prices, clock, state directory."
+    parser.epilog = "exit codes: 0 when nothing fails (warnings may remain), 1 when something does."
+    parser.add_argument("--simulate", metavar="SCENARIO", help="look at simulated GPUs instead of the driver")
+    parser.add_argument("--config", metavar="FILE", help="read settings from this file")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every finding as it is found; 1 when one of them is a failure."""
+    from costmeter.config.layers import load_settings
+    from costmeter.runtime.checkup import Finding, examine
+
+    environ = dict(os.environ)
+    loaded = load_settings(args.config, {}, environ, os.getcwd(), strict=False)
+    failed = False
+    for finding in (Finding("warn", fault, "costmeter config check") for fault in loaded.faults):
+        print(_line(finding.verdict, finding.text, finding.fix), flush=True)
+    for finding in examine(loaded.settings, environ, args.simulate):
+        print(_line(finding.verdict, finding.text, finding.fix), flush=True)
+        failed = failed or finding.verdict == "fail"
+    return int(failed)
+
+
+def _line(verdict: str, text: str, fix: str) -> str:
+    return f"{verdict:<5} {text}." + (f" Fix: {fix}" if fix else "")

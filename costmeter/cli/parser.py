@@ -1,0 +1,25 @@
+"""argparse, with errors that are ours: one line that says what to type, raised instead of printed."""
+
+import argparse
+import difflib
+import re
+from typing import NoReturn
+
+from costmeter.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes reach the one place that prints and exits."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}{self._suggestion(message)}", f"{self.prog} --help")
+
+    def _suggestion(self, message: str) -> str:
+        """The option or command that a misspelt one was meant to be."""
+        wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']*)'", message)
+        if wrong is None:
+            return ""
+        known = [option for action in self._actions for option in action.option_strings]
+        known += [name for action in self._actions for name in (action.choices or ())]
+        near = difflib.get_close_matches((wrong[1] or wrong[2]).partition("=")[0], known, 1)
+        return f'. Did you mean "{near[0]}"?' if near else ""

@@ -1,0 +1,44 @@
+"""How commands print: the style a stream can show, and receipts as JSON files that are whole or not there."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from costmeter.outputs.terminal import Style
+
+_WIDEST = 100
+
+
+def style(stream: TextIO, environ: Mapping[str, str]) -> Style:
+    """What a stream can show, by NO_COLOR, FORCE_COLOR, TERM, COLUMNS and the stream's own encoding."""
+    terminal = stream.isatty() and environ.get("TERM") != "dumb"
+    color = (terminal and not environ.get("NO_COLOR")) or bool(environ.get("FORCE_COLOR"))
+    width = shutil.get_terminal_size().columns if terminal else 80
+    return Style(min(width, _WIDEST), (stream.encoding or "").lower().replace("-", "") == "utf8", color)
+
+
+def to_json(receipt: object) -> str:
+    """Indented JSON, newline at the end."""
+    return json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_json(path: str, receipt: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+    """Write a receipt to a file by rename, or straight into what is no plain file (a pipe, /dev/fd/3, /dev/stdout)."""
+    text = to_json(receipt)
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            return
+        temporary = f"{path}.{os.getpid()}.tmp"
+        try:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+    except OSError as refusal:
+        warn(f"--json {path}: not written: {refusal.strerror or refusal}")

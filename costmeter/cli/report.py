@@ -1,0 +1,52 @@
+"""`costmeter report [RUN…]`: the receipt of recorded runs, from their journals alone."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from costmeter.errors import JournalError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `costmeter report`."""
+    parser.description = "Print the receipt of recorded runs again: from the journal, without driver or config."
+    parser.epilog = "Without RUN: the last run. A killed run is priced to its last tick and marked interrupted."
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="a run id, or the path of a journal or its folder")
+    parser.add_argument("--json", action="store_true", help="a JSON list of receipts, newest first")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print receipts to stdout, newest first."""
+    from costmeter.cli.printing import style, to_json
+    from costmeter.ledger.journal import state_directory
+    from costmeter.ledger.query import run_ids
+    from costmeter.outputs.terminal import render
+
+    environ = dict(os.environ)
+    state = state_directory(environ)
+    wanted = args.runs or run_ids(state)[:1]
+    if not wanted:
+        raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
+    receipts = sorted((_receipt(state, run_id) for run_id in wanted), key=_started, reverse=True)
+    if args.json:
+        sys.stdout.write(to_json(receipts))
+        return 0
+    for receipt in receipts:
+        sys.stdout.write(render(receipt, style(sys.stdout, environ)))
+    return 0
+
+
+def _receipt(state: Path, run_id: str) -> dict[str, Any]:
+    from costmeter.ledger.identity import is_alive
+    from costmeter.ledger.query import load_run
+    from costmeter.outputs.receipt import receipt
+
+    recorded = load_run(state, run_id)
+    header = recorded.parts[-1].header
+    return receipt(recorded, is_alive(header.pid, header.pid_start_ticks, header.boot_id))
+
+
+def _started(receipt: dict[str, Any]) -> str:
+    return str(receipt["run"]["started_at"])

@@ -1,0 +1,229 @@
+"""`costmeter run -- CMD…`: meter one command and print a receipt when it ends.
+
+The job starts before anything slow is imported: command line, then the child, then the meter in threads of its own.
+"""
+
+import argparse
+import os
+import sys
+import threading
+import time
+
+from costmeter.config import flags
+from costmeter.errors import UsageError
+from costmeter.ledger.identity import run_id
+from costmeter.runtime import child
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from costmeter.config.settings import Loaded
+    from costmeter.runtime.assembly import Metering, Options, Result
+
+#: How long after the child's end a meter that is still starting is waited for.
+START_SECONDS = 0.8
+SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
+
+_EPILOG = """\
+The command keeps its streams, terminal, signals and exit code; everything costmeter prints goes to stderr.
+Whatever goes wrong with the meter, the command runs and ends as it would have without it.
+
+examples:
+  costmeter run -- python train.py
+  costmeter run --price 2.49 --name sft-llama -- torchrun --nproc-per-node=8 train.py
+  costmeter run --listen 127.0.0.1:26786 -- python train.py     # Prometheus metrics while it runs
+  costmeter run --simulate healthy -- python train.py           # no GPU needed
+
+exit codes: the command's own; 2 wrong command line, 125 faulty --config, 126 not executable, 127 not found.
+Settings come from --config or costmeter.yaml; see: costmeter config show
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `costmeter run`."""
+    parser.description = "Meter one command: GPU cost, energy and CO2e while it runs, a receipt when it ends."
+    parser.usage = "costmeter run [options] -- CMD…"
+    parser.epilog = _EPILOG
+    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD…", help="the command, after --")
+    parser.add_argument("--price", metavar="P", help="price per GPU-hour: 2.49 or 2.49/gpu-h")
+    parser.add_argument("--name", default="", metavar="N", help="a name for the run, for reports")
+    parser.add_argument("--label", action="append", default=[], metavar="K=V", help="a label for the run; repeatable")
+    parser.add_argument("--gpus", metavar="LIST", help="held GPUs, index or UUID: 0,1 (default: CUDA_VISIBLE_DEVICES)")
+    parser.add_argument("--json", metavar="FILE", help="write the receipt as JSON when the run ends")
+    parser.add_argument("--listen", metavar="ADDR", help="serve Prometheus metrics: 127.0.0.1:26786, port 0 for any")
+    parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
+    parser.add_argument("--simulate", metavar="SCENARIO", help=f"simulated GPUs: {', '.join(SCENARIOS)}, or a file")
+    parser.add_argument("--config", metavar="FILE", help="read settings from this file; faults in it refuse to start")
+    parser.add_argument("--strict", action="store_true", help="refuse to start on any fault in the settings found")
+    parser.add_argument("--forward", choices=("auto", "always", "never"), default="auto", help="signals to the command")
+    parser.add_argument("--no-command", action="store_true", help="do not record the command line")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only warnings")
+
+
+def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Parse our options and leave everything after the first `--` untouched, a second `--` included."""
+    if "--" not in arguments:
+        return parser.parse_args(arguments)
+    split = arguments.index("--")
+    args = parser.parse_args(arguments[:split])
+    # `costmeter run bash -c '…' -- word`: the command began before the --, which is then its own.
+    args.command = args.command + arguments[split:] if args.command else arguments[split + 1 :]
+    return args
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start the command, meter it, end as it ended. Returns only when the command could not be started."""
+    environ = dict(os.environ)
+    _check(args)
+    try:
+        if (outer := child.enclosing_wrapper(environ)) is not None:
+            _tell(args, f"already metered by the costmeter of pid {outer}; passing through")
+            child.exec_through(args.command, environ)
+        loaded = _load(args, environ) if args.config or args.strict else None
+        args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
+        return _metered(args, environ, loaded)
+    except child.SpawnFailed as failure:
+        print(failure.message, file=sys.stderr)
+        return failure.exit_code
+
+
+def _metered(args: argparse.Namespace, environ: dict[str, str], loaded: "Loaded | None") -> int:
+    try:
+        started = child.spawn(args.command, environ)
+    except OSError as refusal:
+        _warn(f"no process or pipe to meter from ({refusal.strerror}); running the command unmetered")
+        child.exec_through(args.command, environ)
+    meter = _Meter(args, environ, loaded, started)
+    status, reaped_ns = started.wait(args.forward)
+    meter.finish(status, reaped_ns)
+    child.die_like(status)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be meant, before anything is started."""
+    if not args.command:
+        raise UsageError("no command given. Put it after --, e.g.  costmeter run -- python train.py")
+    args.price = flags.parse_price(args.price) if args.price is not None else None
+    args.interval = flags.parse_interval(args.interval)
+    args.listen = flags.parse_address(args.listen) if args.listen is not None else None
+    args.label = dict(flags.parse_label(label) for label in args.label)
+    args.gpus = flags.parse_gpus(args.gpus) if args.gpus is not None else None
+    if args.json is not None and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
+        raise UsageError(f'--json "{args.json}": no such folder')
+    if args.simulate is not None and args.simulate not in SCENARIOS:
+        _check_scenario(args.simulate)
+
+
+def _check_scenario(path: str) -> None:
+    """A scenario file is read before the start: a typo in it is a wrong flag value."""
+    if not os.path.isfile(path):
+        raise UsageError(f'--simulate "{path}": neither a file nor one of {", ".join(SCENARIOS)}')
+    from costmeter.clock import RealClock
+    from costmeter.config.yamlfile import load
+    from costmeter.sources.simulated import open_library
+
+    open_library(path, load, RealClock(), epoch_boottime_ns=0)
+
+
+def _load(args: argparse.Namespace, environ: dict[str, str]) -> "Loaded":
+    from costmeter.config.layers import load_settings
+
+    return load_settings(args.config, _settings_flags(args), environ, os.getcwd(), args.strict)
+
+
+def _settings_flags(args: argparse.Namespace) -> dict[str, str]:
+    return {} if args.price is None else {"gpu.price": args.price}
+
+
+class _Meter:
+    """The meter beside the child: begun in a thread, ended within two seconds, and never a reason to fail."""
+
+    def __init__(
+        self, args: argparse.Namespace, environ: dict[str, str], loaded: "Loaded | None", started: child.Child
+    ) -> None:
+        self._args, self._environ, self._loaded, self._child = args, environ, loaded, started
+        self._metering: Metering | None = None
+        self._failure = ""
+        self._starter = threading.Thread(target=self._start, name="costmeter-starter", daemon=True)
+        try:
+            self._starter.start()
+        except RuntimeError as refusal:  # no more threads allowed here
+            self._failure = str(refusal)
+
+    def _start(self) -> None:
+        try:
+            # A job that uses prometheus_client's multiprocess mode must not turn our counters into its files.
+            os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+            from costmeter.runtime.assembly import Metering
+
+            metering = Metering(self._options(), lambda text: _tell(self._args, text), _warn)
+            metering.start()
+            self._metering = metering
+        except Exception as failure:  # whatever it is, the job goes on
+            self._failure = f"{type(failure).__name__}: {failure}"
+            _warn(f"the meter could not start ({self._failure}); the command runs on unmetered")
+
+    def _options(self) -> "Options":
+        from costmeter.runtime.assembly import Options
+
+        args = self._args
+        return Options(
+            run_id=args.run_id,
+            command=tuple(args.command),
+            keep_command=not args.no_command,
+            name=args.name,
+            labels=args.label,
+            period_seconds=args.interval,
+            gpus=args.gpus,
+            simulate=args.simulate,
+            listen=args.listen,
+            config=args.config,
+            flags=_settings_flags(args),
+            environ=self._environ,
+            cwd=os.getcwd(),
+            pid=os.getpid(),
+            spawned_ns=self._child.spawned_ns,
+            loaded=self._loaded,
+        )
+
+    def finish(self, status: int, reaped_ns: int) -> None:
+        """Receipt, JSON, and nothing that could change the child's fate."""
+        try:
+            self._starter.join(START_SECONDS)
+            if self._metering is None:
+                _warn(f"no receipt: {self._failure or 'the meter did not start in time'}")
+                return
+            signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            exit_code = os.WEXITSTATUS(status) if signal is None else None
+            self._print(self._metering.finish(reaped_ns, exit_code, signal))
+        except Exception as failure:
+            _warn(f"no receipt: {type(failure).__name__}: {failure}")
+
+    def _print(self, result: "Result") -> None:
+        from costmeter.cli.printing import style, write_json
+        from costmeter.outputs.terminal import render
+
+        if self._args.json is not None:
+            write_json(self._args.json, result.receipt, _warn)
+        if not self._args.quiet:
+            text = render(result.receipt, style(sys.stderr, self._environ), result.unsaved, result.warnings)
+            _write("\n" + text)
+        elif result.unsaved:
+            _warn(f"not saved: {result.unsaved}")
+
+
+def _tell(args: argparse.Namespace, text: str) -> None:
+    if not args.quiet:
+        _write(f"costmeter: {text}\n")
+
+
+def _warn(text: str) -> None:
+    _write(f"costmeter: warning: {text}\n")
+
+
+def _write(text: str) -> None:
+    """One write to stderr; a stderr that is closed, full or broken changes nothing for the job."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        return

@@ -1,0 +1,37 @@
+"""The words of faults: what stands there, and what was probably meant."""
+
+from collections.abc import Iterable
+
+from costmeter.config.yamlfile import Mapping, Node, Scalar
+
+SHOWN_CHARACTERS = 60
+
+
+def shown(text: str) -> str:
+    """A piece of somebody's text, quoted, on one line and not too long."""
+    visible = "".join(character if character.isprintable() else "�" for character in text)
+    return f'"{visible[:SHOWN_CHARACTERS]}{"…" if len(visible) > SHOWN_CHARACTERS else ""}"'
+
+
+def shown_node(node: Node) -> str:
+    """What stands there, in words for a fault."""
+    if isinstance(node, Scalar):
+        return shown(node.text)
+    return "keys and values" if isinstance(node, Mapping) else "a list"
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`. Did you mean "x"?` for the nearest known word, else the known words when they are few."""
+    from difflib import get_close_matches
+
+    words = list(known)
+    folded = {candidate.casefold(): candidate for candidate in words}
+    near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    if near:
+        return meant(folded[near[0]])
+    return f". Known here: {', '.join(words)}" if 0 < len(words) <= 12 else ""
+
+
+def meant(word: str) -> str:
+    """The end of a fault that knows better."""
+    return f'. Did you mean "{word}"?'

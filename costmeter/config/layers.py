@@ -1,0 +1,107 @@
+"""Where settings come from, in order: built-in, site, user, project, environment, flags; later ones win.
+
+Files are looked for in `/etc/costmeter`, in `$XDG_CONFIG_DIRS` and `$XDG_CONFIG_HOME`, and as `costmeter.yaml` in the
+working directory and in each folder above it up to the repository's root. Outside a repository only the working
+directory counts, so that nobody else's file in `/tmp` or `/home` sets anybody's prices. An explicit `--config` file
+stands in for the user's and the project's files.
+
+Every setting replaces the same setting of an earlier layer, whole; labels are settings each. A list of `gpu` blocks
+replaces all that was said of GPUs before it; a later single block sets its keys for every GPU.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from costmeter.config.build import Merged, build
+from costmeter.config.environment import flag_layers, spelling, variable_layers
+from costmeter.config.files import own_files, read, shown_path, site_files
+from costmeter.config.listing import effective
+from costmeter.config.parse import Layer, Values
+from costmeter.config.settings import Loaded
+from costmeter.config.yamlfile import Fault, Place
+from costmeter.errors import ConfigError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Every layer that was read, lowest first; the explicit file and the flags by the names their faults carry."""
+
+    layers: tuple[Layer, ...]
+    files: tuple[str, ...]
+    explicit: str | None
+    flags: frozenset[str]
+
+
+def load_settings(
+    explicit: str | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: str, strict: bool
+) -> Loaded:
+    """All layers merged into settings. Flags are by dotted name: `{"gpu.price": "2.49"}`.
+
+    Faults in found files and in the environment are returned, and what is faulty is left out. Faults in flags raise
+    UsageError, faults in the explicit file ConfigError; `strict` makes every fault a ConfigError.
+    """
+    read_in = _read(explicit, flags, environ, cwd)
+    merged = _merge(read_in.layers)
+    settings, together = build(merged)
+    faults = tuple(dict.fromkeys([*(fault for layer in read_in.layers for fault in layer.faults), *together]))
+    _refuse(faults, read_in, strict)
+    return Loaded(settings, effective(merged), tuple(map(str, faults)), read_in.files)
+
+
+def check_explicit(path: str, environ: Mapping[str, str] | None = None) -> None:
+    """Read one file by itself, under the variables given, and raise ConfigError with every fault in it."""
+    cwd = os.getcwd()
+    layer = _explicit(path, cwd)
+    _, together = build(_merge((layer, *variable_layers(environ or {}))))
+    source = _named(path, cwd)
+    faults = [*layer.faults, *(fault for fault in together if fault.place.source == source)]
+    if faults:
+        raise ConfigError(tuple(map(str, faults)))
+
+
+def _read(explicit: str | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: str) -> _Read:
+    layers, files = [], []
+    for path in site_files(environ) + ([] if explicit else own_files(environ, cwd)):
+        layer = read(path, shown_path(path, cwd))
+        if layer is not None:
+            layers.append(layer)
+            files.append(shown_path(path, cwd))
+    if explicit:
+        layers.append(_explicit(explicit, cwd))
+        files.append(_named(explicit, cwd))
+    layers += variable_layers(environ)
+    layers += flag_layers(flags)
+    return _Read(tuple(layers), tuple(files), files[-1] if explicit else None, frozenset(map(spelling, flags)))
+
+
+def _explicit(path: str, cwd: str) -> Layer:
+    """A file that was asked for by name: its absence is a fault."""
+    shown_as = _named(path, cwd)
+    layer = read(os.path.join(cwd, path), shown_as)
+    return Layer(faults=(Fault(Place(shown_as), "there is no such file"),)) if layer is None else layer
+
+
+def _named(path: str, cwd: str) -> str:
+    return shown_path(os.path.join(cwd, path), cwd)
+
+
+def _merge(layers: tuple[Layer, ...]) -> Merged:
+    values: Values = {}
+    blocks: tuple[Values, ...] = ()
+    for layer in layers:
+        if layer.blocks is not None:
+            values = {name: value for name, value in values.items() if not name.startswith("gpu.")}
+            blocks = layer.blocks
+        values.update(layer.values)
+    return Merged(values, blocks)
+
+
+def _refuse(faults: tuple[Fault, ...], read_in: _Read, strict: bool) -> None:
+    """Raise for faults that must not be worked around."""
+    usage = [fault for fault in faults if fault.place.source in read_in.flags]
+    if usage:
+        raise UsageError("\n".join(map(str, usage)))
+    fatal = [fault for fault in faults if strict or fault.place.source == read_in.explicit]
+    if fatal:
+        raise ConfigError(tuple(map(str, fatal)))

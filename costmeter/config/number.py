@@ -1,0 +1,46 @@
+"""Numbers as people write them: plain decimals within bounds, exact, with a word on what was probably meant."""
+
+import re
+from decimal import Decimal
+
+from costmeter.config.faults import meant, shown
+from costmeter.config.grammar import Number
+
+#: Digits, at most one point, and an exponent of at most two digits: `1e999999999` would fill the memory.
+_PLAIN = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9])?", re.ASCII)
+_PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]+)?\s?%", re.ASCII)
+_COMMA = re.compile(r"[0-9]+,[0-9]+", re.ASCII)
+
+
+def decimal(text: str) -> Decimal | None:
+    """The number a text stands for; None when it is not a plain number (NaN, Infinity and units are not)."""
+    return Decimal(text) if _PLAIN.fullmatch(text) else None
+
+
+def complaint(number: Number, text: str) -> str | None:
+    """What is wrong with a text as this kind of number; None when nothing is. Without the place and the name."""
+    value = decimal(text)
+    if value is None:
+        return f"expected {wanted(number)}, not {shown(text)}{_hint(text)}"
+    if number.minimum is not None and value < number.minimum:
+        return f"{number.what} is at least {number.minimum}, not {text}"
+    if number.above is not None and value <= number.above:
+        return f"{number.what} is more than {number.above}, not {text}"
+    if number.maximum is not None and value > number.maximum:
+        return f"{number.what} is at most {number.maximum}, not {text}"
+    return None
+
+
+def wanted(number: Number) -> str:
+    """What may stand there, after "expected"."""
+    words = "".join(f"{word}, " for word in number.words)
+    return f"{words}{'or ' if words else ''}{number.what} such as {number.example}"
+
+
+def _hint(text: str) -> str:
+    if _PERCENT.fullmatch(text):
+        share = Decimal(text.rstrip("% ")) / 100
+        return meant(f"{share.normalize():f}")
+    if _COMMA.fullmatch(text):
+        return meant(text.replace(",", "."))
+    return ""

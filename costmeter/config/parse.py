@@ -1,0 +1,130 @@
+"""Documents checked against the grammar: values by dotted name, and every fault at once.
+
+A faulty value is left out and the rest is used; whether a fault warns or refuses is the caller's affair.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from costmeter.config.faults import shown, shown_node, suggestion
+from costmeter.config.grammar import ROOT, Key, Labels, NotYet, Section
+from costmeter.config.items import Item, ItemParser, is_empty
+from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
+
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", re.ASCII)
+_MAX_LABEL_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value that fits the grammar, the text people know it by, and where it was written."""
+
+    item: Item
+    text: str
+    place: Place
+
+
+Values = dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One source of settings: values by dotted name, and its list of `gpu` blocks (None when it has no list)."""
+
+    values: Values = field(default_factory=dict)
+    blocks: tuple[Values, ...] | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+def parse(root: Node | None) -> Layer:
+    """A whole document as a layer; None is an empty one."""
+    if root is None:
+        return Layer()
+    parser = _Parser()
+    values: Values = {}
+    parser.section(ROOT, root, "", values)
+    return Layer(values, parser.blocks, tuple(parser.items.faults))
+
+
+def text(node: Node) -> str:
+    """A value on one line, as flow YAML without quotes: for people, not for a parser."""
+    if isinstance(node, Scalar):
+        return node.text
+    if isinstance(node, Sequence):
+        return f"[{', '.join(map(text, node.items))}]"
+    return f"{{{', '.join(f'{key.text}: {text(value)}' for key, value in node.entries)}}}"
+
+
+class _Parser:
+    """Walks a document beside the grammar."""
+
+    def __init__(self) -> None:
+        self.items = ItemParser()
+        self.blocks: tuple[Values, ...] | None = None
+
+    def section(self, section: Section, node: Node, name: str, values: Values) -> None:
+        """Every key of a section; unknown ones are faults."""
+        if not isinstance(node, Mapping):
+            if not is_empty(node):
+                expected = f"expected keys ({', '.join(section.keys)})"
+                self.items.fault(node.place, name, f"{expected}, not {shown_node(node)}")
+            return
+        for key, value in node.entries:
+            entry = section.keys.get(key.text)
+            inner = f"{name}.{key.text}" if name else key.text
+            if entry is None:
+                where = f" in {name}" if name else ""
+                hint = suggestion(key.text, section.keys)
+                self.items.fault(key.place, "", f"unknown key {shown(key.text)}{where}{hint}")
+            elif isinstance(entry, Key):
+                self._key(entry, value, inner, values)
+            elif entry.repeated and _is_list(value):
+                self.blocks = tuple(self._blocks(entry, value, inner))
+            else:
+                self.section(entry, value, inner, values)
+
+    def _blocks(self, section: Section, node: Node, name: str) -> list[Values]:
+        """A list of blocks. One whose match is faulty is left out: without its match it would fit every GPU."""
+        blocks: list[Values] = []
+        for block in node.items if isinstance(node, Sequence) else (node,):
+            if blocks and not any(key.startswith(f"{name}.match") for key in blocks[-1]):
+                self.items.fault(block.place, name, "the block before this one fits every GPU, so this is never used")
+            found: Values = {}
+            before = len(self.items.faults)
+            self.section(section, block, name, found)
+            if not any(f"{name}.match" in fault.what for fault in self.items.faults[before:]):
+                blocks.append(found)
+        return blocks
+
+    def _key(self, key: Key, node: Node, name: str, values: Values) -> None:
+        if isinstance(key.kind, NotYet):
+            self.items.fault(node.place, name, f"{key.kind.what} are not supported by this version")
+        elif isinstance(key.kind, Labels):
+            self._labels(node, name, values)
+        elif not is_empty(node):
+            item = self.items.item(key.kind, node, name)
+            if item is not None:
+                values[name] = Value(item, text(node), node.place)
+
+    def _labels(self, node: Node, name: str, values: Values) -> None:
+        if not isinstance(node, Mapping):
+            if not is_empty(node):
+                self.items.fault(node.place, name, f"expected names and texts, not {shown_node(node)}")
+            return
+        for key, value in node.entries:
+            if not _LABEL.fullmatch(key.text):
+                self.items.fault(key.place, name, f"{shown(key.text)} is no name: letters, digits, _ . - only")
+            elif not isinstance(value, Scalar):
+                self.items.fault(value.place, f"{name}.{key.text}", f"expected a text, not {shown_node(value)}")
+            elif len(value.text) > _MAX_LABEL_CHARACTERS or not value.text.isprintable():
+                limit = f"expected one line of at most {_MAX_LABEL_CHARACTERS} characters"
+                self.items.fault(value.place, f"{name}.{key.text}", limit)
+            elif not is_empty(value):
+                values[f"{name}.{key.text}"] = Value(value.text, value.text, value.place)
+
+
+def _is_list(node: Node) -> bool:
+    """Whether a repeated section is given as a list: also one block that says which GPUs it is for."""
+    return isinstance(node, Sequence) or (
+        isinstance(node, Mapping) and any(key.text == "match" for key, _ in node.entries)
+    )

@@ -1,0 +1,74 @@
+"""Who a run is: its id, the host and boot it was metered on, and a command line fit to be kept.
+
+Imported before the job starts, so it imports nothing that argparse has not loaded already.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts as it counts, no i, l, o, u
+_TIME_CHARACTERS = 7
+_RANDOM_CHARACTERS = 5
+_SECRET_NAME = re.compile(r"(key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
+
+
+def run_id(environ: Mapping[str, str], utc_ns: int) -> str:
+    """`COSTMETER_RUN_ID` where it is a fit name, else `r-` and 12 base-32 characters, time (seconds) first.
+
+    A name of dots alone is not fit: it would be a folder's own or parent's name.
+    """
+    given = environ.get("COSTMETER_RUN_ID", "")
+    if _GIVEN_ID.fullmatch(given) and given.strip("."):
+        return given
+    seconds = utc_ns // 1_000_000_000
+    stamp = (_ALPHABET[(seconds >> 5 * place) & 31] for place in reversed(range(_TIME_CHARACTERS)))
+    noise = (_ALPHABET[byte & 31] for byte in os.urandom(_RANDOM_CHARACTERS))
+    return "r-" + "".join(stamp) + "".join(noise)
+
+
+def host_name() -> str:
+    """This machine's name."""
+    return os.uname().nodename or "localhost"
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot; empty where it does not tell."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def start_ticks(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None when there is no such process. With pid: an identity."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            stat = file.read()
+    except OSError:
+        return None
+    return int(stat.rpartition(b")")[2].split()[19])
+
+
+def is_alive(pid: int, ticks: int, boot: str) -> bool:
+    """Whether that very process still lives on this boot of this machine."""
+    return boot == boot_id() and start_ticks(pid) == ticks
+
+
+def redacted(command: Sequence[str]) -> tuple[str, ...]:
+    """A command line without the values of arguments named like secrets (`--api-key X`, `token=X`)."""
+    kept: list[str] = []
+    hide_next = False
+    for argument in command:
+        name, equals, _ = argument.partition("=")
+        if hide_next:
+            kept.append("***")
+            hide_next = False
+        elif equals and _SECRET_NAME.search(name):
+            kept.append(f"{name}=***")
+        else:
+            kept.append(argument)
+            hide_next = argument.startswith("-") and bool(_SECRET_NAME.search(argument))
+    return tuple(kept)

@@ -1,0 +1,169 @@
+"""The journal on disk: one append-only file per meter process, and beside it the slot that is still open.
+
+`<host>.<part>.jsonl` is created with O_EXCL and never reopened for writing. `<host>.<part>.open` holds two halves of
+equal size, written in turn with one pwrite each, so that whatever moment the meter is killed at, one of them is whole.
+Nothing here waits, retries or starts threads: the caller decides what a refusal means.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from costmeter.errors import JournalError
+from costmeter.ledger.line import decode, encode, seal, unseal
+from costmeter.ledger.record import Devices, Header, Record, SlotEntry
+from costmeter.ledger.slotline import decode_slot, encode_slot
+from costmeter.meter.slot import Slot
+
+_PRIVATE = 0o600
+_BYTES_PER_DEVICE = 512
+_BYTES_FIXED = 1024
+
+
+def state_directory(environ: dict[str, str]) -> Path:
+    """Where this user's runs are kept: `$XDG_STATE_HOME/costmeter`, else `~/.local/state/costmeter`."""
+    home = environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(home):  # the XDG rule: a relative path is to be ignored
+        home = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local", "state")
+    return Path(home) / "costmeter"
+
+
+def safe_name(text: str) -> str:
+    """A host or run name as one path component."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).lstrip(".") or "unnamed"
+
+
+class JournalFile:
+    """One part of one run, being written. Every method raises OSError when the disk refuses."""
+
+    def __init__(self, directory: Path, host: str) -> None:
+        """Create the next free part. Raises OSError when it cannot."""
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.part, self._file = _create(directory, safe_name(host))
+        self.path = directory / f"{safe_name(host)}.{self.part}.jsonl"
+        self._open_path = self.path.with_suffix(".open")
+        self._open_file = -1
+        self._half_bytes = 0
+        self._turn = 0
+        self._unwritten = b""
+
+    def append(self, line: bytes) -> None:
+        """Write one line. What a full disk cuts off is kept and goes out first the next time, so no line is torn."""
+        self._unwritten += line
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what an earlier refusal left behind."""
+        while self._unwritten:
+            written = os.write(self._file, self._unwritten)
+            self._unwritten = self._unwritten[written:]
+
+    @property
+    def unwritten_bytes(self) -> int:
+        """How much was handed over and is not on disk."""
+        return len(self._unwritten)
+
+    def sync(self) -> None:
+        """Make what was appended survive a loss of power."""
+        os.fsync(self._file)
+
+    def write_open(self, record: bytes, devices: int) -> None:
+        """Replace the older half of the open slot."""
+        if self._open_file < 0 or len(record) > self._half_bytes:
+            self._create_open(max(len(record), _BYTES_FIXED + _BYTES_PER_DEVICE * devices))
+        os.pwrite(self._open_file, record, self._turn * self._half_bytes)
+        self._turn = 1 - self._turn
+
+    def close(self, finished: bool) -> None:
+        """Let go of the files; a `finished` journal has a footer and needs its open slot no more."""
+        for descriptor in (self._file, self._open_file):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self._file = self._open_file = -1
+        if finished:
+            self._open_path.unlink(missing_ok=True)
+
+    def _create_open(self, half_bytes: int) -> None:
+        if self._open_file >= 0:
+            os.close(self._open_file)
+        self._open_file = os.open(self._open_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _PRIVATE)
+        os.ftruncate(self._open_file, 2 * half_bytes)
+        self._half_bytes = half_bytes
+
+
+def encode_open(slot: Slot, order: tuple[str, ...], sequence: int) -> bytes:
+    """The open slot as one record; the greater `sequence` is the later."""
+    return seal({"type": "open", "sequence": sequence} | encode_slot(slot, order))
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A journal as it was read: its records in order, the open slot as the last, and what could not be read."""
+
+    path: Path
+    records: tuple[Record, ...]
+    problems: tuple[str, ...]
+
+
+def read_journal(path: Path) -> Journal:
+    """Read one part. Damaged lines are reported in `problems` and the rest is read.
+
+    Raises JournalError when there is no readable header, or a schema of a newer costmeter.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as refusal:
+        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
+    torn = lines.pop()
+    records: list[Record] = []
+    problems = ["last line torn, dropped"] if torn else []
+    order: tuple[str, ...] = ()
+    for number, line in enumerate(lines, 1):
+        try:
+            record = decode(line, order)
+        except ValueError as problem:
+            problems.append(f"line {number} unreadable, skipped: {problem}")
+            continue
+        if isinstance(record, Devices):
+            order = tuple(device.uuid for device in record.devices)
+        if record is not None:
+            records.append(record)
+    if not records or not isinstance(records[0], Header):
+        raise JournalError(f"{path}: no readable header line")
+    return Journal(path, (*records, *_open_slot(path, records, order)), tuple(problems))
+
+
+def _open_slot(path: Path, records: list[Record], order: tuple[str, ...]) -> tuple[Record, ...]:
+    """The slot that was open when the meter stopped, unless it has been closed since."""
+    try:
+        halves = path.with_suffix(".open").read_bytes()
+    except OSError:
+        return ()
+    middle = len(halves) // 2
+    best: tuple[int, Slot] | None = None
+    for half in (halves[:middle], halves[middle:]):
+        with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+            body = unseal(half.partition(b"\n")[0])
+            if best is None or body["sequence"] > best[0]:
+                best = body["sequence"], decode_slot(body, order)
+    if best is None:
+        return ()
+    closed = [record.slot.end_utc_ns for record in records if isinstance(record, SlotEntry)]
+    if closed and best[1].start_utc_ns < closed[-1]:
+        return ()
+    return (SlotEntry(best[1]),)
+
+
+def _create(directory: Path, host: str) -> tuple[int, int]:
+    """The next part number that no other meter has, and its open file."""
+    part = 1
+    while True:
+        path = directory / f"{host}.{part}.jsonl"
+        try:
+            return part, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, _PRIVATE)
+        except FileExistsError:
+            part += 1
+
+
+__all__ = ["Journal", "JournalFile", "encode", "encode_open", "read_journal", "safe_name", "state_directory"]

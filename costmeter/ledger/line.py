@@ -1,0 +1,200 @@
+"""One record, one line: JSON with a checksum as its last key, readable as it is by jq, pandas and DuckDB."""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from costmeter.clock import Anchor
+from costmeter.errors import JournalError
+from costmeter.ledger.record import SCHEMA, Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry
+from costmeter.ledger.slotline import decode_slot, encode_slot
+from costmeter.meter.activity import IdleRule
+from costmeter.meter.charge import DeviceRates, Origin, Rates
+from costmeter.readings import Device, DriverFacts, Missing
+
+_CHECK = b',"crc":"'
+_CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
+
+
+def encode(record: Record, order: tuple[str, ...] = ()) -> bytes:
+    """A record as one line, newline included. `order` is the device order of the arrays in slots."""
+    return seal(_ENCODERS[type(record)](record, order))
+
+
+def seal(body: Mapping[str, object]) -> bytes:
+    """JSON in one line with its checksum."""
+    text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")[:-1]
+    return b'%s%s%08x"}\n' % (text, _CHECK, zlib.crc32(text))
+
+
+def unseal(line: bytes) -> dict[str, Any]:
+    """The checked content of one line. Raises ValueError when the checksum or the JSON is wrong."""
+    line = line.rstrip(b"\n")
+    text, check = line[:-_CHECK_LENGTH], line[-_CHECK_LENGTH:]
+    if check != b'%s%08x"}' % (_CHECK, zlib.crc32(text)):
+        raise ValueError("checksum does not match")
+    body = json.loads(text + b"}")
+    if not isinstance(body, dict):
+        raise ValueError("not a record")
+    return body
+
+
+def decode(line: bytes, order: tuple[str, ...] = ()) -> Record | None:
+    """The record of one line; None for a type a newer costmeter added. Raises ValueError when it cannot be read."""
+    body = unseal(line)
+    decoder = _DECODERS.get(str(body.get("type")))
+    if decoder is None:
+        return None
+    try:
+        return decoder(body, order)
+    except (KeyError, TypeError, IndexError, ArithmeticError, AttributeError) as problem:
+        raise ValueError(f"{body['type']} record lacks or garbles {problem}") from problem
+
+
+def _encode_header(header: Header, _: tuple[str, ...]) -> dict[str, object]:
+    body = asdict(header)
+    return {"type": "header", "schema": SCHEMA} | body
+
+
+def _decode_header(body: dict[str, Any], _: tuple[str, ...]) -> Header:
+    if body["schema"] != SCHEMA:
+        raise JournalError(
+            f"journal of schema {body['schema']}, this costmeter reads {SCHEMA}", "pip install -U costmeter"
+        )
+    fields = {name: body[name] for name in Header.__slots__}
+    return Header(
+        **fields
+        | {
+            "command": None if body["command"] is None else tuple(body["command"]),
+            "anchor": Anchor(**body["anchor"]),
+            "rule": IdleRule(**body["rule"]),
+        }
+    )
+
+
+def _encode_devices(entry: Devices, _: tuple[str, ...]) -> dict[str, object]:
+    devices = [
+        {
+            "uuid": device.uuid,
+            "index": device.index,
+            "name": device.name,
+            "pci_bus_id": device.pci_bus_id,
+            "power_limit_watts": _known(device.power_limit_watts),
+            "method": _known(device.method),
+        }
+        for device in entry.devices
+    ]
+    driver = None if entry.driver is None else asdict(entry.driver)
+    return {"type": "devices", "node_gpus": entry.node_gpus, "driver": driver, "devices": devices}
+
+
+def _decode_devices(body: dict[str, Any], _: tuple[str, ...]) -> Devices:
+    devices = tuple(
+        Device(
+            item["uuid"],
+            item["index"],
+            item["name"],
+            item["pci_bus_id"],
+            _unknown(item["power_limit_watts"]),
+            _unknown(item["method"]),
+        )
+        for item in body["devices"]
+    )
+    driver = None if body["driver"] is None else DriverFacts(**body["driver"])
+    return Devices(devices, driver, body["node_gpus"])
+
+
+def _known(value: object) -> object:
+    """A missing value is written as an object with its reason, never as 0 or null."""
+    return {"missing": value.reason} if isinstance(value, Missing) else value
+
+
+def _unknown(value: Any) -> Any:
+    return Missing(value["missing"]) if isinstance(value, dict) else value
+
+
+def _encode_rates(change: RatesChange, order: tuple[str, ...]) -> dict[str, object]:
+    rates = change.rates
+    return {
+        "type": "rates",
+        "utc_ns": change.at_utc_ns,
+        "currency": rates.currency,
+        "devices": [_encode_device_rates(rates.devices[uuid]) for uuid in order],
+        "electricity_per_kwh": str(rates.electricity_per_kwh),
+        "pue": str(rates.pue),
+        "carbon_grams_per_kwh": str(rates.carbon_grams_per_kwh),
+        "origins": {name: [origin.word, origin.detail] for name, origin in rates.origins.items()},
+    }
+
+
+def _encode_device_rates(rates: DeviceRates) -> dict[str, object]:
+    return {
+        "hourly": {component: str(per_hour) for component, per_hour in rates.hourly},
+        "pays_electricity": rates.pays_electricity,
+        "embodied_grams_per_hour": str(rates.embodied_grams_per_hour),
+    }
+
+
+def _decode_rates(body: dict[str, Any], order: tuple[str, ...]) -> RatesChange:
+    devices = {
+        uuid: DeviceRates(
+            tuple((component, Decimal(per_hour)) for component, per_hour in item["hourly"].items()),
+            item["pays_electricity"],
+            Decimal(item["embodied_grams_per_hour"]),
+        )
+        for uuid, item in zip(order, body["devices"], strict=True)
+    }
+    rates = Rates(
+        body["currency"],
+        devices,
+        Decimal(body["electricity_per_kwh"]),
+        Decimal(body["pue"]),
+        Decimal(body["carbon_grams_per_kwh"]),
+        {name: Origin(*pair) for name, pair in body["origins"].items()},
+    )
+    return RatesChange(body["utc_ns"], rates)
+
+
+def _encode_slot(entry: SlotEntry, order: tuple[str, ...]) -> dict[str, object]:
+    return {"type": "slot"} | encode_slot(entry.slot, order)
+
+
+def _decode_slot(body: dict[str, Any], order: tuple[str, ...]) -> SlotEntry:
+    return SlotEntry(decode_slot(body, order))
+
+
+def _encode_mark(mark: Mark, _: tuple[str, ...]) -> dict[str, object]:
+    return {"type": "mark", "utc_ns": mark.at_utc_ns, "kind": mark.kind, "what": mark.what, "device": mark.device}
+
+
+def _decode_mark(body: dict[str, Any], _: tuple[str, ...]) -> Mark:
+    return Mark(body["utc_ns"], body["kind"], body["what"], body["device"])
+
+
+def _encode_footer(footer: Footer, _: tuple[str, ...]) -> dict[str, object]:
+    return {"type": "footer"} | asdict(footer)
+
+
+def _decode_footer(body: dict[str, Any], _: tuple[str, ...]) -> Footer:
+    return Footer(**{name: body[name] for name in Footer.__slots__})
+
+
+_ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
+    Header: _encode_header,
+    Devices: _encode_devices,
+    RatesChange: _encode_rates,
+    SlotEntry: _encode_slot,
+    Mark: _encode_mark,
+    Footer: _encode_footer,
+}
+_DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
+    "header": _decode_header,
+    "devices": _decode_devices,
+    "rates": _decode_rates,
+    "slot": _decode_slot,
+    "mark": _decode_mark,
+    "footer": _decode_footer,
+}

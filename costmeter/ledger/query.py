@@ -1,0 +1,113 @@
+"""Folding journals into runs. The live meter and the report use this same fold, so they cannot disagree."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from costmeter.errors import JournalError
+from costmeter.ledger.journal import Journal, read_journal
+from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry
+from costmeter.meter.charge import Rates
+from costmeter.meter.totals import Totals, totals
+from costmeter.readings import Device, DriverFacts
+
+#: A journal may carry any number of marks; a receipt shows the first of them and counts the rest.
+MARKS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first."""
+
+    header: Header
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    driver: DriverFacts | None = None
+    node_gpus: int = 0
+    first_rates: Rates | None = None
+    rates: Rates | None = None
+    prices_changed: bool = False
+    totals: Totals = field(default_factory=Totals)
+    marks: tuple[Mark, ...] = ()
+    marks_dropped: int = 0
+    ended_utc_ns: int = 0
+    footer: Footer | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All parts of one run, in order of their start."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def totals(self) -> Totals:
+        """The run's totals: the sum over its parts."""
+        whole = Totals()
+        for part in self.parts:
+            whole = whole + part.totals
+        return whole
+
+
+def begin(header: Header) -> Part:
+    """A part with nothing in it yet."""
+    return Part(header, ended_utc_ns=header.anchor.utc(header.start_ns))
+
+
+def fold(part: Part, record: Record) -> Part:
+    """A part with one record more. Slots are priced under the rates that precede them."""
+    if isinstance(record, SlotEntry):
+        if part.rates is None:
+            return replace(part, problems=(*part.problems, "a slot before any rates, not counted"))
+        slot = record.slot
+        return replace(part, totals=part.totals + totals(slot, part.rates), ended_utc_ns=slot.end_utc_ns)
+    if isinstance(record, RatesChange):
+        first = part.first_rates or record.rates
+        return replace(part, first_rates=first, rates=record.rates, prices_changed=part.first_rates is not None)
+    if isinstance(record, Devices):
+        devices = dict(part.devices) | {device.uuid: device for device in record.devices}
+        return replace(part, devices=devices, driver=record.driver, node_gpus=record.node_gpus)
+    if isinstance(record, Mark):
+        if len(part.marks) >= MARKS_KEPT:
+            return replace(part, marks_dropped=part.marks_dropped + 1)
+        return replace(part, marks=(*part.marks, record))
+    if isinstance(record, Footer):
+        return replace(part, footer=record, ended_utc_ns=record.ended_utc_ns)
+    return part
+
+
+def fold_journal(journal: Journal) -> Part:
+    """A whole journal as one part."""
+    header, *rest = journal.records
+    assert isinstance(header, Header)  # read_journal promises it
+    return fold_all(replace(begin(header), problems=journal.problems), rest)
+
+
+def fold_all(part: Part, records: Iterable[Record]) -> Part:
+    """A part with several records more."""
+    for record in records:
+        part = fold(part, record)
+    return part
+
+
+def load_run(state: Path, run_id: str) -> Run:
+    """A recorded run by its id, or by the path of a journal or a folder of them. Raises JournalError when not there."""
+    given = Path(run_id)
+    folder = given if "/" in run_id or given.suffix == ".jsonl" else state / "runs" / run_id
+    paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
+    if not paths:
+        raise JournalError(f'no run "{run_id}" here', _closest(state, run_id))
+    parts = [fold_journal(read_journal(path)) for path in paths]
+    return Run(tuple(sorted(parts, key=lambda part: part.header.anchor.utc(part.header.start_ns))))
+
+
+def run_ids(state: Path) -> list[str]:
+    """Ids of all runs recorded under a state directory, newest first."""
+    folders = [entry for entry in (state / "runs").glob("*") if entry.is_dir()]
+    return [entry.name for entry in sorted(folders, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)]
+
+
+def _closest(state: Path, run_id: str) -> str:
+    near = difflib.get_close_matches(run_id, run_ids(state), 1)
+    return f"Closest: {near[0]}. List: costmeter report" if near else "List: costmeter report"

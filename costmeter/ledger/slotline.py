@@ -1,0 +1,86 @@
+"""How a slot is written: arrays over devices of nanoseconds and microjoules by state, as short as they can be.
+
+At one line a minute the size of this line is the size of a journal. An array of zeros is left out, an array of equal
+numbers is one number, and energy found by a single method names the method instead of repeating the energy.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from costmeter.meter.slot import Quantities, Slot
+from costmeter.readings import METHODS
+from costmeter.units import MICROJOULES_PER_MILLIJOULE
+
+_STATE_ARRAYS = {
+    "busy_ns": "busy_nanoseconds",
+    "idle_ns": "idle_nanoseconds",
+    "unknown_ns": "unknown_nanoseconds",
+    "busy_uj": "busy_microjoules",
+    "idle_uj": "idle_microjoules",
+    "unknown_uj": "unknown_microjoules",
+    "unmeasured_ns": "unmeasured_nanoseconds",
+    "utilized_ns": "utilized_nanoseconds",
+}
+_METHOD_ARRAYS = {method: f"{method}_microjoules" for method in METHODS}
+
+
+def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
+    """A slot as JSON-ready values. Every device of `order` must be in the slot."""
+    devices = [slot.devices[uuid] for uuid in order]
+    body: dict[str, object] = {"utc_ns": slot.start_utc_ns, "ns": slot.end_utc_ns - slot.start_utc_ns}
+    for key, name in _STATE_ARRAYS.items():
+        _put(body, key, [getattr(device, name) for device in devices])
+    observed_ns = [device.observed_nanoseconds for device in devices]
+    if observed_ns != [device.nanoseconds for device in devices]:
+        body["observed_ns"] = observed_ns
+    _put_methods(body, devices)
+    if slot.host_microjoules:
+        body["host_uj"] = slot.host_microjoules
+    if slot.counters_microjoules:
+        counters = (slot.counters_microjoules.get(uuid) for uuid in order)
+        body["counters_mj"] = [None if uj is None else uj // MICROJOULES_PER_MILLIJOULE for uj in counters]
+    return body
+
+
+def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
+    """The slot that was written. Raises KeyError, TypeError or ValueError on anything else."""
+    count = len(order)
+    arrays = {name: _take(body, key, count) for key, name in _STATE_ARRAYS.items()}
+    held_ns = [sum(column) for column in zip(*(arrays[f"{s}_nanoseconds"] for s in _STATES), strict=True)]
+    arrays["observed_nanoseconds"] = _take(body, "observed_ns", count) if "observed_ns" in body else held_ns
+    energy_uj = [sum(column) for column in zip(*(arrays[f"{s}_microjoules"] for s in _STATES), strict=True)]
+    for method, name in _METHOD_ARRAYS.items():
+        arrays[name] = energy_uj if body.get("method") == method else _take(body, f"{method}_uj", count)
+    devices = {
+        uuid: Quantities(**{name: values[place] for name, values in arrays.items()}) for place, uuid in enumerate(order)
+    }
+    counters = body.get("counters_mj") or []
+    known = {uuid: mj * MICROJOULES_PER_MILLIJOULE for uuid, mj in zip(order, counters, strict=False) if mj is not None}
+    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, body.get("host_uj", 0), known)
+
+
+_STATES = ("busy", "idle", "unknown")
+
+
+def _put(body: dict[str, object], key: str, values: list[int]) -> None:
+    if any(values):
+        body[key] = values[0] if len(values) > 1 and values.count(values[0]) == len(values) else values
+
+
+def _take(body: Mapping[str, Any], key: str, count: int) -> list[int]:
+    values = body.get(key, 0)
+    if isinstance(values, int):
+        return [values] * count
+    if len(values) != count or not all(isinstance(value, int) for value in values):
+        raise ValueError(f"{key} is not {count} integers")
+    return list(values)
+
+
+def _put_methods(body: dict[str, object], devices: list[Quantities]) -> None:
+    found = {method: [getattr(device, name) for device in devices] for method, name in _METHOD_ARRAYS.items()}
+    used = [method for method, values in found.items() if any(values)]
+    if len(used) == 1:
+        body["method"] = used[0]
+        return
+    for method in used:
+        _put(body, f"{method}_uj", found[method])

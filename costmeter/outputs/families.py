@@ -1,0 +1,55 @@
+"""Every metric family costmeter exports: its name, type, help and labels. Help texts double as panel descriptions."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family. `name` is without the prefix and without `_total`; a name with `{currency}` is one per currency."""
+
+    name: str
+    kind: Literal["counter", "gauge", "info"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+_GPU = ("gpu_uuid",)
+_GPU_STATE = ("gpu_uuid", "state")
+_RUN = ("run_id", "host", "meter")
+
+_ALL = (
+    Family("gpu_energy_kwh", "counter", "Energy of the GPU board by state, in kWh.", _GPU_STATE),
+    Family("gpu_cost_{currency}", "counter", "Cost of holding the GPU by state.", _GPU_STATE),
+    Family("gpu_time_seconds", "counter", "Time the GPU was held by state.", _GPU_STATE),
+    Family("gpu_emissions_grams", "counter", "CO2e booked to the GPU: operational and embodied.", _GPU),
+    Family("gpu_power_watts", "gauge", "Mean board power since the reading before.", _GPU),
+    Family("gpu_power_limit_watts", "gauge", "Enforced power limit of the board.", _GPU),
+    Family("gpu_utilization_ratio", "gauge", "Share of the last sample period in which a kernel ran, 0 to 1.", _GPU),
+    Family("gpu_memory_used_bytes", "gauge", "Device memory in use, read every 15 s.", _GPU),
+    Family("gpu_price_{currency}_per_hour", "gauge", "Price of holding the GPU for an hour, electricity apart.", _GPU),
+    Family("gpu_credit_{currency}", "counter", "What negative prices paid back, by state.", _GPU_STATE),
+    Family("run_energy_kwh", "counter", "Energy of the run by part, in kWh.", (*_RUN, "part")),
+    Family("run_cost_{currency}", "counter", "Cost of the run by component and state.", (*_RUN, "component", "state")),
+    Family("run_credit_{currency}", "counter", "What negative prices paid back.", (*_RUN, "component", "state")),
+    Family("run_emissions_grams", "counter", "CO2e of the run by scope.", (*_RUN, "scope")),
+    Family("run_gpu_time_seconds", "counter", "GPU time held by the run, by state.", (*_RUN, "state")),
+    Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN),
+    Family("run_active", "gauge", "1 while the run's command lives.", _RUN),
+    Family("electricity_price_{currency}_per_kwh", "gauge", "Electricity price in force."),
+    Family("carbon_intensity_grams_per_kwh", "gauge", "Grid carbon intensity in force."),
+    Family("pue_ratio", "gauge", "Power usage effectiveness in force."),
+    Family("unmeasured_seconds", "counter", "GPU time whose energy nobody knows.", _GPU),
+    Family("energy_resets", "counter", "Times the GPU's energy counter fell (driver reload).", _GPU),
+    Family("readings", "counter", "Readings asked of the source, by result.", ("source", "result")),
+    Family("last_reading_timestamp_seconds", "gauge", "When the collector last read, Unix time.", ("collector",)),
+    Family("collector_success", "gauge", "1 when every held GPU answered at the last tick.", ("collector",)),
+    Family("journal_writable", "gauge", "1 while the journal takes what is written."),
+    Family("build", "info", "Version of costmeter."),
+    Family("gpu", "info", "Facts about each GPU."),
+    Family("run", "info", "Facts about each run."),
+    Family("rates", "info", "Where the rates come from."),
+    Family("gpu_holder", "info", "Which run holds which GPU."),
+)
+
+FAMILIES = {family.name: family for family in _ALL}

@@ -1,0 +1,66 @@
+"""Figures for people: money, energy, carbon and time in few digits, and columns that still add up."""
+
+from collections.abc import Sequence
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
+
+
+def quantum(total: Decimal) -> Decimal:
+    """How finely to show amounts of this size: cents, or finer for a run that cost less than a dollar."""
+    size = abs(total)
+    if size >= 1 or size == 0:
+        return Decimal("0.01")
+    return Decimal("0.0001") if size >= Decimal("0.01") else Decimal("0.000001")
+
+
+def money(amount: Decimal, currency: str, step: Decimal | None = None) -> str:
+    """An amount with its currency: $12.34, -€0.0042, 12.34 SEK."""
+    shown = amount.quantize(step or quantum(amount), ROUND_HALF_EVEN)
+    sign, symbol = "-" if shown < 0 else "", _SYMBOLS.get(currency)
+    return f"{sign}{symbol}{abs(shown):,}" if symbol else f"{shown:,} {currency}"
+
+
+def rounded(parts: Sequence[Decimal], step: Decimal) -> list[Decimal]:
+    """Parts rounded to `step` so that they add up to their rounded total (largest remainder)."""
+    floors = [part.quantize(step, ROUND_FLOOR) for part in parts]
+    total = sum(parts, Decimal(0)).quantize(step, ROUND_HALF_EVEN)
+    missing = int((total - sum(floors, Decimal(0))) / step)
+    by_remainder = sorted(range(len(parts)), key=lambda place: parts[place] - floors[place], reverse=True)
+    for place in by_remainder[:missing]:
+        floors[place] += step
+    return floors
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number in a few digits and no exponent: 22.3, 0.00412, 1,630."""
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - _magnitude(value))
+    return f"{value:,.{places}f}"
+
+
+def _magnitude(value: float) -> int:
+    return int(f"{abs(value):e}".partition("e")[2])
+
+
+def energy(kwh: float) -> str:
+    """Energy in the unit tariffs use: kWh, or Wh for what is too small to read in kWh."""
+    return f"{significant(kwh)} kWh" if kwh >= 0.01 or kwh == 0 else f"{significant(kwh * 1000)} Wh"
+
+
+def carbon(grams: float) -> str:
+    """CO2e in kilograms, or grams below a tenth of one."""
+    return f"{significant(grams / 1000, 2)} kg CO2e" if grams >= 100 else f"{significant(grams, 2)} g CO2e"
+
+
+def duration(seconds: float) -> str:
+    """3 h 12 m 07 s; 41.3 s below a minute."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60
+    text = f"{minutes} m {whole % 60:02d} s"
+    if days or hours:
+        text = f"{hours} h {minutes:02d} m {whole % 60:02d} s"
+    return f"{days} d {text}" if days else text

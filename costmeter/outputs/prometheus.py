@@ -1,0 +1,222 @@
+"""A snapshot as a Prometheus page. Reading it changes nothing: every value is computed from the frozen snapshot."""
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from costmeter import __version__
+from costmeter.meter.activity import STATES
+from costmeter.meter.charge import Amounts, Rates
+from costmeter.meter.slot import Quantities
+from costmeter.meter.totals import DeviceTotals, by_state
+from costmeter.outputs.families import FAMILIES
+from costmeter.outputs.snapshot import Snapshot
+from costmeter.readings import Missing
+from costmeter.units import (
+    MICROGRAMS_PER_GRAM,
+    MICROJOULES_PER_KWH,
+    NANOSECONDS_PER_SECOND,
+    watts_from_energy,
+)
+
+Rows = Iterable[tuple[tuple[str, ...], float]]
+
+
+def page(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
+    """The metrics page and its content type, in the format the `Accept` header prefers."""
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Page(snapshot))
+    return encode(registry), content_type
+
+
+class _Page(Collector):
+    """One snapshot's families, in the order of `FAMILIES`. A value that is missing is an absent series."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._header = snapshot.part.header
+        self._run = (self._header.run, self._header.host, self._header.meter)
+        self._currency = self._header.currency.lower()
+        self._totals = snapshot.totals
+        self._whole = self._totals.whole
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family of the page."""
+        yield from self._gpu_counters()
+        yield from self._gpu_gauges()
+        yield from self._run_counters()
+        yield self._family("run_start_timestamp_seconds", [(self._run, self._started_seconds())])
+        yield self._family("run_active", [(self._run, float(self._snapshot.part.footer is None))])
+        yield from self._rates()
+        yield from self._health()
+        yield from self._infos()
+
+    def _family(self, name: str, rows: Rows) -> Metric:
+        described = FAMILIES[name]
+        full_name = "costmeter_" + name.format(currency=self._currency)
+        kind = CounterMetricFamily if described.kind == "counter" else GaugeMetricFamily
+        family = kind(full_name, described.help, labels=described.labels)
+        for labels, value in rows:
+            family.add_metric(labels, value)
+        return family
+
+    def _info(self, name: str, rows: Iterable[dict[str, str]]) -> Metric:
+        family = InfoMetricFamily(f"costmeter_{name}", FAMILIES[name].help)
+        for row in rows:
+            family.add_metric([], row)
+        return family
+
+    def _gpu_counters(self) -> Iterator[Metric]:
+        devices = self._totals.devices
+        yield self._family("gpu_energy_kwh", _by_state(devices.items(), _energy_kwh))
+        yield self._family("gpu_cost_{currency}", _by_state(devices.items(), _charges))
+        yield self._family("gpu_time_seconds", _by_state(devices.items(), _held_seconds))
+        yield self._family("gpu_emissions_grams", [((uuid,), _grams(d)) for uuid, d in devices.items()])
+        if any(totals.credits for totals in devices.values()):
+            yield self._family("gpu_credit_{currency}", _by_state(devices.items(), _credits))
+        rows = [((uuid,), d.quantities.unmeasured_nanoseconds / NANOSECONDS_PER_SECOND) for uuid, d in devices.items()]
+        yield self._family("unmeasured_seconds", rows)
+        resets = self._snapshot.resets
+        yield self._family("energy_resets", [((uuid,), float(resets.get(uuid, 0))) for uuid in devices])
+
+    def _gpu_gauges(self) -> Iterator[Metric]:
+        snapshot = self._snapshot
+        measured = {uuid: i for uuid, i in snapshot.intervals.items() if i.method is not None and i.end_ns > i.start_ns}
+        watts = [((uuid,), watts_from_energy(i.microjoules, i.end_ns - i.start_ns)) for uuid, i in measured.items()]
+        yield self._family("gpu_power_watts", watts)
+        limits = ((uuid, device.power_limit_watts) for uuid, device in snapshot.part.devices.items())
+        known = [((uuid,), limit) for uuid, limit in limits if not isinstance(limit, Missing)]
+        yield self._family("gpu_power_limit_watts", known)
+        ratios = ((uuid, interval.utilization_ratio) for uuid, interval in snapshot.intervals.items())
+        yield self._family("gpu_utilization_ratio", [((uuid,), ratio) for uuid, ratio in ratios if ratio is not None])
+        used = ((uuid, reading.memory_used_bytes) for uuid, reading in snapshot.slow.items())
+        known = [((uuid,), float(memory)) for uuid, memory in used if not isinstance(memory, Missing)]
+        yield self._family("gpu_memory_used_bytes", known)
+
+    def _run_counters(self) -> Iterator[Metric]:
+        whole, rates = self._whole, self._snapshot.part.rates
+        parts = {
+            "gpu": whole.quantities.microjoules,
+            "host": whole.host_microjoules,
+            "overhead": whole.overhead_microjoules,
+        }
+        rows = [((*self._run, part), uj / MICROJOULES_PER_KWH) for part, uj in parts.items()]
+        yield self._family("run_energy_kwh", rows)
+        yield self._family("run_cost_{currency}", self._amounts(whole.charges, rates))
+        if whole.credits:
+            yield self._family("run_credit_{currency}", self._amounts(whole.credits, rates))
+        scopes = {"operational": whole.operational_micrograms, "embodied": whole.embodied_micrograms}
+        rows = [((*self._run, scope), ug / MICROGRAMS_PER_GRAM) for scope, ug in scopes.items()]
+        yield self._family("run_emissions_grams", rows)
+        seconds = zip(STATES, _held_seconds(whole), strict=True)
+        yield self._family("run_gpu_time_seconds", [((*self._run, state), value) for state, value in seconds])
+
+    def _amounts(self, amounts: Amounts, rates: Rates | None) -> Rows:
+        """Money by component and state; every component there can be stands at 0 before it is first charged."""
+        components = {component for component, _ in amounts} | _components(rates)
+        for component in sorted(components):
+            for state in STATES:
+                yield (*self._run, component, state), float(amounts.get((component, state), 0))
+
+    def _rates(self) -> Iterator[Metric]:
+        rates = self._snapshot.part.rates
+        if rates is None:
+            return
+        prices = ((uuid, device.hourly) for uuid, device in rates.devices.items() if device.hourly)
+        rows = [((uuid,), float(sum((price for _, price in hourly), Decimal(0)))) for uuid, hourly in prices]
+        yield self._family("gpu_price_{currency}_per_hour", rows)
+        if any(device.pays_electricity for device in rates.devices.values()):
+            yield self._family("electricity_price_{currency}_per_kwh", [((), float(rates.electricity_per_kwh))])
+        yield self._family("carbon_intensity_grams_per_kwh", [((), float(rates.carbon_grams_per_kwh))])
+        yield self._family("pue_ratio", [((), float(rates.pue))])
+
+    def _health(self) -> Iterator[Metric]:
+        snapshot, source = self._snapshot, "simulated" if self._header.simulated else "nvml"
+        counts = [((source, "ok"), float(snapshot.readings)), ((source, "failed"), float(snapshot.failures))]
+        yield self._family("readings", counts)
+        if snapshot.readings:
+            at_seconds = snapshot.at_utc_ns / NANOSECONDS_PER_SECOND
+            yield self._family("last_reading_timestamp_seconds", [((source,), at_seconds)])
+        yield self._family("collector_success", [((source,), float(snapshot.all_answered))])
+        yield self._family("journal_writable", [((), float(snapshot.journal_writable))])
+
+    def _infos(self) -> Iterator[Metric]:
+        header, part = self._header, self._snapshot.part
+        yield self._info("build", [{"version": __version__}])
+        yield self._info("gpu", [_gpu_facts(uuid, self._snapshot) for uuid in part.devices])
+        labels = {f"label_{name}": value for name, value in header.labels.items()}
+        yield self._info("run", [{"run_id": header.run, "host": header.host, "name": header.name} | labels])
+        holder = {"run_id": header.run, "source": header.meter}
+        yield self._info("gpu_holder", [{"gpu_uuid": uuid} | holder for uuid in part.devices])
+        if part.rates is not None:
+            origins = part.rates.origins.items()
+            yield self._info("rates", [{"setting": name, "origin": origin.word} for name, origin in origins])
+
+    def _started_seconds(self) -> float:
+        return self._header.anchor.utc(self._header.start_ns) / NANOSECONDS_PER_SECOND
+
+
+def _by_state(
+    devices: Iterable[tuple[str, DeviceTotals]], values: Callable[[DeviceTotals], tuple[float, float, float]]
+) -> Rows:
+    for uuid, totals in devices:
+        for state, value in zip(STATES, values(totals), strict=True):
+            yield (uuid, state), value
+
+
+def _energy_kwh(totals: DeviceTotals) -> tuple[float, float, float]:
+    held: Quantities = totals.quantities
+    return (
+        held.busy_microjoules / MICROJOULES_PER_KWH,
+        held.idle_microjoules / MICROJOULES_PER_KWH,
+        held.unknown_microjoules / MICROJOULES_PER_KWH,
+    )
+
+
+def _held_seconds(totals: DeviceTotals) -> tuple[float, float, float]:
+    held = totals.quantities
+    return (
+        held.busy_nanoseconds / NANOSECONDS_PER_SECOND,
+        held.idle_nanoseconds / NANOSECONDS_PER_SECOND,
+        held.unknown_nanoseconds / NANOSECONDS_PER_SECOND,
+    )
+
+
+def _charges(totals: DeviceTotals) -> tuple[float, float, float]:
+    return _per_state(totals.charges)
+
+
+def _credits(totals: DeviceTotals) -> tuple[float, float, float]:
+    return _per_state(totals.credits)
+
+
+def _per_state(amounts: Amounts) -> tuple[float, float, float]:
+    states = by_state(amounts)
+    return float(states["busy"]), float(states["idle"]), float(states["unknown"])
+
+
+def _grams(totals: DeviceTotals) -> float:
+    return (totals.operational_micrograms + totals.embodied_micrograms) / MICROGRAMS_PER_GRAM
+
+
+def _components(rates: Rates | None) -> set[str]:
+    if rates is None:
+        return set()
+    hourly = {component for device in rates.devices.values() for component, _ in device.hourly}
+    pays = any(device.pays_electricity for device in rates.devices.values())
+    return hourly | {"electricity"} if pays else hourly
+
+
+def _gpu_facts(uuid: str, snapshot: Snapshot) -> dict[str, str]:
+    device = snapshot.part.devices[uuid]
+    return {
+        "gpu_uuid": uuid,
+        "index": str(device.index),
+        "model": device.name,
+        "pci_bus_id": device.pci_bus_id,
+        "energy_source": "none" if isinstance(device.method, Missing) else device.method,
+    }

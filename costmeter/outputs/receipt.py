@@ -1,0 +1,216 @@
+"""The receipt as data: the public JSON contract `costmeter.receipt/1`, folded from a run's journal and nothing else.
+
+Money is text, because binary floats cannot hold it. Joules, grams and seconds are numbers, rendered from integers.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any
+
+from costmeter import __version__
+from costmeter.ledger.query import Part, Run
+from costmeter.meter.charge import Origin
+from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
+from costmeter.readings import METHODS, Device, Missing
+from costmeter.units import (
+    MICROGRAMS_PER_GRAM,
+    MICROJOULES_PER_JOULE,
+    MICROJOULES_PER_KWH,
+    NANOSECONDS_PER_SECOND,
+)
+
+SCHEMA = "costmeter.receipt/1"
+
+#: Outcomes from worst to best; a run over several parts has the worst of its parts' last.
+_WORST_FIRST = ("failed", "stopped by budget", "preempted", "cancelled", "interrupted", "running", "ok")
+
+
+def receipt(run: Run, running: bool = False) -> dict[str, Any]:
+    """The receipt of a run. `running` says that its meter still lives, so the last part is not interrupted."""
+    first, last = run.parts[0], run.parts[-1]
+    whole = run.totals.whole
+    amounts = net(whole.charges, whole.credits)
+    quantities = whole.quantities
+    return {
+        "schema": SCHEMA,
+        "simulated": any(part.header.simulated for part in run.parts),
+        "currency": last.rates.currency if last.rates else last.header.currency,
+        "run": _run(run, running),
+        "cost": {
+            "total": str(sum(amounts.values(), Decimal(0))),
+            "components": {name: str(amount) for name, amount in by_component(amounts).items()},
+            "states": {name: str(amount) for name, amount in by_state(amounts).items()},
+            "phases": {},
+        },
+        "energy": _energy(whole),
+        "emissions": {
+            "total_grams": _grams(whole.operational_micrograms + whole.embodied_micrograms),
+            "operational_grams": _grams(whole.operational_micrograms),
+            "embodied_grams": _grams(whole.embodied_micrograms),
+        },
+        "gpu_seconds": {
+            "busy": _seconds(quantities.busy_nanoseconds),
+            "idle": _seconds(quantities.idle_nanoseconds),
+            "unknown": _seconds(quantities.unknown_nanoseconds),
+        },
+        "unmeasured_gpu_seconds": _seconds(quantities.unmeasured_nanoseconds),
+        "idle_reasons": {},
+        "devices": _devices(run),
+        "progress": {"steps": None, "tokens": None, "cost_per_step": None, "cost_per_million_tokens": None},
+        "budget": None,
+        "provenance": {name: origin.word for name, origin in sorted(_origins(first, last, whole).items())},
+        "origins": {name: origin.detail for name, origin in sorted(_origins(first, last, whole).items())},
+        "rates": _rates(last, any(part.prices_changed for part in run.parts)),
+        "meter": _meter(run),
+    }
+
+
+def _run(run: Run, running: bool) -> dict[str, Any]:
+    first, last = run.parts[0], run.parts[-1]
+    header = first.header
+    started_ns = header.anchor.utc(header.start_ns)
+    ended_ns = max(part.ended_utc_ns for part in run.parts)
+    footer = last.footer
+    return {
+        "id": header.run,
+        "name": header.name,
+        "labels": dict(header.labels),
+        "command": None if header.command is None else list(header.command),
+        "outcome": _outcome(run, running),
+        "exit_code": footer.exit_code if footer else None,
+        "signal": footer.signal if footer else None,
+        "started_at": timestamp(started_ns),
+        "ended_at": timestamp(ended_ns),
+        "seconds": _seconds(footer.length_ns if footer and len(run.parts) == 1 else ended_ns - started_ns),
+        "hosts": list(dict.fromkeys(part.header.host for part in run.parts)),
+    }
+
+
+def _outcome(run: Run, running: bool) -> str:
+    ends = {part.header.host: part.footer.outcome if part.footer else None for part in run.parts}
+    named = [outcome or ("running" if running else "interrupted") for outcome in ends.values()]
+    return min(named, key=_WORST_FIRST.index)
+
+
+def _energy(whole: DeviceTotals) -> dict[str, Any]:
+    quantities = whole.quantities
+    gpu_uj = quantities.microjoules
+    total_uj = gpu_uj + whole.host_microjoules + whole.overhead_microjoules
+    by_method = {method: getattr(quantities, f"{method}_microjoules") for method in METHODS}
+    return {
+        "total_joules": _joules(total_uj),
+        "gpu_joules": _joules(gpu_uj),
+        "host_joules": _joules(whole.host_microjoules),
+        "overhead_joules": _joules(whole.overhead_microjoules),
+        "total_kwh": total_uj / MICROJOULES_PER_KWH,
+        "methods": {method: _joules(uj) for method, uj in by_method.items() if uj},
+    }
+
+
+def _devices(run: Run) -> list[dict[str, Any]]:
+    known: dict[str, Device] = {}
+    for part in run.parts:
+        known |= part.devices
+    rows = [_device(device, run.totals.devices.get(uuid, DeviceTotals())) for uuid, device in known.items()]
+    return sorted(rows, key=lambda row: (row["index"], row["uuid"]))
+
+
+def _device(device: Device, totals: DeviceTotals) -> dict[str, Any]:
+    quantities = totals.quantities
+    return {
+        "uuid": device.uuid,
+        "index": device.index,
+        "name": device.name,
+        "joules": _joules(quantities.microjoules),
+        "method": None if isinstance(device.method, Missing) else device.method,
+        "seconds": _seconds(quantities.nanoseconds),
+        "unmeasured_seconds": _seconds(quantities.unmeasured_nanoseconds),
+        "mean_utilization": quantities.mean_utilization,
+        "cost": str(totals.cost),
+    }
+
+
+def _origins(first: Part, last: Part, whole: DeviceTotals) -> Mapping[str, Origin]:
+    """Where every figure comes from: settings by their own names, figures by their place in this receipt."""
+    if last.rates is None:
+        why = next((mark.what for mark in first.marks if mark.kind == "fault"), "no GPU was found")
+        return {"cost.total": Origin("estimated", f"nothing was metered: {why}")}
+    origins = dict(last.rates.origins)
+    quantities = whole.quantities
+    is_measured = quantities.counter_microjoules + quantities.power_microjoules > 0
+    origins["gpu_seconds"] = Origin("measured", "time held, spawn to exit")
+    origins["energy.gpu_joules"] = Origin("measured" if is_measured else "estimated", _method_detail(whole))
+    for figure, setting in _FIGURE_OF_SETTING.items():
+        if setting in origins:
+            origins[figure] = origins[setting]
+    return origins
+
+
+_FIGURE_OF_SETTING = {
+    "cost.total": "gpu.price",
+    "energy.host_joules": "host.power",
+    "energy.overhead_joules": "electricity.pue",
+    "emissions.operational_grams": "carbon.intensity",
+    "emissions.embodied_grams": "carbon.embodied",
+}
+
+
+def _method_detail(whole: DeviceTotals) -> str:
+    quantities = whole.quantities
+    parts = ((method, getattr(quantities, f"{method}_microjoules")) for method in METHODS)
+    return (
+        ", ".join(f"{method} {uj / MICROJOULES_PER_KWH:.3g} kWh" for method, uj in parts if uj) or "no energy was read"
+    )
+
+
+def _rates(last: Part, prices_changed: bool) -> dict[str, Any] | None:
+    """The rates last in force, so that a receipt says what it was priced with."""
+    if last.rates is None:
+        return None
+    return {
+        "gpu_per_hour": {
+            uuid: {component: str(per_hour) for component, per_hour in device.hourly}
+            for uuid, device in last.rates.devices.items()
+        },
+        "electricity_per_kwh": str(last.rates.electricity_per_kwh),
+        "electricity_charged": any(device.pays_electricity for device in last.rates.devices.values()),
+        "pue": str(last.rates.pue),
+        "carbon_grams_per_kwh": str(last.rates.carbon_grams_per_kwh),
+        "changed_during_run": prices_changed,
+    }
+
+
+def _meter(run: Run) -> dict[str, Any]:
+    footers = [part.footer for part in run.parts if part.footer]
+    faults = [
+        {"at": timestamp(mark.at_utc_ns), "device": mark.device or None, "what": mark.what}
+        for part in run.parts
+        for mark in part.marks
+    ]
+    return {
+        "version": __version__,
+        "cpu_seconds": _seconds(sum(footer.cpu_ns for footer in footers)),
+        "readings": sum(footer.readings for footer in footers),
+        "faults": faults,
+        "faults_dropped": sum(part.marks_dropped for part in run.parts),
+        "journal_problems": [problem for part in run.parts for problem in part.problems],
+    }
+
+
+def timestamp(utc_ns: int) -> str:
+    """ISO 8601 in UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(utc_ns // NANOSECONDS_PER_SECOND, timezone.utc)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{utc_ns // 1_000_000 % 1000:03d}Z"
+
+
+def _seconds(nanoseconds: int) -> float:
+    return nanoseconds / NANOSECONDS_PER_SECOND
+
+
+def _joules(microjoules: int) -> float:
+    return microjoules / MICROJOULES_PER_JOULE
+
+
+def _grams(micrograms: int) -> float:
+    return micrograms / MICROGRAMS_PER_GRAM

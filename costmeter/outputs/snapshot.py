@@ -1,0 +1,42 @@
+"""The snapshot: everything outputs show, frozen at one tick. Readers take a reference and need no lock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from costmeter.ledger.query import Part
+from costmeter.meter.interval import Interval
+from costmeter.meter.slot import Slot
+from costmeter.meter.totals import Totals, totals
+from costmeter.readings import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The run as of one tick: the closed slots folded, the slot still open, and the last of each device.
+
+    `slow` are the last readings that carried slow values (power, memory). `resets` counts falls of an energy
+    counter, `silent` are the devices that did not answer at the last tick.
+    """
+
+    at_utc_ns: int
+    part: Part
+    open_slot: Slot | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    slow: Mapping[str, Reading] = field(default_factory=dict)
+    readings: int = 0
+    failures: int = 0
+    resets: Mapping[str, int] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+    journal_writable: bool = True
+
+    @property
+    def all_answered(self) -> bool:
+        """Whether every held device said something at the last tick."""
+        return bool(self.intervals) and not self.silent
+
+    @property
+    def totals(self) -> Totals:
+        """Live totals: closed slots plus the open one, priced now. The same sum a report finds later."""
+        if self.open_slot is None or self.part.rates is None:
+            return self.part.totals
+        return self.part.totals + totals(self.open_slot, self.part.rates)

@@ -1,0 +1,18 @@
+"""The one line a run prints when metering has begun, and the metrics address beneath it."""
+
+from decimal import Decimal
+
+from costmeter.meter.charge import Rates
+from costmeter.outputs.figures import money
+from costmeter.outputs.terminal import gpu_names
+from costmeter.readings import Device
+
+
+def start_line(run_id: str, devices: tuple[Device, ...], rates: Rates, simulated: bool) -> str:
+    """`r-7f3c2a: metering 8 × H100 80GB HBM3 at $19.92/h`."""
+    if not devices:
+        return f"{run_id}: no GPU to meter"
+    names = gpu_names([{"name": device.name} for device in devices])
+    per_hour = sum((price for uuid in rates.devices for _, price in rates.devices[uuid].hourly), Decimal(0))
+    price = f" at {money(per_hour, rates.currency, Decimal('0.01'))}/h" if per_hour else ", no price known"
+    return f"{run_id}: metering {names}{price}" + (" (simulated GPUs)" if simulated else "")

@@ -1,0 +1,216 @@
+"""The composition root: the one place that builds source, reader, recorder, writer and server, and wires them together.
+
+Imported after the job has started, in a thread of its own, so that nothing here can delay or stop the job.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from costmeter.attribution import visible
+from costmeter.clock import Clock, RealClock, anchor
+from costmeter.config.layers import load_settings
+from costmeter.config.settings import Loaded, Settings
+from costmeter.config.yamlfile import load as load_yaml
+from costmeter.ledger import identity
+from costmeter.ledger.journal import safe_name, state_directory
+from costmeter.ledger.query import Run
+from costmeter.ledger.record import Header
+from costmeter.outputs.receipt import receipt
+from costmeter.outputs.snapshot import Snapshot
+from costmeter.outputs.start import start_line
+from costmeter.outputs.versions import versions
+from costmeter.readings import Device, Missing
+from costmeter.runtime.events import Ended, Event, Opened, OpenFailed
+from costmeter.runtime.reader import Reader
+from costmeter.runtime.recorder import Pricing, Recorder
+from costmeter.runtime.writer import Writer
+from costmeter.sources.nvml import NvmlSource
+from costmeter.units import NANOSECONDS_PER_SECOND
+
+#: After the child's end nothing of ours is waited for longer than these, together less than two seconds.
+LAST_READING_SECONDS = 0.9
+LAST_WRITE_SECONDS = 0.7
+#: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
+_WATCH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asked for. `loaded` carries the settings when they had to be read before the job."""
+
+    run_id: str
+    command: tuple[str, ...]
+    keep_command: bool
+    name: str
+    labels: Mapping[str, str]
+    period_seconds: float
+    gpus: str | None
+    simulate: str | None
+    listen: tuple[str, int] | None
+    config: str | None
+    flags: Mapping[str, str]
+    environ: Mapping[str, str]
+    cwd: str
+    pid: int
+    spawned_ns: int
+    loaded: Loaded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is left of a run when its child has ended."""
+
+    receipt: dict[str, Any]
+    unsaved: str
+    warnings: tuple[str, ...]
+
+
+def source(simulate: str | None, clock: Clock) -> NvmlSource:
+    """The driver of this machine, or the simulated one of a scenario."""
+    if simulate is None:
+        return NvmlSource(clock)
+    from costmeter.sources.simulated import open_library
+
+    return NvmlSource(clock, open_library(simulate, load_yaml, clock))
+
+
+class Metering:
+    """One metered run, from just after the child's start to just after its end."""
+
+    def __init__(self, options: Options, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        self._options, self._say, self._warn_person = options, say, warn
+        self._clock: Clock = RealClock()
+        self._warnings: list[str] = []
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._recorded = threading.Event()
+        self._settings = self._load()
+        header = self._header()
+        self._writer = Writer(state_directory(dict(options.environ)) / "runs" / safe_name(options.run_id), header.host)
+        self._recorder = Recorder(header, self._pricing(), self._clock, self._writer.post)
+        driver = source(options.simulate, self._clock)
+        period_ns = header.period_ns
+        self._reader = Reader(driver, self._clock, header.anchor, period_ns, self._hold, self._events.put)
+
+    def start(self) -> None:
+        """Start every thread. Returns at once."""
+        self._writer.start()
+        threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
+        self._reader.start()
+        if self._options.listen is not None:
+            self._serve(*self._options.listen)
+
+    def finish(self, at_ns: int, exit_code: int | None, signal: int | None) -> Result:
+        """The child was reaped: last reading, footer, receipt. Less than two seconds, whatever hangs."""
+        self._reader.end(at_ns)
+        self._reader.finished.wait(LAST_READING_SECONDS)
+        self._events.put(Ended(at_ns, exit_code, signal))
+        self._recorded.wait(LAST_WRITE_SECONDS / 2)
+        self._writer.done.wait(LAST_WRITE_SECONDS / 2)
+        part = self._recorder.part
+        return Result(receipt(Run((part,)), running=True), self._writer.unsaved, tuple(self._warnings))
+
+    def _warn(self, text: str) -> None:
+        self._warnings.append(text)
+        self._warn_person(text)
+
+    # Building
+
+    def _load(self) -> Settings:
+        options = self._options
+        loaded = options.loaded or load_settings(options.config, options.flags, options.environ, options.cwd, False)
+        for fault in loaded.faults:
+            self._warn(fault)
+        return loaded.settings
+
+    def _header(self) -> Header:
+        options, settings = self._options, self._settings
+        return Header(
+            run=options.run_id,
+            part=0,
+            meter="wrapper",
+            name=options.name,
+            labels=dict(settings.labels) | dict(options.labels),
+            command=identity.redacted(options.command) if options.keep_command else None,
+            host=identity.host_name(),
+            boot_id=identity.boot_id(),
+            pid=options.pid,
+            pid_start_ticks=identity.start_ticks(options.pid) or 0,
+            start_ns=options.spawned_ns,
+            anchor=anchor(self._clock),
+            period_ns=round(options.period_seconds * NANOSECONDS_PER_SECOND),
+            rule=settings.idle,
+            simulated=options.simulate is not None,
+            currency=settings.currency,
+            versions=versions(),
+        )
+
+    def _pricing(self) -> Pricing:
+        book, watts = self._settings.book, self._settings.host.watts
+        return Pricing(book.at, self._assumed, float(watts or 0))
+
+    def _hold(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
+        gpus, environ = self._options.gpus, self._options.environ
+        for entry in visible.unknown_entries(devices, gpus, environ):
+            setting = "--gpus" if gpus is not None else visible.VARIABLE
+            self._warn(f'{setting}: no GPU "{entry}" on this node; see: nvidia-smi -L')
+        return visible.held(devices, gpus, environ)
+
+    def _assumed(self) -> tuple[Device, ...]:
+        """Without a driver nobody can say which GPUs are held; with a price set, their time is still worth money."""
+        if not self._settings.book.gpus:
+            return ()
+        why = Missing("no NVIDIA driver")
+        count = visible.count(self._options.gpus, self._options.environ)
+        return tuple(Device(f"unidentified-{place}", place, "unidentified GPU", "", why, why) for place in range(count))
+
+    # Running
+
+    def _record_for_ever(self) -> None:
+        while True:
+            try:
+                event = self._events.get(timeout=_WATCH_SECONDS)
+            except queue.Empty:
+                self._reader.watch()
+                continue
+            self._recorder.handle(event)
+            if isinstance(event, Opened | OpenFailed):
+                self._announce(event)
+            elif isinstance(event, Ended):
+                self._recorded.set()
+                return
+
+    def _announce(self, event: Opened | OpenFailed) -> None:
+        devices = tuple(self._recorder.part.devices.values())
+        if isinstance(event, OpenFailed):
+            consequence = "Metering time × price only; energy and CO2 will be missing."
+            self._warn(f"{event.error.message}. {consequence} Check: costmeter doctor")
+        for device in self._settings.book.unpriced(devices):
+            advice = "Set one: --price 0.80/gpu-h, or add to costmeter.yaml:  gpu: {price: 0.80}"
+            self._warn(f'no price for "{device.name}" (GPU {device.index}). {advice}')
+        rates = self._settings.book.at(self._clock.utc_ns(), devices, self._recorder.part.node_gpus)
+        self._say(start_line(self._options.run_id, devices, rates, self._options.simulate is not None))
+
+    def _serve(self, host: str, port: int) -> None:
+        from costmeter.outputs.http import serve
+
+        try:
+            address = serve(host, port, self._page)
+        except OSError as refusal:
+            self._warn(f"--listen {host}:{port}: {refusal.strerror or refusal}; taking a free port instead")
+            try:
+                address = serve(host, 0, self._page)
+            except OSError as again:
+                self._warn(f"--listen {host}: {again.strerror or again}; metrics are not served")
+                return
+        self._say(f"metrics at http://{address}/metrics")
+
+    def _page(self, accept: str) -> tuple[bytes, str]:
+        from costmeter.outputs.prometheus import page
+
+        return page(self._current(), accept)
+
+    def _current(self) -> Snapshot:
+        return self._writer.snapshot or Snapshot(self._clock.utc_ns(), self._recorder.part)

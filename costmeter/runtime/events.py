@@ -1,0 +1,48 @@
+"""What the threads of a meter tell each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from costmeter.errors import SourceError
+from costmeter.readings import Device, DriverFacts, Missing, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The driver answered: the devices this run holds, and how many the node has."""
+
+    devices: tuple[Device, ...]
+    node_gpus: int
+    facts: DriverFacts | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFailed:
+    """There is no driver to read, and will be none."""
+
+    error: SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One tick: what every held device said, or why it did not. `at_ns` is when the tick began (CLOCK_BOOTTIME).
+
+    The last tick comes after the child was reaped, at `until_ns`: what it read beyond that instant is not the run's.
+    """
+
+    at_ns: int
+    readings: Mapping[str, Reading | Missing]
+    slow: bool
+    until_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The child was reaped at `at_ns` (CLOCK_BOOTTIME). One of `exit_code` and `signal` is None."""
+
+    at_ns: int
+    exit_code: int | None
+    signal: int | None
+
+
+Event = Opened | OpenFailed | Batch | Ended

@@ -1,0 +1,110 @@
+"""The writer: the one thread that waits for the disk. A full, read-only or hanging disk delays nobody else.
+
+Each post is written before its snapshot is exposed, so that no figure is shown that a restart would not know. When the
+disk refuses or does not answer, the snapshot is exposed from memory with `journal_writable` False; lines are kept and
+go out first when the disk takes them again.
+"""
+
+import queue
+import threading
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+
+from costmeter.ledger.journal import JournalFile, encode, encode_open
+from costmeter.ledger.record import Footer, Header, Record, SlotEntry
+from costmeter.outputs.snapshot import Snapshot
+from costmeter.runtime.recorder import Post
+
+#: Lines kept in memory while the disk refuses: a day of slots, and some marks.
+LINES_KEPT = 2_000
+
+
+class Writer:
+    """Writes posts in order and holds the snapshot that may be shown."""
+
+    def __init__(self, directory: Path, host: str) -> None:
+        self._directory, self._host = directory, host
+        self._queue: queue.SimpleQueue[Post] = queue.SimpleQueue()
+        self._file: JournalFile | None = None
+        self._pending: deque[tuple[Record, tuple[str, ...]]] = deque()
+        self._sequence = 0
+        self._posted = self._written = 0
+        self._unsynced = False
+        self._exposed: Snapshot | None = None
+        self.lines_lost = 0
+        self.refusal = ""
+        self.done = threading.Event()
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        threading.Thread(target=self._write_for_ever, name="costmeter-writer", daemon=True).start()
+
+    def post(self, post: Post) -> None:
+        """Take what the recorder made of one event. Returns at once."""
+        if self._posted - self._written > 1:  # the disk is behind by more than the post it is busy with
+            self._exposed = replace(post.snapshot, journal_writable=False)
+        self._posted += 1
+        self._queue.put(post)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot to show; None before the first."""
+        return self._exposed
+
+    @property
+    def unsaved(self) -> str:
+        """What is not on disk and why, for the receipt; empty when everything is."""
+        if self.refusal:
+            return self.refusal
+        if not self.done.is_set():
+            return f"{self._directory} does not answer"
+        return f"{self.lines_lost} lines were lost while the disk refused" if self.lines_lost else ""
+
+    def _write_for_ever(self) -> None:
+        while True:
+            post = self._queue.get()
+            self._write(post)
+            self._written += 1
+            if self._written >= self._posted:
+                self._exposed = replace(post.snapshot, journal_writable=not self.refusal)
+            if post.last:
+                self._finish()
+                return
+
+    def _write(self, post: Post) -> None:
+        self._pending.extend((record, post.order) for record in post.records)
+        try:
+            file = self._file or self._create()
+            self._drain(file)
+            if post.snapshot.open_slot is not None and not post.last:
+                self._sequence += 1
+                file.write_open(encode_open(post.snapshot.open_slot, post.order, self._sequence), len(post.order))
+            if self._unsynced:
+                file.sync()
+                self._unsynced = False
+            self.refusal = ""
+        except OSError as refusal:
+            self.refusal = f"{self._directory}: {refusal.strerror or refusal}"
+            while len(self._pending) > LINES_KEPT:
+                del self._pending[1]  # the header, if it is still here, is the last to go
+                self.lines_lost += 1
+
+    def _create(self) -> JournalFile:
+        self._file = JournalFile(self._directory, self._host)
+        return self._file
+
+    def _drain(self, file: JournalFile) -> None:
+        file.flush()
+        while self._pending:
+            record, order = self._pending.popleft()
+            self._unsynced = self._unsynced or isinstance(record, SlotEntry | Footer)
+            file.append(encode(replace(record, part=file.part) if isinstance(record, Header) else record, order))
+
+    def _finish(self) -> None:
+        try:
+            if self._file is not None:
+                self._file.close(finished=not self.refusal)
+        except OSError as refusal:
+            self.refusal = f"{self._directory}: {refusal.strerror or refusal}"
+        self.done.set()

@@ -1,0 +1,58 @@
+"""Opens a simulated driver: finds the scenario, reads it, and agrees on when its node began."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from costmeter.clock import Clock, RealClock
+from costmeter.errors import ConfigError
+from costmeter.sources.simulated.epoch import shared_epoch
+from costmeter.sources.simulated.fields import nearest
+from costmeter.sources.simulated.library import SimulatedLibrary
+from costmeter.sources.simulated.reader import scenario
+
+_BUNDLED = Path(__file__).parent / "scenarios"
+
+
+def bundled_scenarios() -> tuple[str, ...]:
+    """The names of the scenarios that come with the package."""
+    return tuple(sorted(path.stem for path in _BUNDLED.glob("*.yaml")))
+
+
+def open_library(
+    name_or_path: str, load: Callable[[str, str], object], clock: Clock, epoch_boottime_ns: int | None = None
+) -> SimulatedLibrary:
+    """The simulated driver for a bundled scenario or a scenario file, ready to stand below pynvml.
+
+    `load(text, filename)` parses YAML to nested dict, list and str. Without an epoch, all processes of the machine
+    share one; a clock that is not the machine's own has nothing to share, and its node begins now. Raises ConfigError
+    with every fault of the scenario.
+    """
+    path = _find(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError((f"{path}: cannot be read: {error}",)) from error
+    read = scenario(load(text, str(path)), path.stem, str(path))
+    if epoch_boottime_ns is None:
+        epoch_boottime_ns = clock.boottime_ns()
+        if isinstance(clock, RealClock):
+            epoch_boottime_ns = shared_epoch(_key(text), epoch_boottime_ns)
+    return SimulatedLibrary(read, clock, epoch_boottime_ns)
+
+
+def _key(text: str) -> str:
+    """What tells one scenario's content from another's, short enough for a file name."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _find(name_or_path: str) -> Path:
+    """A bundled name wins; a file of the same name is opened as `./name`."""
+    names = bundled_scenarios()
+    if name_or_path in names:
+        return _BUNDLED / f"{name_or_path}.yaml"
+    path = Path(name_or_path)
+    if not path.is_file():
+        suggestion = nearest(name_or_path, names)
+        raise ConfigError((f"{name_or_path}: no such scenario file, and not one of {', '.join(names)}{suggestion}",))
+    return path

@@ -1,0 +1,1 @@
+"""The installed command, run as a person would run it."""

@@ -1,0 +1,133 @@
+"""The documentation against the command and the file tree: what is written works, and what works is written."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    page
+    for folder in (ROOT, ROOT / "docs", ROOT / "examples", ROOT / "grafana")
+    for page in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
+)
+BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
+LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)[^)]*\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*")
+COMMAND_IN_HELP = re.compile(r"^ {2,4}([a-z][a-z-]*)(?: .*)?$", re.MULTILINE)
+
+
+@cache
+def help_of(*command: str) -> str:
+    """What `costmeter COMMAND --help` prints."""
+    argv = [sys.executable, "-m", "costmeter", *command, "--help"]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, cwd=ROOT).stdout
+
+
+@cache
+def commands() -> dict[str, set[str]]:
+    """Every command and its flags; the empty name stands for `costmeter` itself."""
+    listed = [name for name in COMMAND_IN_HELP.findall(help_of()) if name != "costmeter"]
+    return {"": set(FLAG.findall(help_of())), **{name: set(FLAG.findall(help_of(name))) for name in listed}}
+
+
+def text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def invocations(markdown: str) -> Iterator[list[str]]:
+    """The arguments of every `costmeter …` written in a page's code, up to the job's own command line."""
+    prose = BLOCK.sub("", markdown)
+    lines = [line for block in BLOCK.findall(markdown) for line in block.replace("\\\n", " ").splitlines()]
+    for line in [*lines, *(span.replace("\n", " ") for span in SPAN.findall(prose))]:
+        written = re.match(r"(?:\$ )?(?:[A-Z_]+=\S+ )*costmeter (?P<arguments>[^|>#&;]*)", line.strip())
+        if written:
+            arguments = re.split(r"(?:^| )-- ", written["arguments"] + " ")[0]
+            yield shlex.split(re.sub(r"[\[\]'’…]", " ", arguments))
+
+
+def faults(arguments: list[str]) -> Iterator[str]:
+    """What `costmeter` with these arguments would not understand."""
+    known = commands()
+    name = next((word for word in arguments if word in known), "")
+    if not name and arguments and re.fullmatch(r"[a-z][a-z-]+", arguments[0]):
+        yield f"no command {arguments[0]}"
+    for flag in (word.split("=")[0] for word in arguments if FLAG.match(word)):
+        if flag not in known[name] | known[""]:
+            yield f"costmeter {name} has no {flag}"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings make, as GitHub names them."""
+    headings = HEADING.findall(BLOCK.sub("", text(page)))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def _page(path: Path) -> object:
+    return pytest.param(path, id=path.relative_to(ROOT).as_posix())
+
+
+def test_the_commands_are_found() -> None:
+    """The help of `costmeter` lists its commands in the form that these tests read."""
+    assert {"--json", "--listen", "--simulate", "--price"} <= commands()["run"]
+
+
+@pytest.mark.parametrize("page", map(_page, PAGES))
+def test_what_is_written_exists(page: Path) -> None:
+    """Every command and flag that a page shows after `costmeter` is one that the command knows."""
+    wrong = [fault for arguments in invocations(text(page)) for fault in faults(arguments)]
+
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_exists_is_written() -> None:
+    """Every command and every flag stands in the README or in docs/."""
+    documented = "\n".join(text(page) for page in PAGES if page.parent == ROOT / "docs" or page.name == "README.md")
+    names = {f"costmeter {name}" for name in commands() if name}.union(*commands().values())
+
+    missing = [name for name in sorted(names) if not re.search(rf"{re.escape(name)}(?![\w-])", documented)]
+
+    assert not missing, f"in no page: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("page", map(_page, PAGES))
+def test_local_links_lead_somewhere(page: Path) -> None:
+    """Every local link of a page leads to a file that exists, and to a heading in it."""
+    broken = []
+    for target in LINK.findall(BLOCK.sub("", text(page))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            broken.append(target)
+
+    assert not broken, f"these links lead nowhere: {', '.join(broken)}"
+
+
+def test_the_readme_begins_with_two_commands() -> None:
+    """The first code block of the README is `make demo` and `make test`, and nothing else."""
+    first = BLOCK.findall(text(ROOT / "README.md"))[0]
+
+    assert [line.split("#")[0].split() for line in first.strip().splitlines()] == [["make", "demo"], ["make", "test"]]
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        pytest.param("`costmeter run --jsn FILE -- python train.py`", ["costmeter run has no --jsn"], id="flag"),
+        pytest.param("```\n$ costmeter rum -- true\n```", ["no command rum"], id="command"),
+        pytest.param("```\ncostmeter run --json r.json -- job --whatever\n```", [], id="the-job's-flags"),
+        pytest.param("`costmeter run [--json FILE] | grep --x`", [], id="brackets-and-pipes"),
+    ],
+)
+def test_a_wrong_page_is_caught(markdown: str, expected: list[str]) -> None:
+    """A page with a misspelt command or flag is found out, and the job's own flags are left alone."""
+    assert [fault for arguments in invocations(markdown) for fault in faults(arguments)] == expected
