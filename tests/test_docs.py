@@ -21,7 +21,8 @@ SPAN = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)[^)]*\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*")
-COMMAND_IN_HELP = re.compile(r"^ {2,4}([a-z][a-z-]*)(?: .*)?$", re.MULTILINE)
+OPTION_IN_HELP = re.compile(r"^ {2}-.*?(?= {2}|$)", re.MULTILINE)
+COMMAND_IN_HELP = re.compile(r"^ {4}([a-z][a-z-]*) {2,}\S.*$", re.MULTILINE)
 
 
 @cache
@@ -33,9 +34,15 @@ def help_of(*command: str) -> str:
 
 @cache
 def commands() -> dict[str, set[str]]:
-    """Every command and its flags; the empty name stands for `costmeter` itself."""
-    listed = [name for name in COMMAND_IN_HELP.findall(help_of()) if name != "costmeter"]
-    return {"": set(FLAG.findall(help_of())), **{name: set(FLAG.findall(help_of(name))) for name in listed}}
+    """Every command (`run`, `config show`) and its flags; the empty name stands for `costmeter` itself."""
+    names = COMMAND_IN_HELP.findall(help_of())
+    nested = [f"{name} {inner}" for name in names for inner in COMMAND_IN_HELP.findall(help_of(name))]
+    return {name: flags(help_of(*name.split())) for name in ["", *names, *nested]}
+
+
+def flags(help_text: str) -> set[str]:
+    """The flags that a help text lists, which are not all that its examples show."""
+    return {flag for option in OPTION_IN_HELP.findall(help_text) for flag in FLAG.findall(option)}
 
 
 def text(page: Path) -> str:
@@ -56,9 +63,10 @@ def invocations(markdown: str) -> Iterator[list[str]]:
 def faults(arguments: list[str]) -> Iterator[str]:
     """What `costmeter` with these arguments would not understand."""
     known = commands()
-    name = next((word for word in arguments if word in known), "")
-    if not name and arguments and re.fullmatch(r"[a-z][a-z-]+", arguments[0]):
-        yield f"no command {arguments[0]}"
+    words = [word for word in arguments if re.fullmatch(r"[a-z][a-z-]+", word)]
+    name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in known), "")
+    if words and not name:
+        yield f"no command {words[0]}"
     for flag in (word.split("=")[0] for word in arguments if FLAG.match(word)):
         if flag not in known[name] | known[""]:
             yield f"costmeter {name} has no {flag}"
@@ -79,7 +87,7 @@ def test_the_commands_are_found() -> None:
     assert {"--json", "--listen", "--simulate", "--price"} <= commands()["run"]
 
 
-@pytest.mark.parametrize("page", map(_page, PAGES))
+@pytest.mark.parametrize("page", [_page(page) for page in PAGES])
 def test_what_is_written_exists(page: Path) -> None:
     """Every command and flag that a page shows after `costmeter` is one that the command knows."""
     wrong = [fault for arguments in invocations(text(page)) for fault in faults(arguments)]
@@ -97,7 +105,7 @@ def test_what_exists_is_written() -> None:
     assert not missing, f"in no page: {', '.join(missing)}"
 
 
-@pytest.mark.parametrize("page", map(_page, PAGES))
+@pytest.mark.parametrize("page", [_page(page) for page in PAGES])
 def test_local_links_lead_somewhere(page: Path) -> None:
     """Every local link of a page leads to a file that exists, and to a heading in it."""
     broken = []

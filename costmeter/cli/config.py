@@ -37,7 +37,7 @@ def _show(explicit: str | None) -> int:
     print(f"# files read: {', '.join(loaded.files) or 'none'}")
     for fault in loaded.faults:
         print(f"costmeter: warning: {fault}", file=sys.stderr)
-    return FAULTY if loaded.faults else FINE
+    return FINE
 
 
 def _table(effective: Mapping[str, "Effective"]) -> list[str]:

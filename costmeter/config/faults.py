@@ -27,6 +27,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     words = list(known)
     folded = {candidate.casefold(): candidate for candidate in words}
     near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    near += [candidate for candidate in folded if len(word) > 2 and candidate.startswith(word.casefold())]
     if near:
         return meant(folded[near[0]])
     return f". Known here: {', '.join(words)}" if 0 < len(words) <= 12 else ""

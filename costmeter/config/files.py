@@ -57,19 +57,27 @@ def shown_path(path: str, cwd: str) -> str:
 def read(path: str, shown_as: str) -> Layer | None:
     """One file as a layer; None when there is none. A file that cannot be read is an empty layer and a fault."""
     try:
-        text = _text(path)
+        content = _content(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as problem:
         reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
         return Layer(faults=(Fault(Place(shown_as), f"cannot be read: {reason}"),))
-    root, faults = compose(text, shown_as)
+    try:
+        root, faults = compose(content.decode("utf-8"), shown_as)
+    except UnicodeDecodeError as problem:
+        return Layer(faults=(Fault(_place(content, problem.start, shown_as), "not UTF-8 text"),))
     layer = parse(root)
     return Layer(layer.values, layer.blocks, (*faults, *layer.faults))
 
 
-def _text(path: str) -> str:
-    """The text of a regular file of a sensible size; a pipe or a terminal would be waited for."""
+def _place(content: bytes, position: int, shown_as: str) -> Place:
+    before = content[:position]
+    return Place(shown_as, before.count(b"\n") + 1, position - before.rfind(b"\n"))
+
+
+def _content(path: str) -> bytes:
+    """A regular file of a sensible size; a pipe or a terminal would be waited for."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         facts = os.fstat(descriptor)
@@ -78,8 +86,4 @@ def _text(path: str) -> str:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"more than {MAX_BYTES} bytes")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as problem:
-        line = content[: problem.start].count(b"\n") + 1
-        raise ValueError(f"line {line} is not UTF-8 text") from problem
+    return content

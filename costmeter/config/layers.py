@@ -44,7 +44,7 @@ def load_settings(
     read_in = _read(explicit, flags, environ, cwd)
     merged = _merge(read_in.layers)
     settings, together = build(merged)
-    faults = tuple(dict.fromkeys([*(fault for layer in read_in.layers for fault in layer.faults), *together]))
+    faults = _in_order([*(fault for layer in read_in.layers for fault in layer.faults), *together])
     _refuse(faults, read_in, strict)
     return Loaded(settings, effective(merged), tuple(map(str, faults)), read_in.files)
 
@@ -55,7 +55,7 @@ def check_explicit(path: str, environ: Mapping[str, str] | None = None) -> None:
     layer = _explicit(path, cwd)
     _, together = build(_merge((layer, *variable_layers(environ or {}))))
     source = _named(path, cwd)
-    faults = [*layer.faults, *(fault for fault in together if fault.place.source == source)]
+    faults = _in_order([*layer.faults, *(fault for fault in together if fault.place.source == source)])
     if faults:
         raise ConfigError(tuple(map(str, faults)))
 
@@ -95,6 +95,14 @@ def _merge(layers: tuple[Layer, ...]) -> Merged:
             blocks = layer.blocks
         values.update(layer.values)
     return Merged(values, blocks)
+
+
+def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
+    """Each fault once: sources as they were read, and from top to bottom within each."""
+    sources = list(dict.fromkeys(fault.place.source for fault in faults))
+    where = {source: position for position, source in enumerate(sources)}
+    unique = dict.fromkeys(faults)
+    return tuple(sorted(unique, key=lambda fault: (where[fault.place.source], fault.place.line, fault.place.column)))
 
 
 def _refuse(faults: tuple[Fault, ...], read_in: _Read, strict: bool) -> None:

@@ -11,7 +11,8 @@ from costmeter.config.grammar import ROOT, Key, Labels, NotYet, Section
 from costmeter.config.items import Item, ItemParser, is_empty
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 
-_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", re.ASCII)
+#: As `--label` has it: a name that can be a metric's label.
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _MAX_LABEL_CHARACTERS = 200
 
 
@@ -113,7 +114,9 @@ class _Parser:
             return
         for key, value in node.entries:
             if not _LABEL.fullmatch(key.text):
-                self.items.fault(key.place, name, f"{shown(key.text)} is no name: letters, digits, _ . - only")
+                self.items.fault(
+                    key.place, name, f"{shown(key.text)} is no name: letters, digits and _, a letter first"
+                )
             elif not isinstance(value, Scalar):
                 self.items.fault(value.place, f"{name}.{key.text}", f"expected a text, not {shown_node(value)}")
             elif len(value.text) > _MAX_LABEL_CHARACTERS or not value.text.isprintable():

@@ -86,7 +86,7 @@ def compose(text: str, filename: str) -> tuple[Node | None, tuple[Fault, ...]]:
         root = None
     except yaml.MarkedYAMLError as error:
         root = None
-        composer.faults.append(_syntax_fault(error, filename))
+        composer.faults.append(_syntax_fault(error, text, filename))
     except yaml.reader.ReaderError as error:
         root = None
         composer.faults.append(_character_fault(error, text, filename))
@@ -124,10 +124,13 @@ class _Stopped(Exception):
     """The document cannot be read further; the fault is noted."""
 
 
-def _syntax_fault(error: Any, filename: str) -> Fault:
-    mark = error.problem_mark or error.context_mark
+def _syntax_fault(error: Any, text: str, filename: str) -> Fault:
+    """What the parser says, at the place it says; what is never closed, at the place it was opened."""
+    mark, problem = error.problem_mark, error.problem or error.context
+    if error.context_mark and (mark is None or mark.index >= len(text.rstrip())):
+        mark, problem = error.context_mark, f"{error.context} from here: {problem}"
     place = Place(filename, mark.line + 1, mark.column + 1) if mark else Place(filename)
-    return Fault(place, f"not valid YAML: {error.problem or error.context}")
+    return Fault(place, f"not valid YAML: {problem}")
 
 
 def _character_fault(error: Any, text: str, filename: str) -> Fault:

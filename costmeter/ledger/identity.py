@@ -65,10 +65,14 @@ def redacted(command: Sequence[str]) -> tuple[str, ...]:
         name, equals, _ = argument.partition("=")
         if hide_next:
             kept.append("***")
-            hide_next = False
+            hide_next = _takes_secret(argument)  # `--use-auth-token --api-key X`: the first was a switch
         elif equals and _SECRET_NAME.search(name):
             kept.append(f"{name}=***")
         else:
             kept.append(argument)
-            hide_next = argument.startswith("-") and bool(_SECRET_NAME.search(argument))
+            hide_next = _takes_secret(argument)
     return tuple(kept)
+
+
+def _takes_secret(argument: str) -> bool:
+    return argument.startswith("-") and bool(_SECRET_NAME.search(argument))

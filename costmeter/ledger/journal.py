@@ -6,13 +6,14 @@ Nothing here waits, retries or starts threads: the caller decides what a refusal
 """
 
 import contextlib
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
-from costmeter.ledger.record import Devices, Header, Record, SlotEntry
+from costmeter.ledger.record import Devices, Header, Mark, Record, SlotEntry
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.slot import Slot
 
@@ -72,7 +73,8 @@ class JournalFile:
         """Replace the older half of the open slot."""
         if self._open_file < 0 or len(record) > self._half_bytes:
             self._create_open(max(len(record), _BYTES_FIXED + _BYTES_PER_DEVICE * devices))
-        os.pwrite(self._open_file, record, self._turn * self._half_bytes)
+        if os.pwrite(self._open_file, record, self._turn * self._half_bytes) < len(record):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # the other half stays as it is
         self._turn = 1 - self._turn
 
     def close(self, finished: bool) -> None:
@@ -149,10 +151,18 @@ def _open_slot(path: Path, records: list[Record], order: tuple[str, ...]) -> tup
                 best = body["sequence"], decode_slot(body, order)
     if best is None:
         return ()
-    closed = [record.slot.end_utc_ns for record in records if isinstance(record, SlotEntry)]
-    if closed and best[1].start_utc_ns < closed[-1]:
-        return ()
-    return (SlotEntry(best[1]),)
+    return () if best[1].start_utc_ns in _closed_starts(records) else (SlotEntry(best[1]),)
+
+
+def _closed_starts(records: list[Record]) -> list[int]:
+    """When the closed slots began: those since the wall clock was last stepped, and the one that the step cut short."""
+    starts: list[int] = []
+    for record in records:
+        if isinstance(record, SlotEntry):
+            starts.append(record.slot.start_utc_ns)
+        elif isinstance(record, Mark) and record.kind == "clock":
+            starts = starts[-1:]
+    return starts
 
 
 def _create(directory: Path, host: str) -> tuple[int, int]:

@@ -14,6 +14,8 @@ from costmeter.readings import Device, DriverFacts
 
 #: A journal may carry any number of marks; a receipt shows the first of them and counts the rest.
 MARKS_KEPT = 100
+#: What is said, once, of slots whose rates were lost.
+UNPRICED = "slots before any readable rates, not counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,10 @@ def begin(header: Header) -> Part:
 def fold(part: Part, record: Record) -> Part:
     """A part with one record more. Slots are priced under the rates that precede them."""
     if isinstance(record, SlotEntry):
-        if part.rates is None:
-            return replace(part, problems=(*part.problems, "a slot before any rates, not counted"))
         slot = record.slot
+        if part.rates is None:
+            said = () if UNPRICED in part.problems else (UNPRICED,)
+            return replace(part, problems=(*part.problems, *said), ended_utc_ns=slot.end_utc_ns)
         return replace(part, totals=part.totals + totals(slot, part.rates), ended_utc_ns=slot.end_utc_ns)
     if isinstance(record, RatesChange):
         first = part.first_rates or record.rates
@@ -98,8 +101,17 @@ def load_run(state: Path, run_id: str) -> Run:
     paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
     if not paths:
         raise JournalError(f'no run "{run_id}" here', _closest(state, run_id))
-    parts = [fold_journal(read_journal(path)) for path in paths]
-    return Run(tuple(sorted(parts, key=lambda part: part.header.anchor.utc(part.header.start_ns))))
+    parts, refusals = [], []
+    for path in paths:
+        try:
+            parts.append(fold_journal(read_journal(path)))
+        except JournalError as refusal:
+            refusals.append(refusal)
+    if not parts:
+        raise refusals[0]
+    parts.sort(key=lambda part: part.header.anchor.utc(part.header.start_ns))
+    not_counted = tuple(f"{refusal.message}; this part is not counted" for refusal in refusals)
+    return Run((replace(parts[0], problems=(*not_counted, *parts[0].problems)), *parts[1:]))
 
 
 def run_ids(state: Path) -> list[str]:

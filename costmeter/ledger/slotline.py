@@ -1,7 +1,8 @@
 """How a slot is written: arrays over devices of nanoseconds and microjoules by state, as short as they can be.
 
 At one line a minute the size of this line is the size of a journal. An array of zeros is left out, an array of equal
-numbers is one number, and energy found by a single method names the method instead of repeating the energy.
+numbers is one number, and energy found by a single method names the method instead of repeating the energy. `busy_ns`
+is left out where every device was busy for just what `idle_ns` and `unknown_ns` leave of `ns`.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,6 @@ from costmeter.readings import METHODS
 from costmeter.units import MICROJOULES_PER_MILLIJOULE
 
 _STATE_ARRAYS = {
-    "busy_ns": "busy_nanoseconds",
     "idle_ns": "idle_nanoseconds",
     "unknown_ns": "unknown_nanoseconds",
     "busy_uj": "busy_microjoules",
@@ -27,7 +27,9 @@ _METHOD_ARRAYS = {method: f"{method}_microjoules" for method in METHODS}
 def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
     """A slot as JSON-ready values. Every device of `order` must be in the slot."""
     devices = [slot.devices[uuid] for uuid in order]
-    body: dict[str, object] = {"utc_ns": slot.start_utc_ns, "ns": slot.end_utc_ns - slot.start_utc_ns}
+    length_ns = slot.end_utc_ns - slot.start_utc_ns
+    body: dict[str, object] = {"utc_ns": slot.start_utc_ns, "ns": length_ns}
+    _put_busy(body, [device.busy_nanoseconds for device in devices], [_left(device, length_ns) for device in devices])
     for key, name in _STATE_ARRAYS.items():
         _put(body, key, [getattr(device, name) for device in devices])
     observed_ns = [device.observed_nanoseconds for device in devices]
@@ -46,7 +48,10 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     """The slot that was written. Raises KeyError, TypeError or ValueError on anything else."""
     count = len(order)
     arrays = {name: _take(body, key, count) for key, name in _STATE_ARRAYS.items()}
-    held_ns = [sum(column) for column in zip(*(arrays[f"{s}_nanoseconds"] for s in _STATES), strict=True)]
+    resting_ns = [sum(pair) for pair in zip(arrays["idle_nanoseconds"], arrays["unknown_nanoseconds"], strict=True)]
+    left_ns = [body["ns"] - nanoseconds for nanoseconds in resting_ns]
+    arrays["busy_nanoseconds"] = _take(body, "busy_ns", count) if "busy_ns" in body else left_ns
+    held_ns = [sum(pair) for pair in zip(arrays["busy_nanoseconds"], resting_ns, strict=True)]
     arrays["observed_nanoseconds"] = _take(body, "observed_ns", count) if "observed_ns" in body else held_ns
     energy_uj = [sum(column) for column in zip(*(arrays[f"{s}_microjoules"] for s in _STATES), strict=True)]
     for method, name in _METHOD_ARRAYS.items():
@@ -62,9 +67,25 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
 _STATES = ("busy", "idle", "unknown")
 
 
+def _left(device: Quantities, length_ns: int) -> int:
+    """What a slot's length leaves for being busy."""
+    return length_ns - device.idle_nanoseconds - device.unknown_nanoseconds
+
+
+def _put_busy(body: dict[str, object], busy_ns: list[int], left_ns: list[int]) -> None:
+    is_one_number = any(busy_ns) and isinstance(_squeezed(busy_ns), int)
+    if busy_ns != left_ns or is_one_number:
+        body["busy_ns"] = _squeezed(busy_ns)
+
+
+def _squeezed(values: list[int]) -> int | list[int]:
+    """Equal numbers as one number."""
+    return values[0] if len(values) > 1 and values.count(values[0]) == len(values) else values
+
+
 def _put(body: dict[str, object], key: str, values: list[int]) -> None:
     if any(values):
-        body[key] = values[0] if len(values) > 1 and values.count(values[0]) == len(values) else values
+        body[key] = _squeezed(values)
 
 
 def _take(body: Mapping[str, Any], key: str, count: int) -> list[int]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from costmeter.meter.activity import STATES, State
 from costmeter.meter.slot import Quantities, Slot
-from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR, portion
+from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR, shares
 
 #: Charges are quantised to this, so that sums are exact in any order.
 QUANTUM = Decimal("1e-12")
@@ -70,32 +70,25 @@ def charge(slot: Slot, rates: Rates) -> dict[str, DeviceCharge]:
     ``rental = price/h × h held``; ``overhead = (gpu + host) × (PUE - 1)``; ``electricity = (gpu + host + overhead) kWh
     × price/kWh``; ``operational = (gpu + host + overhead) kWh × g/kWh``; ``embodied = g/h × h held``.
     """
-    held_ns = sum(quantities.nanoseconds for quantities in slot.devices.values())
-    passed_ns = 0
-    charged = {}
-    for uuid, quantities in slot.devices.items():
-        start_ns, passed_ns = passed_ns, passed_ns + quantities.nanoseconds
-        host_uj = 0
-        if slot.host_microjoules:
-            host_uj = portion(slot.host_microjoules, passed_ns, held_ns) - portion(
-                slot.host_microjoules, start_ns, held_ns
-            )
-        charged[uuid] = _charge_device(quantities, host_uj, rates.devices[uuid], rates)
-    return charged
+    hosts_uj = shares(slot.host_microjoules, [quantities.nanoseconds for quantities in slot.devices.values()])
+    return {
+        uuid: _charge_device(quantities, host_uj, rates.devices[uuid], rates)
+        for (uuid, quantities), host_uj in zip(slot.devices.items(), hosts_uj, strict=True)
+    }
 
 
 def _charge_device(quantities: Quantities, host_uj: int, device: DeviceRates, rates: Rates) -> DeviceCharge:
     charges: dict[tuple[Component, State], Decimal] = {}
     credit: dict[tuple[Component, State], Decimal] = {}
-    held_ns, passed_ns, overhead_uj = quantities.nanoseconds, 0, 0
+    held_ns, overhead_uj = quantities.nanoseconds, 0
     states_ns = (quantities.busy_nanoseconds, quantities.idle_nanoseconds, quantities.unknown_nanoseconds)
     states_uj = (quantities.busy_microjoules, quantities.idle_microjoules, quantities.unknown_microjoules)
-    for state, state_ns, energy_uj in zip(STATES, states_ns, states_uj, strict=True):
-        if not state_ns:
+    for state, state_ns, gpu_uj, state_host_uj in zip(
+        STATES, states_ns, states_uj, shares(host_uj, states_ns), strict=True
+    ):
+        energy_uj = gpu_uj + state_host_uj
+        if not state_ns and not energy_uj:
             continue
-        if host_uj:
-            energy_uj += portion(host_uj, passed_ns + state_ns, held_ns) - portion(host_uj, passed_ns, held_ns)
-            passed_ns += state_ns
         for component, per_hour in device.hourly:
             _book(charges, credit, (component, state), per_hour * state_ns / NANOSECONDS_PER_HOUR)
         added_uj = round(energy_uj * (rates.pue - 1)) if rates.pue != 1 else 0

@@ -1,5 +1,6 @@
 """A snapshot as a Prometheus page. Reading it changes nothing: every value is computed from the frozen snapshot."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 
@@ -21,6 +22,9 @@ from costmeter.units import (
     NANOSECONDS_PER_SECOND,
     watts_from_energy,
 )
+
+_LABEL_CHARACTERS = 256
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]")
 
 Rows = Iterable[tuple[tuple[str, ...], float]]
 
@@ -61,17 +65,18 @@ class _Page(Collector):
         kind = CounterMetricFamily if described.kind == "counter" else GaugeMetricFamily
         family = kind(full_name, described.help, labels=described.labels)
         for labels, value in rows:
-            family.add_metric(labels, value)
+            family.add_metric([_fit(label) for label in labels], value)
         return family
 
     def _info(self, name: str, rows: Iterable[dict[str, str]]) -> Metric:
         family = InfoMetricFamily(f"costmeter_{name}", FAMILIES[name].help)
         for row in rows:
-            family.add_metric([], row)
+            family.add_metric([], {name: _fit(value) for name, value in row.items()})
         return family
 
     def _gpu_counters(self) -> Iterator[Metric]:
-        devices = self._totals.devices
+        booked = self._totals.devices
+        devices = {uuid: booked.get(uuid, DeviceTotals()) for uuid in self._snapshot.part.devices}  # 0 before the first
         yield self._family("gpu_energy_kwh", _by_state(devices.items(), _energy_kwh))
         yield self._family("gpu_cost_{currency}", _by_state(devices.items(), _charges))
         yield self._family("gpu_time_seconds", _by_state(devices.items(), _held_seconds))
@@ -148,7 +153,7 @@ class _Page(Collector):
         header, part = self._header, self._snapshot.part
         yield self._info("build", [{"version": __version__}])
         yield self._info("gpu", [_gpu_facts(uuid, self._snapshot) for uuid in part.devices])
-        labels = {f"label_{name}": value for name, value in header.labels.items()}
+        labels = {f"label_{_NOT_IN_A_NAME.sub('_', name)}": value for name, value in header.labels.items()}
         yield self._info("run", [{"run_id": header.run, "host": header.host, "name": header.name} | labels])
         holder = {"run_id": header.run, "source": header.meter}
         yield self._info("gpu_holder", [{"gpu_uuid": uuid} | holder for uuid in part.devices])
@@ -158,6 +163,11 @@ class _Page(Collector):
 
     def _started_seconds(self) -> float:
         return self._header.anchor.utc(self._header.start_ns) / NANOSECONDS_PER_SECOND
+
+
+def _fit(value: str) -> str:
+    """A label value that every parser takes: valid UTF-8 (a name may come from bytes that are not), and not endless."""
+    return value[:_LABEL_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _by_state(

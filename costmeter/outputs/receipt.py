@@ -3,7 +3,7 @@
 Money is text, because binary floats cannot hold it. Joules, grams and seconds are numbers, rendered from integers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -38,9 +38,9 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
         "currency": last.rates.currency if last.rates else last.header.currency,
         "run": _run(run, running),
         "cost": {
-            "total": str(sum(amounts.values(), Decimal(0))),
-            "components": {name: str(amount) for name, amount in by_component(amounts).items()},
-            "states": {name: str(amount) for name, amount in by_state(amounts).items()},
+            "total": plain(sum(amounts.values(), Decimal(0))),
+            "components": {name: plain(amount) for name, amount in by_component(amounts).items()},
+            "states": {name: plain(amount) for name, amount in by_state(amounts).items()},
             "phases": {},
         },
         "energy": _energy(whole),
@@ -71,26 +71,33 @@ def _run(run: Run, running: bool) -> dict[str, Any]:
     header = first.header
     started_ns = header.anchor.utc(header.start_ns)
     ended_ns = max(part.ended_utc_ns for part in run.parts)
-    footer = last.footer
+    footer = _worst(run, running).footer
+    length_ns = last.footer.length_ns if last.footer and len(run.parts) == 1 else ended_ns - started_ns
     return {
         "id": header.run,
         "name": header.name,
         "labels": dict(header.labels),
         "command": None if header.command is None else list(header.command),
-        "outcome": _outcome(run, running),
+        "outcome": _outcome(_worst(run, running), running),
         "exit_code": footer.exit_code if footer else None,
         "signal": footer.signal if footer else None,
         "started_at": timestamp(started_ns),
         "ended_at": timestamp(ended_ns),
-        "seconds": _seconds(footer.length_ns if footer and len(run.parts) == 1 else ended_ns - started_ns),
+        "seconds": _seconds(length_ns),
         "hosts": list(dict.fromkeys(part.header.host for part in run.parts)),
     }
 
 
-def _outcome(run: Run, running: bool) -> str:
-    ends = {part.header.host: part.footer.outcome if part.footer else None for part in run.parts}
-    named = [outcome or ("running" if running else "interrupted") for outcome in ends.values()]
-    return min(named, key=_WORST_FIRST.index)
+def _worst(run: Run, running: bool) -> Part:
+    """The part that says how the run ended: of every host's last, the first of the worst."""
+    lasts = {part.header.host: part for part in run.parts}
+    return min(lasts.values(), key=lambda part: _WORST_FIRST.index(_outcome(part, running)))
+
+
+def _outcome(part: Part, running: bool) -> str:
+    if part.footer is None:
+        return "running" if running else "interrupted"
+    return part.footer.outcome
 
 
 def _energy(whole: DeviceTotals) -> dict[str, Any]:
@@ -127,7 +134,7 @@ def _device(device: Device, totals: DeviceTotals) -> dict[str, Any]:
         "seconds": _seconds(quantities.nanoseconds),
         "unmeasured_seconds": _seconds(quantities.unmeasured_nanoseconds),
         "mean_utilization": quantities.mean_utilization,
-        "cost": str(totals.cost),
+        "cost": plain(totals.cost),
     }
 
 
@@ -142,11 +149,22 @@ def _origins(first: Part, last: Part, whole: DeviceTotals) -> Mapping[str, Origi
     origins["gpu_seconds"] = Origin("measured", "time held, spawn to exit")
     origins["energy.gpu_joules"] = Origin("measured" if is_measured else "estimated", _method_detail(whole))
     for figure, setting in _FIGURE_OF_SETTING.items():
+        of_devices = [origin for name, origin in origins.items() if name.startswith(f"{setting}.")]
         if setting in origins:
             origins[figure] = origins[setting]
+        elif of_devices:
+            origins[figure] = _least_certain(of_devices, setting)
     return origins
 
 
+def _least_certain(origins: Sequence[Origin], setting: str) -> Origin:
+    """One origin for a figure that several make: none of its parts is less certain than it says."""
+    word = min((origin.word for origin in origins), key=lambda word: _LEAST_CERTAIN_FIRST.get(word, 1))
+    return Origin(word, f"differs by GPU, see {setting}.<uuid>")
+
+
+#: A list price, whose word carries a date, comes between.
+_LEAST_CERTAIN_FIRST = {"estimated": 0, "configured": 2, "measured": 3}
 _FIGURE_OF_SETTING = {
     "cost.total": "gpu.price",
     "energy.host_joules": "host.power",
@@ -170,13 +188,13 @@ def _rates(last: Part, prices_changed: bool) -> dict[str, Any] | None:
         return None
     return {
         "gpu_per_hour": {
-            uuid: {component: str(per_hour) for component, per_hour in device.hourly}
+            uuid: {component: plain(per_hour) for component, per_hour in device.hourly}
             for uuid, device in last.rates.devices.items()
         },
-        "electricity_per_kwh": str(last.rates.electricity_per_kwh),
+        "electricity_per_kwh": plain(last.rates.electricity_per_kwh),
         "electricity_charged": any(device.pays_electricity for device in last.rates.devices.values()),
-        "pue": str(last.rates.pue),
-        "carbon_grams_per_kwh": str(last.rates.carbon_grams_per_kwh),
+        "pue": plain(last.rates.pue),
+        "carbon_grams_per_kwh": plain(last.rates.carbon_grams_per_kwh),
         "changed_during_run": prices_changed,
     }
 
@@ -196,6 +214,11 @@ def _meter(run: Run) -> dict[str, Any]:
         "faults_dropped": sum(part.marks_dropped for part in run.parts),
         "journal_problems": [problem for part in run.parts for problem in part.problems],
     }
+
+
+def plain(amount: Decimal) -> str:
+    """A decimal as text without an exponent, which few other programs read."""
+    return format(amount, "f")
 
 
 def timestamp(utc_ns: int) -> str:

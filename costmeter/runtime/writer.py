@@ -64,7 +64,7 @@ class Writer:
     def _write_for_ever(self) -> None:
         while True:
             post = self._queue.get()
-            self._write(post)
+            self.write(post)
             self._written += 1
             if self._written >= self._posted:
                 self._exposed = replace(post.snapshot, journal_writable=not self.refusal)
@@ -72,7 +72,8 @@ class Writer:
                 self._finish()
                 return
 
-    def _write(self, post: Post) -> None:
+    def write(self, post: Post) -> None:
+        """Write one post now, or remember why the disk refused it. Waits for the disk: the writer's thread calls it."""
         self._pending.extend((record, post.order) for record in post.records)
         try:
             file = self._file or self._create()

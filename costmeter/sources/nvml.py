@@ -15,7 +15,7 @@ import pynvml
 from costmeter.clock import Clock
 from costmeter.errors import DeviceGone, SourceRetry, SourceStopped
 from costmeter.readings import NOT_ASKED, Device, DriverFacts, Method, Missing, Reading
-from costmeter.sources.nvml_failures import FAILURES, Failure, failure
+from costmeter.sources.nvml_failures import failure, failure_of
 from costmeter.units import MICROJOULES_PER_MILLIJOULE
 
 if TYPE_CHECKING:
@@ -111,10 +111,10 @@ class NvmlSource:
     def processes(self, uuid: str) -> tuple[int, ...] | Missing:
         """Process ids with a compute context, those behind an MPS server included."""
         handle = (self._opened.get(uuid) or self._not_listed(uuid)).handle
-        own = _asked(lambda: pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+        own = _listed(handle, "Compute")
         if isinstance(own, Missing):
             return own
-        shared = _asked(lambda: pynvml.nvmlDeviceGetMPSComputeRunningProcesses(handle))
+        shared = _listed(handle, "MPSCompute")
         clients = [] if isinstance(shared, Missing) else shared
         return tuple(dict.fromkeys(int(process.pid) for process in [*own, *clients]))
 
@@ -240,6 +240,18 @@ def _asked(call: Callable[[], Any]) -> Any:
         return _refused(error.value)
 
 
+def _listed(handle: Any, kind: str) -> Any:
+    """A process list, by the newest call that the driver has.
+
+    The calls are named with their versions: pynvml's unversioned ones raise something that is no NVMLError.
+    """
+    newest = _asked(lambda: getattr(pynvml, f"nvmlDeviceGet{kind}RunningProcesses_v3")(handle))
+    if not isinstance(newest, Missing):
+        return newest
+    older = _asked(lambda: getattr(pynvml, f"nvmlDeviceGet{kind}RunningProcesses_v2")(handle))
+    return newest if isinstance(older, Missing) else older
+
+
 def _tolerant(call: Callable[[], Any]) -> Any:
     """A probed value; at this point a dead device is only a Missing, so that the others open."""
     try:
@@ -253,20 +265,17 @@ def _tolerant(call: Callable[[], Any]) -> Any:
 def _raise_if_passing(*values: Missing) -> None:
     """Nothing answered: when any failure is a passing one, the whole reading is worth another try."""
     for value in values:
-        found = _PASSING.get(value)
-        if found is not None:
+        found = failure_of(value)
+        if found is not None and found.kind == "passing":
             raise SourceRetry(found.reason, found.hint) from pynvml.NVMLError(found.code)
-
-
-_PASSING: dict[Missing, Failure] = {found.missing: found for found in FAILURES if found.kind == "passing"}
 
 
 def _for_good(value: object) -> Missing | None:
     """The refusal that will not change while the driver is open; None for anything else."""
-    return value if isinstance(value, Missing) and value in _PERMANENT else None
-
-
-_PERMANENT = frozenset(found.missing for found in FAILURES if found.kind == "permanent")
+    if not isinstance(value, Missing):
+        return None
+    found = failure_of(value)
+    return value if found is not None and found.kind == "permanent" else None
 
 
 def _method(energy_uj: int | Missing, power_watts: float | Missing) -> Method | Missing:

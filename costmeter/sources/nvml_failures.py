@@ -81,8 +81,18 @@ FAILURES: tuple[Failure, ...] = (
     ),
 )
 _BY_CODE = {found.code: found for found in FAILURES}
+_BY_MISSING = {found.missing: found for found in FAILURES}
 
 
 def failure(code: int) -> Failure:
     """What a return code means; one that nobody described passes with its number, and is worth another try."""
-    return _BY_CODE.get(code) or Failure(code, "passing", f"driver error {code}")
+    found = _BY_CODE.get(code)
+    if found is None:
+        found = _BY_CODE[code] = Failure(code, "passing", f"driver error {code}")
+        _BY_MISSING[found.missing] = found
+    return found
+
+
+def failure_of(missing: Missing) -> Failure | None:
+    """The failure that left this value missing; None when it was no return code that did."""
+    return _BY_MISSING.get(missing)

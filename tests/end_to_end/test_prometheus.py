@@ -10,6 +10,7 @@ import json
 import re
 import shutil
 import subprocess
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -111,6 +112,13 @@ class Prometheus:
 
     address: str
 
+    def is_ready(self) -> bool | None:
+        """True once it answers queries, which is some time after it listens."""
+        try:
+            return bool(get(f"http://{self.address}/-/ready"))
+        except urllib.error.HTTPError:
+            return None
+
     def samples(self, family: str) -> dict[Series, list[tuple[float, float]]]:
         """Every sample stored of a family's series: (time, value) as they were scraped."""
         query = urllib.parse.urlencode({"query": f"{family}[10m]"})
@@ -141,6 +149,7 @@ def _prometheus(run: Run, tmp_path: Path) -> Iterator[Prometheus]:
     with log.open("w") as writing, started(argv, stdout=writing, stderr=subprocess.STDOUT):
         found = eventually(lambda: re.search(r'"Listening on" address=(\S+)', log.read_text()), "Prometheus")
         server = Prometheus(found[1])
+        eventually(server.is_ready, "Prometheus to be ready")
         eventually(lambda: server.scrapes() or None, "the first scrape")
         yield server
 

@@ -4,9 +4,10 @@ A loader hands over nested dict, list and str, or the nodes of `config.yamlfile`
 """
 
 import difflib
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 from costmeter.config import yamlfile
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
@@ -25,6 +26,8 @@ SIZES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "GB": 10**9}
 ENERGIES = {"mJ": 1, "J": 1_000, "kJ": 1_000_000, "MJ": 1_000_000_000}
 PERCENT = {"%": 1}
 PERCENT_IN_PPM = {"%": 10_000}
+
+_QUANTITY = re.compile(r"(?P<number>[0-9]{1,15}(\.[0-9]{1,15})?) ?(?P<unit>[A-Za-z]+|%)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,19 +134,18 @@ class Field:
 
     def quantity(self, units: dict[str, int], low: int, example: str) -> int:
         """The value as a number with a unit, in the smallest unit; at least `low` of it."""
-        word = self.text()
-        number = word.rstrip("%" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-        unit = word[len(number) :]
-        try:
-            value = Decimal(number.strip()) * units[unit]
-            exact = int(value)
-        except (InvalidOperation, KeyError, ValueError, OverflowError):
-            self.fault(f"`{word}` is not a number with a unit ({', '.join(units)}); write it like `{example}`")
+        written = _QUANTITY.fullmatch(self.text())
+        if written is None or written["unit"] not in units:
+            self.fault(f"`{self.text()}` is not a number with a unit ({', '.join(units)}); write it like `{example}`")
             return low
-        if exact != value or exact < low:
-            self.fault(f"`{word}` is too small or too fine" if exact < low else f"`{word}` is finer than can be kept")
+        value = Fraction(written["number"]) * units[written["unit"]]
+        if value.denominator != 1:
+            self.fault(f"`{self.text()}` is finer than can be kept")
             return low
-        return exact
+        if value < low:
+            self.fault(f"`{self.text()}` is too small")
+            return low
+        return value.numerator
 
     def duration(self, low_ns: int = 1) -> int:
         return self.quantity(DURATIONS, low_ns, "90 s")

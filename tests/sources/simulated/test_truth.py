@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from costmeter.clock import ManualClock
 from costmeter.config import yamlfile
-from costmeter.sources.simulated import bundled_scenarios, open_library
+from costmeter.sources.simulated import SimulatedLibrary, bundled_scenarios, open_library
 from tests.sources.nodes import SECOND, STEADY, node
 
 MONTH = 30 * 86_400 * SECOND
@@ -14,9 +14,8 @@ LIBRARIES = [open_library(name, yamlfile.load, ManualClock(0), 0) for name in bu
 
 
 @given(st.sampled_from(LIBRARIES), st.lists(st.integers(0, MONTH), min_size=3, max_size=3).map(sorted))
-def test_windows_that_meet_add_up(library: object, edges: list[int]) -> None:
+def test_windows_that_meet_add_up(library: SimulatedLibrary, edges: list[int]) -> None:
     """Energy and busy time of two windows that meet are those of the whole, to the last unit, on every scenario."""
-    assert isinstance(library, type(LIBRARIES[0]))
     truth = library.truth
     a, b, c = edges
     for uuid in truth.uuids:
@@ -25,9 +24,8 @@ def test_windows_that_meet_add_up(library: object, edges: list[int]) -> None:
 
 
 @given(st.sampled_from(LIBRARIES), st.integers(0, MONTH), st.integers(1, 86_400 * SECOND))
-def test_energy_stays_below_the_board_limit(library: object, start: int, length: int) -> None:
+def test_energy_stays_below_the_board_limit(library: SimulatedLibrary, start: int, length: int) -> None:
     """No bundled scenario draws more than its boards may, nor less than half of what an idle board draws."""
-    assert isinstance(library, type(LIBRARIES[0]))
     for gpu in library.scenario.gpus:
         energy_uj = library.truth.energy_microjoules(gpu.uuid, start, start + length)
         assert energy_uj <= gpu.power_limit_milliwatts * length // 10**6 + 1

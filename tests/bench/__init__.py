@@ -1,0 +1,1 @@
+"""Benchmarks, and the driver they run on."""

@@ -1,0 +1,395 @@
+"""The grammar: every kind of value, right and wrong, each refusal with its place and a way out."""
+
+import random
+import re
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from costmeter.config.build import Merged, build
+from costmeter.config.grammar import keys
+from costmeter.config.parse import parse
+from costmeter.config.settings import Budget, HostPower, Settings
+from costmeter.config.yamlfile import compose
+from costmeter.meter.activity import IdleRule
+from costmeter.readings import Device
+
+H100 = Device("GPU-0", 0, "NVIDIA H100 80GB HBM3", "", 700.0, "counter")
+
+WHOLE = """\
+currency: USD
+timezone: America/Los_Angeles
+gpu:
+  billing: owned
+  price: 2.49
+  owned: {purchase: 30000, residual: 3000, life_years: 4, expected_use: 0.7, maintenance_per_year: 0.05}
+electricity:
+  price:
+    windows:
+      - {name: peak, days: weekday, hours: ["16:00-21:00"], price_per_kwh: 0.30}
+      - {days: [sat, sunday], hours: ["22:00-06:00", "12:00-13:30"], price_per_kwh: -0.02}
+      - {hours: other, price_per_kwh: 0.12}
+  pue: 1.2
+carbon: {intensity: 380, embodied: auto}
+host: {power: 350}
+idle: {utilization_below: 0.1, spin_power_below: 0.3}
+budget: {amount: 500, warn_at: [0.8, 0.5], on_exceed: stop}
+labels: {project: llm, team: nlp}
+"""
+
+
+def read(text: str) -> tuple[Settings, list[str]]:
+    """Settings of one document, and every fault in it."""
+    root, faults = compose(text, "c.yaml")
+    layer = parse(root)
+    settings_, together = build(Merged(layer.values, layer.blocks or ()))
+    return settings_, [str(fault) for fault in (*faults, *layer.faults, *together)]
+
+
+def test_a_whole_file_comes_out_typed() -> None:
+    """Every key of the grammar arrives in the settings, exact and typed."""
+    got, faults = read(WHOLE)
+    assert faults == []
+    assert got.timezone == ZoneInfo("America/Los_Angeles")
+    assert got.host == HostPower("watts", Decimal(350))
+    assert got.idle == IdleRule(0.1, 0.3)
+    assert got.budget == Budget(Decimal(500), (Decimal("0.5"), Decimal("0.8")), "stop")
+    assert got.labels == {"project": "llm", "team": "nlp"}
+    rates = got.book.at(1_780_358_400 * 10**9, [H100])  # 2026-06-01 17:00 in Los Angeles, a Monday
+    assert rates.electricity_per_kwh == Decimal("0.30")
+    assert (rates.pue, rates.carbon_grams_per_kwh) == (Decimal("1.2"), Decimal(380))
+    assert [component for component, _ in rates.devices["GPU-0"].hourly] == ["capital", "idle_share"]
+    assert rates.origins["electricity.price"].detail == "c.yaml:9"
+    assert rates.origins["gpu.price"].detail == "c.yaml:6"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        pytest.param(
+            "gpu: {price: abc}",
+            '1:14: gpu.price: expected a price per GPU-hour such as 2.49, not "abc"',
+            id="no-number",
+        ),
+        pytest.param(
+            "gpu: {price: NaN}", '1:14: gpu.price: expected a price per GPU-hour such as 2.49, not "NaN"', id="nan"
+        ),
+        pytest.param("gpu: {price: Infinity}", "1:14: gpu.price: expected a price", id="infinity"),
+        pytest.param("gpu: {price: 1e99999}", "1:14: gpu.price: expected a price", id="absurd-exponent"),
+        pytest.param("gpu: {price: 1_000}", "1:14: gpu.price: expected a price", id="underscore"),
+        pytest.param(
+            "gpu: {price: '2,49'}",
+            '1:14: gpu.price: expected a price per GPU-hour such as 2.49, not "2,49". Did you mean "2.49"?',
+            id="comma",
+        ),
+        pytest.param("gpu: {price: -1}", "1:14: gpu.price: a price per GPU-hour is at least 0, not -1", id="negative"),
+        pytest.param(
+            "gpu: {price: [1]}", "1:14: gpu.price: expected a price per GPU-hour such as 2.49, not a list", id="list"
+        ),
+        pytest.param(
+            "gpu: {price: {catalog: aws/p5}}",
+            "1:14: gpu.price: {catalog: …} is not supported by this version",
+            id="catalog",
+        ),
+        pytest.param(
+            "electricity: {price: {tariff: a.yaml}}",
+            "1:22: electricity.price: {tariff: …} is not supported",
+            id="tariff",
+        ),
+        pytest.param(
+            "electricity: {price: day.csv}",
+            "1:22: electricity.price: a dated series (CSV) is not supported",
+            id="series",
+        ),
+        pytest.param(
+            "electricity: {price: pge.yaml}",
+            "1:22: electricity.price: a tariff file is not supported",
+            id="tariff-file",
+        ),
+        pytest.param(
+            "carbon: {intensity: {zone: US}}", "1:21: carbon.intensity: {zone: …} is not supported", id="zone"
+        ),
+        pytest.param(
+            "items: [{name: x, fixed: 3}]", "1:8: items: line items are not supported by this version", id="items"
+        ),
+        pytest.param(
+            "gpu: {price: {per_instance_hour: x}}",
+            "1:34: gpu.price.per_instance_hour: expected a price per hour",
+            id="instance",
+        ),
+        pytest.param(
+            "gpu: {price: {per_instance_hour: 8, gpus: 1.5}}",
+            "1:43: gpu.price.gpus: a number of GPUs is whole",
+            id="part-of-a-gpu",
+        ),
+        pytest.param(
+            "gpu: {price: {per_instance_hour: 8, gpus: 0}}",
+            "1:43: gpu.price.gpus: a number of GPUs is at least 1",
+            id="no-gpus",
+        ),
+        pytest.param(
+            "gpu: {price: {per_instance: 8}}",
+            '1:15: gpu.price: unknown key "per_instance". Did you mean "per_instance_hour"?',
+            id="price-key",
+        ),
+        pytest.param("gpu: {price: {gpus: 8}}", "1:14: gpu.price: per_instance_hour is missing", id="price-without"),
+        pytest.param(
+            "gpu: {billing: Owned}",
+            '1:16: gpu.billing: expected rental or owned, not "Owned". Did you mean "owned"?',
+            id="choice-case",
+        ),
+        pytest.param("gpu: {billing: [owned]}", "1:16: gpu.billing: expected one word, not a list", id="choice-list"),
+        pytest.param(
+            "gpu: {billing: owned}", "1:16: gpu.billing: owned needs gpu.owned.purchase", id="owned-without-purchase"
+        ),
+        pytest.param(
+            "gpu: {billing: owned, owned: {purchase: 5, residual: 9}}",
+            "1:54: gpu.owned.residual: 9 is more than the purchase, 5",
+            id="residual",
+        ),
+        pytest.param(
+            "gpu: {owned: {expected_use: 70%}}",
+            '1:29: gpu.owned.expected_use: expected a share of the hours such as 0.7, not "70%". Did you mean "0.7"?',
+            id="percent",
+        ),
+        pytest.param(
+            "gpu: {owned: {expected_use: 0}}",
+            "1:29: gpu.owned.expected_use: a share of the hours is more than 0",
+            id="zero-use",
+        ),
+        pytest.param(
+            "gpu: {owned: {life_years: 0}}",
+            "1:27: gpu.owned.life_years: a number of years is more than 0",
+            id="zero-life",
+        ),
+        pytest.param(
+            "gpu: {price: 1, colour: red}",
+            '1:17: unknown key "colour" in gpu. Known here: match, billing, price, owned',
+            id="unknown-in-section",
+        ),
+        pytest.param(
+            "gpu: {match: {model: x}, price: 1}", '1:15: unknown key "model" in gpu.match', id="unknown-match"
+        ),
+        pytest.param(
+            "gpu: {match: {index: a-b}, price: 1}",
+            '1:22: gpu.match.index: expected GPU numbers such as 0-3,6, not "a-b"',
+            id="index",
+        ),
+        pytest.param(
+            "gpu:\n- {price: 1}\n- {price: 2}",
+            "3:3: gpu: the block before this one fits every GPU",
+            id="unreachable-block",
+        ),
+        pytest.param("electricity: {pue: 0.9}", "1:20: electricity.pue: a PUE is at least 1, not 0.9", id="pue"),
+        pytest.param("electricity: 0.12", '1:14: electricity: expected keys (price, pue), not "0.12"', id="section"),
+        pytest.param(
+            "idle: {utilization_below: 5}",
+            "1:27: idle.utilization_below: a utilization from 0 to 1 is at most 1, not 5",
+            id="ratio",
+        ),
+        pytest.param(
+            "host: {power: lots}", '1:15: host.power: expected auto, none, or watts such as 350, not "lots"', id="words"
+        ),
+        pytest.param(
+            "budget: {warn_at: 0.5}",
+            '1:19: budget.warn_at: expected a list such as [0.5, 0.8], not "0.5"',
+            id="no-list",
+        ),
+        pytest.param("budget: {on_exceed: stop}", "1:21: budget: an amount is missing", id="budget-without-amount"),
+        pytest.param(
+            "currency: usd",
+            '1:11: currency: expected three capital letters such as USD, not "usd". Did you mean "USD"?',
+            id="currency",
+        ),
+        pytest.param(
+            "currency: Dollars",
+            '1:11: currency: expected three capital letters such as USD, not "Dollars"',
+            id="currency-name",
+        ),
+        pytest.param(
+            "timezone: Europe/Berln",
+            '1:11: timezone: no time zone "Europe/Berln". Did you mean "Europe/Berlin"?',
+            id="zone-typo",
+        ),
+        pytest.param(
+            "timezone: Kathmandu", '1:11: timezone: no time zone "Kathmandu". Did you mean "Asia/Kathmandu"?', id="city"
+        ),
+        pytest.param("timezone: ../etc/passwd", '1:11: timezone: no time zone "../etc/passwd"', id="zone-path"),
+        pytest.param("timezone: Europe", '1:11: timezone: no time zone "Europe"', id="zone-folder"),
+        pytest.param("labels: {a b: c}", '1:10: labels: "a b" is no name', id="label-name"),
+        pytest.param("labels: {a: [c]}", "1:13: labels.a: expected a text, not a list", id="label-list"),
+        pytest.param('labels: {a: "b\\nc"}', "1:13: labels.a: expected one line", id="label-lines"),
+        pytest.param("labels: x", '1:9: labels: expected names and texts, not "x"', id="labels"),
+        pytest.param("tarrif: 1", '1:1: unknown key "tarrif". Known here: currency', id="unknown"),
+        pytest.param(
+            "elektricity: {pue: 1}", '1:1: unknown key "elektricity". Did you mean "electricity"?', id="misspelt"
+        ),
+    ],
+)
+def test_each_fault_says_where_and_what_to_write(text: str, fault: str) -> None:
+    """A refusal names file, line and column, the setting, what was expected, and the nearest right word."""
+    _, faults = read(text)
+    assert len(faults) == 1
+    assert faults[0].startswith(f"c.yaml:{fault}")
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        pytest.param(
+            "{hours: ['25:00-26:00'], price_per_kwh: 1}", 'expected hours such as "16:00-21:00" or other', id="no-time"
+        ),
+        pytest.param("{hours: ['9:00-10:00'], price_per_kwh: 1}", "expected hours such as", id="one-digit"),
+        pytest.param(
+            "{hours: ['10:00-10:00'], price_per_kwh: 1}",
+            '"10:00-10:00" is no part of a day; a whole day is 00:00-24:00',
+            id="empty",
+        ),
+        pytest.param("{hours: ['24:00-06:00'], price_per_kwh: 1}", '"24:00-06:00" is no part of a day', id="from-24"),
+        pytest.param("{hours: ['10:00-24:30'], price_per_kwh: 1}", '"10:00-24:30" is no part of a day', id="beyond-24"),
+        pytest.param("{hours: [], price_per_kwh: 1}", "this window has no hours", id="no-hours"),
+        pytest.param(
+            "{days: wekday, price_per_kwh: 1}",
+            'expected weekday, weekend or names of days, not "wekday". Did you mean "weekday"?',
+            id="day",
+        ),
+        pytest.param(
+            "{days: [mon, {a: b}], price_per_kwh: 1}",
+            "expected weekday, weekend or names of days, not keys and values",
+            id="day-mapping",
+        ),
+        pytest.param("{hours: other}", "this window has no price_per_kwh", id="no-price"),
+        pytest.param(
+            "{hours: other, price_per_kwh: [1]}", "expected a price per kWh such as 0.12, not a list", id="price-list"
+        ),
+        pytest.param(
+            "{hours: other, price: 1, price_per_kwh: 1}", 'unknown key "price". Did you mean "price_per_kwh"?', id="key"
+        ),
+        pytest.param("{season: summer, price_per_kwh: 1}", "season is not supported by this version", id="season"),
+        pytest.param("other", "expected {days, hours, price_per_kwh}, not", id="no-entry"),
+        pytest.param(
+            "{days: weekday, price_per_kwh: 1}",
+            "no window covers Saturday 00:00; add {hours: other, price_per_kwh: …}",
+            id="hole",
+        ),
+    ],
+)
+def test_faults_in_windows_name_their_entry(entry: str, fault: str) -> None:
+    """A faulty window is refused with its own line, and the whole price is left out."""
+    text = f"timezone: UTC\nelectricity:\n  price:\n    windows:\n    - {entry}\n"
+    got, faults = read(text)
+    assert len(faults) == 1
+    assert re.fullmatch(rf"c\.yaml:5:\d+: electricity\.price: {re.escape(fault)}.*", faults[0])
+    assert got.book.electricity is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "instant", "expected"),
+    [
+        pytest.param("[{hours: other, price: 1}]", 0, 1, id="all-week"),
+        pytest.param("[{price: 1}]", 0, 1, id="no-hours-is-all-day"),
+        pytest.param(
+            "[{hours: other, price: 1}, {days: thu, hours: 00:00-01:00, price: 2}]", 0, 2, id="other-takes-what-is-left"
+        ),
+        pytest.param("[{days: thursday, hours: other, price: 1}, {hours: other, price: 2}]", 0, 1, id="other-of-a-day"),
+        pytest.param(
+            "[{hours: ['23:00-24:00', '00:00-00:30'], price: 1}, {hours: other, price: 2}]", 0, 1, id="until-24"
+        ),
+        pytest.param("[{hours: ['23:00-00:30'], price: 1}, {hours: other, price: 2}]", 0, 1, id="over-midnight"),
+        pytest.param("[{hours: ['01:00-00:00'], price: 1}, {hours: other, price: 2}]", 0, 2, id="until-midnight"),
+    ],
+)
+def test_windows_are_schedules(entries: str, instant: int, expected: int) -> None:
+    """Windows of a GPU price hold by local time: 1970-01-01 00:00 UTC is a Thursday."""
+    got, faults = read(f"gpu:\n  price: {{timezone: UTC, windows: {entries}}}")
+    assert faults == []
+    assert dict(got.book.at(instant, [H100]).devices["GPU-0"].hourly) == {"rental": Decimal(expected)}
+
+
+def test_windows_without_a_zone_are_refused() -> None:
+    """Local hours mean nothing without a zone; their own zone goes before the one of all settings."""
+    windows = "windows: [{hours: '00:00-01:00', price: 1}, {hours: other, price: 2}]"
+    _, faults = read(f"gpu: {{price: {{{windows}}}}}")
+    assert faults == ["c.yaml:1:14: gpu.price: windows need a zone; add  timezone: America/Los_Angeles  or the like"]
+    got, faults = read(f"timezone: Asia/Tokyo\ngpu: {{price: {{timezone: UTC, {windows}}}}}")
+    assert faults == []
+    assert dict(got.book.at(0, [H100]).devices["GPU-0"].hourly) == {"rental": Decimal(1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("host: {power: auto}", HostPower("auto"), id="auto"),
+        pytest.param("host: {power: none}", HostPower("none"), id="none"),
+        pytest.param("host: {power: 0}", HostPower("watts", Decimal(0)), id="zero-watts"),
+        pytest.param("host: {power: }", HostPower("auto"), id="empty-is-not-set"),
+    ],
+)
+def test_host_power_is_a_word_or_watts(text: str, expected: HostPower) -> None:
+    """`auto`, `none` and watts are three things; a key without a value is not set."""
+    assert (expected, []) == (read(text)[0].host, read(text)[1])
+
+
+def test_no_embodied_carbon_is_a_choice() -> None:
+    """`embodied: none` is zero by configuration, not for lack of a figure."""
+    rates = read("carbon: {embodied: none}")[0].book.at(0, [H100])
+    assert rates.devices["GPU-0"].embodied_grams_per_hour == 0
+    assert rates.origins["carbon.embodied"].word == "configured"
+
+
+def test_a_faulty_match_drops_its_block() -> None:
+    """A block whose match cannot be read would fit every GPU without it, so it fits none."""
+    got, faults = read("gpu:\n- {match: {index: x}, price: 99}\n")
+    assert len(faults) == 1
+    assert dict(got.book.at(0, [H100]).devices["GPU-0"].hourly) == {"rental": Decimal("3.39")}
+
+
+def test_one_block_may_say_which_gpus_it_is_for() -> None:
+    """A single block with a match is a list of one."""
+    got, faults = read("gpu: {match: {index: '1-3, 7'}, price: 9}")
+    assert faults == []
+    assert got.book.gpus[0].match.indexes == frozenset((1, 2, 3, 7))
+
+
+def test_all_faults_come_at_once() -> None:
+    """Three mistakes are three lines, not one at a time."""
+    _, faults = read("currency: x\ngpu: {price: y}\nlables: {}\n")
+    assert [fault.split(":")[1] for fault in faults] == ["1", "2", "3"]
+
+
+def test_every_key_has_a_default_and_a_meaning() -> None:
+    """The grammar can be listed: each setting by its dotted name with a default and a sentence."""
+    listed = dict(keys())
+    assert {"currency", "gpu.price", "gpu.owned.expected_use", "budget.warn_at"} <= set(listed)
+    assert all(key.default and key.meaning.endswith(".") for key in listed.values())
+
+
+def _mutated(text: str, seed: int) -> str:
+    """The text with a few characters changed, taken out, repeated or moved."""
+    dice, characters = random.Random(seed), list(text)
+    for _ in range(dice.randint(1, 6)):
+        at = dice.randrange(len(characters))
+        how = dice.randrange(4)
+        if how == 0:
+            characters[at] = dice.choice("[]{}:,-&*!|>'\"#%@ \n\t0a\x00é")
+        elif how == 1:
+            del characters[at : at + dice.randint(1, 12)]
+        elif how == 2:
+            characters[at:at] = characters[at : at + dice.randint(1, 40)]
+        else:
+            characters[at:at] = dice.choice(["\n", ": ", "- ", "{", "9" * 30, "e9", "-", "%", "NaN"])
+    return "".join(characters) or " "
+
+
+@settings(max_examples=400)
+@given(st.integers(0, 2**32))
+def test_no_mutation_of_a_valid_file_falls_over(seed: int) -> None:
+    """A damaged file gives settings and faults; each fault names the file and a line, on one line."""
+    got, faults = read(_mutated(WHOLE, seed))
+    assert isinstance(got, Settings)
+    assert all(re.match(r"c\.yaml:\d+:\d+: \S", fault) and "\n" not in fault for fault in faults)
+    rates = got.book.at(1_780_000_000 * 10**9, [H100])
+    assert all(amount >= 0 for _, amount in rates.devices["GPU-0"].hourly)

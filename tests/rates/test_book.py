@@ -1,0 +1,173 @@
+"""The book of rates: what holds for a node's GPUs, and where each figure came from."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmeter.meter.charge import Origin, Rates
+from costmeter.meter.schedule import Constant
+from costmeter.rates.book import Book, GpuPlan, Instance, Owned, Sourced
+from costmeter.rates.match import Match
+from costmeter.readings import Device
+
+FILE = Origin("configured", "costmeter.yaml:3")
+
+
+def device(name: str = "NVIDIA H100 80GB HBM3", index: int = 0) -> Device:
+    return Device(f"GPU-{index:04}", index, name, f"0000:{index:02}:00.0", 700.0, "counter")
+
+
+def sourced(value: str) -> Sourced:
+    return Sourced(Constant(Decimal(value)), FILE)
+
+
+def hourly(rates: Rates, index: int = 0) -> dict[str, Decimal]:
+    return dict(rates.devices[f"GPU-{index:04}"].hourly)
+
+
+H100, A100, STRANGE = device(), device("NVIDIA A100-SXM4-80GB", 1), device("NVIDIA X9000", 2)
+
+
+def test_without_settings_a_known_gpu_rents_at_list_price() -> None:
+    """No configuration: the list price, its date and seller and the way to replace it; electricity is in the rent."""
+    rates = Book().at(0, [H100])
+    assert hourly(rates) == {"rental": Decimal("3.39")}
+    assert not rates.devices[H100.uuid].pays_electricity
+    origin = rates.origins["gpu.price"]
+    assert origin.word == "list price 2026-05"
+    assert "12 sellers 1.95 to 11.061" in origin.detail
+    assert "--price" in origin.detail
+
+
+def test_without_settings_the_rest_is_estimated_and_says_so() -> None:
+    """Grid, PUE, host and embodied carbon have origins that name the setting that replaces them."""
+    rates = Book().at(0, [H100])
+    assert rates.carbon_grams_per_kwh == Decimal("472.94")
+    assert rates.pue == 1
+    assert rates.origins["carbon.intensity"] == Origin(
+        "estimated", "world average 2024, lifecycle (Ember via CO2.js); set carbon.intensity"
+    )
+    assert rates.origins["electricity.pue"].detail.startswith("not set: cooling not counted")
+    assert "electricity.price" in rates.origins
+    assert "host.power" in rates.origins
+
+
+def test_every_word_of_provenance_is_one_of_four() -> None:
+    """Origins are measured, estimated, configured, or a list price of a month."""
+    book = Book(gpus=(GpuPlan(Match(name="*A100*"), sourced("1")),), pue=sourced("1.2"))
+    for origin in book.at(0, [H100, A100, STRANGE]).origins.values():
+        assert origin.word in {"measured", "estimated", "configured"} or origin.word.startswith("list price 2026-")
+
+
+def test_gpus_that_differ_have_origins_each() -> None:
+    """One model shares one origin; several models have one per UUID."""
+    assert "gpu.price" in Book().at(0, [H100, device(index=1)]).origins
+    mixed = Book().at(0, [H100, A100]).origins
+    assert "gpu.price" not in mixed
+    assert mixed["gpu.price.GPU-0001"].detail.startswith("A100-80GB-SXM4")
+
+
+def test_a_gpu_nobody_lists_is_unpriced() -> None:
+    """An unknown model costs nothing by the hour, its origin says so, and the book can name it."""
+    rates = Book().at(0, [H100, STRANGE])
+    assert hourly(rates, 2) == {}
+    assert rates.origins["gpu.price.GPU-0002"].detail == 'missing: no list price for "NVIDIA X9000"; set gpu.price'
+    assert Book().unpriced([H100, STRANGE]) == [STRANGE]
+
+
+def test_list_prices_serve_no_other_currency() -> None:
+    """Nothing is converted: with another currency a GPU is unpriced until its price is set."""
+    book = Book(currency="EUR")
+    assert book.unpriced([H100]) == [H100]
+    assert "not EUR" in book.at(0, [H100]).origins["gpu.price"].detail
+    owned = Book(currency="EUR", gpus=(GpuPlan(owned=Owned(Decimal(30000), FILE)),)).at(0, [H100])
+    assert owned.electricity_per_kwh == 0
+    assert owned.origins["electricity.price"].detail.startswith("missing:")
+
+
+def test_the_first_plan_that_fits_wins() -> None:
+    """Plans are tried in order; a GPU that none fits is at list price."""
+    book = Book(
+        gpus=(GpuPlan(Match(indexes=frozenset((0,))), sourced("1")), GpuPlan(Match(name="*h100*"), sourced("2")))
+    )
+    rates = book.at(0, [H100, device(index=5), A100])
+    assert [hourly(rates, index)["rental"] for index in (0, 5, 1)] == [Decimal(1), Decimal(2), Decimal("1.69")]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "node_gpus", "expected"),
+    [
+        pytest.param(None, 8, "6.88", id="shared-by-the-node"),
+        pytest.param(None, None, "27.52", id="shared-by-the-gpus-given"),
+        pytest.param(4, 8, "13.76", id="shared-by-the-number-named"),
+    ],
+)
+def test_a_price_per_instance_is_shared(gpus: int | None, node_gpus: int | None, expected: str) -> None:
+    """55.04 an hour over 8 GPUs is 6.88 each."""
+    book = Book(gpus=(GpuPlan(price=Instance(Decimal("55.04"), gpus, FILE)),))
+    rates = book.at(0, [H100, A100], node_gpus)
+    assert hourly(rates) == {"rental": Decimal(expected)}
+    assert rates.origins["gpu.price"] == FILE
+
+
+def test_an_owned_gpu_costs_capital_and_electricity() -> None:
+    """(30,000 - 3,000) / (4 × 8,760) + 30,000 × 0.05 / 8,760 = 0.770548 + 0.171233 = 0.941781 an hour."""
+    owned = Owned(Decimal(30000), FILE, Decimal(3000), Decimal(4), Decimal("0.05"))
+    rates = Book(gpus=(GpuPlan(owned=owned),)).at(0, [H100])
+    assert round(hourly(rates)["capital"], 6) == Decimal("0.941781")
+    assert rates.devices[H100.uuid].pays_electricity
+    assert rates.electricity_per_kwh == Decimal("0.12")
+    assert rates.origins["electricity.price"].word == "estimated"
+
+
+def test_expected_use_charges_the_idle_share() -> None:
+    """At 80 % use a quarter of the capital comes on top: 1 / 0.8 - 1 = 0.25."""
+    owned = Owned(Decimal(35040), FILE, expected_use=Decimal("0.8"))
+    rates = Book(gpus=(GpuPlan(owned=owned),)).at(0, [H100])
+    assert hourly(rates) == {"capital": Decimal(1), "idle_share": Decimal("0.25")}
+
+
+def test_a_configured_electricity_price_replaces_the_default() -> None:
+    """What was configured holds, and its origin is the line."""
+    book = Book(gpus=(GpuPlan(owned=Owned(Decimal(1), FILE)),), electricity=sourced("-0.02"))
+    rates = book.at(0, [H100])
+    assert (rates.electricity_per_kwh, rates.origins["electricity.price"]) == (Decimal("-0.02"), FILE)
+
+
+def test_embodied_carbon_is_by_model_or_as_configured() -> None:
+    """By model where a figure is published, zero and said to be missing elsewhere, or the configured grams."""
+    rates = Book().at(0, [H100, STRANGE])
+    assert round(rates.devices[H100.uuid].embodied_grams_per_hour, 2) == Decimal("4.68")
+    assert rates.devices[STRANGE.uuid].embodied_grams_per_hour == 0
+    assert rates.origins["carbon.embodied.GPU-0002"].detail.startswith("missing: no published figure")
+    assert Book(embodied=sourced("7")).at(0, [STRANGE]).devices[STRANGE.uuid].embodied_grams_per_hour == 7
+
+
+def test_no_gpus_have_rates_too() -> None:
+    """A node without a GPU has grid and electricity, and no device."""
+    rates = Book().at(0, [])
+    assert rates.devices == {}
+    assert rates.carbon_grams_per_kwh == Decimal("472.94")
+
+
+@given(
+    purchase=st.decimals(1, 10**6, places=2),
+    residual_share=st.decimals(0, 1, places=3),
+    life=st.decimals("0.5", 20, places=1),
+)
+def test_capital_over_the_whole_life_is_purchase_less_residual(
+    purchase: Decimal, residual_share: Decimal, life: Decimal
+) -> None:
+    """Charged for every hour of its life, a GPU pays back exactly what it lost in value."""
+    owned = Owned(purchase, FILE, purchase * residual_share, life)
+    paid = owned.capital_per_hour * life * 8760
+    assert abs(paid - purchase * (1 - residual_share)) < Decimal("1e-12")
+
+
+@given(st.decimals("0.01", 1, places=2), st.decimals(1, 10**6, places=2))
+def test_capital_with_idle_share_is_the_price_of_a_used_hour(use: Decimal, purchase: Decimal) -> None:
+    """Capital plus idle share is capital divided by the expected use."""
+    owned = Owned(purchase, FILE, expected_use=use)
+    assert abs(sum(amount for _, amount in owned.hourly) - owned.capital_per_hour / use) < Decimal("1e-15")

@@ -1,0 +1,119 @@
+"""A whole meter on a simulated node and a manual clock, without threads: what the recorder makes of a scenario."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from costmeter.clock import ManualClock, anchor
+from costmeter.errors import SourceError
+from costmeter.ledger.journal import read_journal
+from costmeter.ledger.query import Part, fold_journal
+from costmeter.ledger.record import Header, Record
+from costmeter.meter.activity import IdleRule
+from costmeter.outputs.snapshot import Snapshot
+from costmeter.rates.book import Book
+from costmeter.readings import Device, Missing, Reading
+from costmeter.runtime.events import Batch, Ended, Opened
+from costmeter.runtime.recorder import Post, Pricing, Recorder
+from costmeter.runtime.writer import Writer
+from costmeter.sources.nvml import NvmlSource
+from costmeter.sources.simulated import SimulatedLibrary
+from tests.sources.nodes import node
+
+SECOND = 1_000_000_000
+#: 2026-11-22 14:03:12 UTC.
+BEGAN_UTC_NS = 1_795_356_192 * SECOND
+BOOTED_NS = 5_000 * SECOND
+
+
+class Metered:
+    """One run on one simulated node. Time passes only by `tick` and `end`."""
+
+    def __init__(self, library: SimulatedLibrary, clock: ManualClock, book: Book, host_watts: float = 0.0) -> None:
+        self.library, self.clock = library, clock
+        self.source = NvmlSource(clock, library)
+        self.start_ns = clock.boottime_ns()
+        self.posts: list[Post] = []
+        self.header = header(clock)
+        pricing = Pricing(book.at, lambda: (), host_watts)
+        self.recorder = Recorder(self.header, pricing, clock, self.posts.append)
+        self._ticks = 0
+
+    def open(self, devices: Sequence[Device] | None = None) -> None:
+        """The driver answers."""
+        everything = self.source.open()
+        held = tuple(devices or everything)
+        self.devices = held
+        self.recorder.handle(Opened(held, len(everything), self.source.facts()))
+
+    def tick(self, after_ns: int = SECOND, until_ns: int | None = None) -> None:
+        """Let time pass, then read every device."""
+        self.clock.advance(after_ns)
+        at_ns = self.clock.boottime_ns()
+        slow = self._ticks % 15 == 0
+        self._ticks += 1
+        readings = {device.uuid: self._ask(device.uuid, slow) for device in self.devices}
+        self.recorder.handle(Batch(at_ns, readings, slow, until_ns))
+
+    def end(self, exit_code: int | None = 0, signal: int | None = None) -> None:
+        """The child is reaped now."""
+        self.recorder.handle(Ended(self.clock.boottime_ns(), exit_code, signal))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The latest snapshot."""
+        return self.posts[-1].snapshot
+
+    @property
+    def records(self) -> list[Record]:
+        """Everything recorded so far, in order."""
+        return [record for post in self.posts for record in post.records]
+
+    def written(self) -> Part:
+        """What is read back from a journal to which all of this was written."""
+        with tempfile.TemporaryDirectory() as folder:
+            writer = Writer(Path(folder), "host")
+            for post in self.posts:
+                writer.write(post)
+            return fold_journal(read_journal(Path(folder, "host.1.jsonl")))
+
+    def _ask(self, uuid: str, slow: bool) -> Reading | Missing:
+        try:
+            return self.source.read(uuid, slow)
+        except SourceError as error:
+            return Missing(error.message)
+
+
+def header(clock: ManualClock) -> Header:
+    """A run that begins now."""
+    return Header(
+        run="r-test",
+        part=1,
+        meter="wrapper",
+        name="",
+        labels={},
+        command=("train",),
+        host="gpu01",
+        boot_id="boot",
+        pid=4242,
+        pid_start_ticks=1,
+        start_ns=clock.boottime_ns(),
+        anchor=anchor(clock),
+        period_ns=SECOND,
+        rule=IdleRule(),
+        simulated=True,
+        currency="USD",
+    )
+
+
+@contextmanager
+def metered(scenario: str, book: Book | None = None, host_watts: float = 0.0) -> Iterator[Metered]:
+    """A meter on the node of a scenario text; the driver is let go afterwards."""
+    clock = ManualClock(BEGAN_UTC_NS, BOOTED_NS)
+    run = Metered(node(scenario, clock, BOOTED_NS), clock, book or Book(), host_watts)
+    try:
+        yield run
+    finally:
+        run.library.release_hung_calls()
+        run.source.close()

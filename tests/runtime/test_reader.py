@@ -1,0 +1,175 @@
+"""The reader with a driver that hangs, goes away and comes back: nothing else waits for it."""
+
+import queue
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from costmeter.clock import RealClock, anchor
+from costmeter.readings import Device, Missing, Reading
+from costmeter.runtime.events import Batch, Event, Opened, OpenFailed
+from costmeter.runtime.reader import STUCK_AFTER_NS, Reader
+from costmeter.sources.nvml import NvmlSource
+from costmeter.sources.simulated import SimulatedLibrary
+from tests.sources.nodes import STEADY, node
+
+PATIENCE_SECONDS = 20
+PERIOD_NS = 50_000_000
+
+ONE_OF_TWO_HANGS = """
+devices:
+  - name: NVIDIA H100 80GB HBM3
+    power_limit: 700 W
+    idle_power: 70 W
+    memory: 80 GiB
+    load: {shape: constant, power: 300 W, utilization: 60 %}
+    faults:
+      - {kind: hang, at: 500 ms, functions: [nvmlDeviceGetTotalEnergyConsumption]}
+  - name: NVIDIA H100 80GB HBM3
+    power_limit: 700 W
+    idle_power: 70 W
+    memory: 80 GiB
+    load: {shape: constant, power: 300 W, utilization: 60 %}
+"""
+MISSING = (
+    STEADY
+    + """
+faults:
+  - {kind: driver-missing}
+"""
+)
+GONE_FOR_A_MOMENT = (
+    STEADY
+    + """
+faults:
+  - {kind: driver-reload, at: 300 ms, for: 300 ms}
+"""
+)
+
+
+class Running:
+    """A reader on a simulated node and the machine's own clock, and what it posts."""
+
+    def __init__(self, scenario: str) -> None:
+        self.clock = RealClock()
+        self.library: SimulatedLibrary = node(scenario, self.clock, self.clock.boottime_ns())
+        self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        source = NvmlSource(self.clock, self.library)
+        self.reader = Reader(source, self.clock, anchor(self.clock), PERIOD_NS, tuple, self.events.put)
+        self.reader.start()
+
+    def next(self) -> Event:
+        """The next event; a failure when none comes."""
+        return self.events.get(timeout=PATIENCE_SECONDS)
+
+    def batch(self) -> Batch:
+        """The next tick."""
+        while not isinstance(event := self.next(), Batch):
+            pass
+        return event
+
+    def stop(self) -> None:
+        """End the reader and whatever hangs."""
+        self.reader.end(self.clock.boottime_ns())
+        self.library.release_hung_calls()
+        assert self.reader.finished.wait(PATIENCE_SECONDS)
+        self.library.uninstall()
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """A reader of the scenario named by the test."""
+    made = Running(request.param)
+    yield made
+    made.stop()
+
+
+def spoken(batch: Batch) -> list[bool]:
+    """Which devices answered, in order."""
+    return [isinstance(said, Reading) for said in batch.readings.values()]
+
+
+@pytest.mark.parametrize("running", [STEADY], indirect=True)
+def test_devices_come_before_readings(running: Running) -> None:
+    """The first event tells the devices, every later one is a tick with a reading of each, the first one slow."""
+    opened = running.next()
+    assert isinstance(opened, Opened)
+    first, second = running.batch(), running.batch()
+    assert [True] == spoken(first) == spoken(second)
+    assert first.slow
+    assert not second.slow
+    assert first.at_ns < second.at_ns
+
+
+@pytest.mark.parametrize("running", [MISSING], indirect=True)
+def test_a_missing_driver_is_told_and_ticks_go_on(running: Running) -> None:
+    """Without a driver the reader says so once and goes on ticking, so that time is still booked."""
+    failed = running.next()
+    assert isinstance(failed, OpenFailed)
+    assert {} == running.batch().readings == running.batch().readings
+
+
+@pytest.mark.parametrize("running", [ONE_OF_TWO_HANGS], indirect=True)
+def test_a_hung_device_is_left_behind_with_its_thread(running: Running) -> None:
+    """One GPU's call hangs for ever: after two seconds the other is read again, and the hung one is Missing."""
+    while not any(thread_is_stuck(running)):
+        running.reader.watch()
+    while spoken(batch := running.batch()) != [False, True]:
+        running.reader.watch()
+    silent = next(iter(batch.readings.values()))
+    assert isinstance(silent, Missing)
+    assert "does not answer" in silent.reason
+
+
+@pytest.mark.parametrize("running", [ONE_OF_TWO_HANGS], indirect=True)
+def test_a_device_that_answers_again_is_read_again(running: Running) -> None:
+    """When the hung call returns at last, its device is read again with the others."""
+    while not any(thread_is_stuck(running)):
+        running.reader.watch()
+    running.library.release_hung_calls()
+    while spoken(running.batch()) != [True, True]:
+        running.library.release_hung_calls()
+
+
+def thread_is_stuck(running: Running) -> list[bool]:
+    """Whether more reader threads live than one: the one left behind, and its successor."""
+    names = [thread.name for thread in threading.enumerate() if thread.name == "costmeter-reader"]
+    return [len(names) > 1]
+
+
+@pytest.mark.parametrize("running", [GONE_FOR_A_MOMENT], indirect=True)
+def test_a_reloaded_driver_is_opened_again(running: Running) -> None:
+    """A driver that is unloaded for a moment is opened again, and the same device is read again."""
+    while spoken(running.batch()) != [False]:
+        pass
+    while spoken(running.batch()) != [True]:
+        pass
+
+
+def test_a_call_is_stuck_after_two_seconds() -> None:
+    """The design's limit for one driver call is two seconds."""
+    assert STUCK_AFTER_NS == 2_000_000_000
+
+
+def held_first(devices: tuple[Device, ...]) -> tuple[Device, ...]:
+    """Hold only the first device."""
+    return devices[:1]
+
+
+def test_only_held_devices_are_read() -> None:
+    """Devices that the run does not hold are not asked, and the node's count still names them."""
+    clock = RealClock()
+    library = node(ONE_OF_TWO_HANGS.replace("at: 500 ms", "at: 1 h"), clock, clock.boottime_ns())
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    source = NvmlSource(clock, library)
+    reader = Reader(source, clock, anchor(clock), PERIOD_NS, held_first, events.put)
+    reader.start()
+    opened, batch = events.get(timeout=PATIENCE_SECONDS), events.get(timeout=PATIENCE_SECONDS)
+    reader.end(clock.boottime_ns())
+    assert reader.finished.wait(PATIENCE_SECONDS)
+    library.uninstall()
+    assert isinstance(opened, Opened)
+    assert isinstance(batch, Batch)
+    assert (len(opened.devices), opened.node_gpus) == (1, 2)
+    assert [opened.devices[0].uuid] == list(batch.readings)
