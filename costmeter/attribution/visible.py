@@ -25,7 +25,7 @@ def count(gpus: str | None, environ: Mapping[str, str]) -> int:
     listed = gpus if gpus is not None else environ.get(VARIABLE)
     if listed is None or listed == "all":
         return 1
-    return 0 if listed in ("", "none") else len(_entries(listed))
+    return 0 if listed == "none" else len(set(_entries(listed)))
 
 
 def unknown_entries(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> list[str]:

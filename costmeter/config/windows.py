@@ -43,7 +43,8 @@ class WindowParser:
     def parse(self, node: Node) -> tuple[Window, ...] | None:
         """The windows in the order they apply; None when one of them is faulty or a part of the week has no price."""
         if not isinstance(node, Sequence) or not node.items:
-            self._fault(node, f"expected a list of {{days, hours, {self._key}}}, not {shown_node(node)}")
+            there = "an empty list" if isinstance(node, Sequence) else shown_node(node)
+            self._fault(node, f"expected a list of {{days, hours, {self._key}}}, not {there}")
             return None
         entries = [self._entry(item) for item in node.items]
         if self.faults:

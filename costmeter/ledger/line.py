@@ -50,7 +50,7 @@ def decode(line: bytes, order: tuple[str, ...] = ()) -> Record | None:
         return None
     try:
         return decoder(body, order)
-    except (KeyError, TypeError, IndexError, ArithmeticError, AttributeError) as problem:
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError) as problem:
         raise ValueError(f"{body['type']} record lacks or garbles {problem}") from problem
 
 

@@ -210,7 +210,8 @@ class Metering:
     def _page(self, accept: str) -> tuple[bytes, str]:
         from costmeter.outputs.prometheus import page
 
-        return page(self._current(), accept)
+        return page(self.current(), accept)
 
-    def _current(self) -> Snapshot:
+    def current(self) -> Snapshot:
+        """What may be shown now."""
         return self._writer.snapshot or Snapshot(self._clock.utc_ns(), self._recorder.part)

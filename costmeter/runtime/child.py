@@ -10,7 +10,7 @@ subprocess or logging. Hence the plain classes with __slots__ here and in the mo
 The order of calls, all in the main thread and before any other thread is started::
 
     child = spawn(argv, environ)      # SpawnFailed: print it, exit with its code. OSError: warn, exec_through
-    start metering threads            # they inherit the blocked signals, so all of them reach the main thread
+    start metering threads            # they inherit the blocked signals: those reach the main thread, in `wait`
     status, reaped_ns = child.wait()
     finish metering
     die_like(status)
@@ -32,11 +32,21 @@ from costmeter.runtime.lineage import enclosing_wrapper, living_orphans
 
 TYPE_CHECKING = False  # the import of `typing` alone costs a third of the launch budget
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import NoReturn
 
-__all__ = ["Child", "SpawnFailed", "die_like", "enclosing_wrapper", "exec_through", "living_orphans", "spawn"]
+__all__ = [
+    "Child",
+    "SpawnFailed",
+    "descriptor_named",
+    "die_like",
+    "enclosing_wrapper",
+    "exec_through",
+    "living_orphans",
+    "spawn",
+]
 
+_NAMED = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _LOST = 125 << 8  # the status when something else in this process has reaped the child: our failure, by the book
 
 
@@ -59,6 +69,7 @@ class Child:
         Orphans are reaped on the way and not waited for. `heard` is told every signal that reached us, SIGINT and
         those not forwarded included, after it was dealt with; it runs in this thread and must not block.
         """
+        signals.stop_with_group()
         while (status := self._reap()) is None:
             info = signals.await_signal(self._waited)
             if info.si_signo == signal.SIGCHLD:
@@ -68,7 +79,7 @@ class Child:
             if heard is not None:
                 _tell(heard, info.si_signo)
         ended_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        signals.let_terminal_output_pass()  # the receipt of a background job must not wait for `fg`
+        signals.write_unstopped()  # the receipt of a background job must not wait for `fg`
         return status, ended_ns
 
     def send(self, number: int) -> bool:
@@ -97,22 +108,25 @@ class Child:
                 return None
 
 
-def spawn(argv: list[str], environ: dict[str, str]) -> Child:
+def spawn(argv: list[str], environ: dict[str, str], keep: Collection[int] = ()) -> Child:
     """Start the command with this environment plus COSTMETER_WRAPPER, and return once it is running.
+
+    Afterwards this process holds none of the descriptors it inherited, except stderr and those in `keep`.
 
     Raises SpawnFailed when the command cannot be started (127, 126), and OSError when no process or pipe can be made
     (limits reached): a plain exec needs neither, so the caller can still `exec_through`.
     """
     signals.leave_interrupts_to_child()
-    signals.become_subreaper()
     environ = {**as_found(environ), lineage.WRAPPER_VARIABLE: lineage.wrapper_mark()}
     report_in, report_out = os.pipe()
+    signals.adopt_orphans(True)
     found = signals.Dispositions()
     try:
         spawned_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         pid = os.fork()
     except OSError:
         found.take_back()
+        signals.adopt_orphans(False)
         os.close(report_in)
         os.close(report_out)
         raise
@@ -125,8 +139,17 @@ def spawn(argv: list[str], environ: dict[str, str]) -> Child:
         found.take_back()
         code, _, path = os.fsdecode(report).partition(" ")
         raise explain(argv[0], int(code), path)
-    _occupy_closed_streams()
+    _let_go_of_descriptors(keep)
+    signals.write_unstopped()
     return Child(pid, spawned_ns, found.waited, "SLURM_STEP_ID" in environ)
+
+
+def descriptor_named(path: str) -> int | None:
+    """The inherited descriptor that a path such as /dev/stdout or /dev/fd/63, from `>(…)`, stands for; for `keep`."""
+    if path in _NAMED:
+        return _NAMED[path]
+    folder, _, name = path.rpartition("/")
+    return int(name) if folder in ("/dev/fd", "/proc/self/fd") and name.isdecimal() else None
 
 
 def die_like(status: int) -> NoReturn:
@@ -170,19 +193,42 @@ def _read_to_end(descriptor: int) -> bytes:
     return b"".join(parts)
 
 
-def _occupy_closed_streams() -> None:
-    """Put /dev/null where stdin, stdout or stderr were closed, in this process only.
+def _let_go_of_descriptors(keep: Collection[int]) -> None:
+    """Drop what is the child's, in this process only: all that was inherited except stderr, where our own text goes.
 
-    Else the next file we open gets that number, and a line that some library writes to stderr lands in the journal.
+    Else a pipe would not break when the child closes its end, since we held another: `yes | costmeter run -- …` would
+    hang. Where a stream was closed /dev/null takes its place, so that no journal gets the number of stderr. What we
+    open ourselves is never inheritable, which tells the two apart.
     """
-    for descriptor in (0, 1, 2):
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in {0, 1}.difference(keep):
+            os.dup2(null, stream, inheritable=False)
+        if null > 2:
+            os.close(null)
+        os.fstat(2)
+    except OSError:
+        _fill_stderr()
+    for descriptor in _open_descriptors():
         try:
-            os.fstat(descriptor)
+            if descriptor > 2 and descriptor not in keep and os.get_inheritable(descriptor):
+                os.close(descriptor)
         except OSError:
-            try:
-                os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-            except OSError:
-                return
+            continue  # the listing's own descriptor
+
+
+def _fill_stderr() -> None:
+    try:
+        os.dup2(0, 2, inheritable=False)
+    except OSError:
+        return
+
+
+def _open_descriptors() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        return []
 
 
 def _tell(heard: Callable[[int], None], number: int) -> None:

@@ -79,37 +79,43 @@ def restore_python_defaults() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def become_subreaper() -> None:
+def adopt_orphans(wanted: bool) -> None:
     """Have orphans below us handed to us, not to init, so that we can name those that still hold a GPU."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _prctl(_PR_SET_CHILD_SUBREAPER, int(wanted))
 
 
-def let_terminal_output_pass() -> None:
-    """In this thread, write to the terminal from the background without stopping the job.
+def write_unstopped() -> None:
+    """In this thread, and in those it starts, write to the terminal from the background without stopping the job.
 
     With `stty tostop` the kernel stops the whole process group of a background writer, the child included; a writer
-    that blocks SIGTTOU is let through. Every thread of ours that draws while the child runs must call this first.
+    that blocks SIGTTOU is let through.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+
+
+def stop_with_group() -> None:
+    """In this thread, take SIGTTOU again, so that a child stopped for its own writing is a stopped job."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTTOU})
 
 
 def is_forwarded(policy: str, heard: signal.struct_siginfo, child: int, in_slurm_step: bool) -> bool:
     """Whether a signal that reached us must be passed on, because it has not reached the child by itself.
 
     `policy` is `always`, `never` or `auto`. Under `auto` the child has it already when the kernel sent it (a terminal
-    signals the group; timers and limits are our own), when slurmstepd did (TERM and CONT go to every process of the
-    job, and inside a step all signals do), and when the child's own processes did (`kill 0`). SIGINT is never passed.
+    signals the group, except that it hangs up its session's leader alone; timers and limits are our own), when
+    slurmstepd did (TERM and CONT go to every process of the job, and inside a step all signals do), and when the
+    child's own processes did (`kill 0`). SIGINT is never passed.
     """
     number, sender = heard.si_signo, heard.si_pid
     if number in (signal.SIGINT, signal.SIGCHLD) or policy == "never":
         return False
     if policy == "always":
         return True
-    if heard.si_code > 0:
+    if heard.si_code > 0 and not (number in (signal.SIGHUP, signal.SIGCONT) and os.getsid(0) == os.getpid()):
         return False
     if number == signal.SIGCONT and not lineage.is_stopped(child):
         return False  # `fg` has continued the whole group: a second SIGCONT would run a handler twice
-    if lineage.command_name(sender).startswith("slurmstepd"):
+    if sender and lineage.command_name(sender).startswith("slurmstepd"):
         return not in_slurm_step and number not in (signal.SIGTERM, signal.SIGCONT)
     # A container's processes reach the command as pid 1, which we are: `kill 1` is meant for the child.
     return os.getpid() == 1 or not lineage.is_below(sender, child)

@@ -6,8 +6,9 @@ may read different devices at once; everything else goes through pynvml.
 
 import ctypes
 import logging
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pynvml
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger(__name__)
 
+#: How long a device may take to be probed. Without persistence mode the first call wakes the board, 1 to 3 s.
+PROBE_SECONDS = 5.0
+
 #: A power above this multiple of the enforced limit is no power a board can have.
 _IMPOSSIBLE_LIMITS = 2
 _UNSIGNED_INT_BLANK = 0xFFFFFFFF
@@ -31,6 +35,7 @@ _UNSIGNED_LONG_LONG_BLANK = 0xFFFFFFFFFFFFFFFF
 _IMPOSSIBLE_POWER = Missing("impossible power reading")
 _IMPOSSIBLE_ENERGY = Missing("impossible energy counter")
 _IMPOSSIBLE_UTILIZATION = Missing("impossible utilization")
+_NO_ANSWER = Missing("the driver did not answer")
 _NO_ENERGY = Missing("no energy counter and no power reading")
 
 
@@ -54,9 +59,12 @@ class _Opened:
 class NvmlSource:
     """GPUs as NVML sees them; a simulated library, when given, takes the real driver's place."""
 
-    def __init__(self, clock: Clock, library: "SimulatedLibrary | None" = None) -> None:
+    def __init__(
+        self, clock: Clock, library: "SimulatedLibrary | None" = None, probe_seconds: float = PROBE_SECONDS
+    ) -> None:
         self._clock = clock
         self._library = library
+        self._probe_seconds = probe_seconds
         self._opened: dict[str, _Opened] = {}
         self._is_open = False
         self._version = ""
@@ -65,7 +73,7 @@ class NvmlSource:
         self._get_utilization: Callable[..., int] = _not_there
 
     def open(self) -> tuple[Device, ...]:
-        """Start the driver and probe every device; one that does not answer is left out, and the others open."""
+        """Start the driver and probe every device; neither a dead nor a hung one keeps the others from opening."""
         self.close()
         if self._library is not None:
             self._library.install()
@@ -76,12 +84,8 @@ class NvmlSource:
             raise _stopped(error) from error
         self._is_open = True
         try:
-            self._version = _text(pynvml.nvmlSystemGetDriverVersion())
             return self._probe_all()
-        except pynvml.NVMLError as error:
-            self.close()
-            raise _stopped(error) from error
-        except SourceStopped:
+        except BaseException:
             self.close()
             raise
 
@@ -111,10 +115,10 @@ class NvmlSource:
     def processes(self, uuid: str) -> tuple[int, ...] | Missing:
         """Process ids with a compute context, those behind an MPS server included."""
         handle = (self._opened.get(uuid) or self._not_listed(uuid)).handle
-        own = _listed(handle, "Compute")
+        own = _tolerant(lambda: _listed(handle, "Compute"))
         if isinstance(own, Missing):
             return own
-        shared = _listed(handle, "MPSCompute")
+        shared = _tolerant(lambda: _listed(handle, "MPSCompute"))
         clients = [] if isinstance(shared, Missing) else shared
         return tuple(dict.fromkeys(int(process.pid) for process in [*own, *clients]))
 
@@ -138,37 +142,60 @@ class NvmlSource:
         self._get_energy = _function("nvmlDeviceGetTotalEnergyConsumption")
         self._get_power = _function("nvmlDeviceGetPowerUsage")
         self._get_utilization = _function("nvmlDeviceGetUtilizationRates")
-        count = pynvml.nvmlDeviceGetCount()
+        version = _tolerant(lambda: _text(pynvml.nvmlSystemGetDriverVersion()))
+        self._version = "unknown" if isinstance(version, Missing) else version
+        try:
+            count = pynvml.nvmlDeviceGetCount()
+        except pynvml.NVMLError as error:
+            raise _stopped(error) from error
         if count == 0:
             raise SourceStopped("the NVIDIA driver lists no GPU", "run `nvidia-smi -L` to see what the driver sees")
         found = [opened for index in range(count) if (opened := self._probe(index)) is not None]
+        if not found:
+            raise SourceStopped(f"none of the {count} GPUs of this node answered", "see what `nvidia-smi` says")
         self._opened = {opened.device.uuid: opened for opened in found}
         return tuple(opened.device for opened in found)
 
     def _probe(self, index: int) -> _Opened | None:
-        """One device and its best source of energy; None for one that cannot even say who it is."""
+        """One device, given time to answer; None for one that cannot even say who it is.
+
+        A device that hangs after that is opened unprobed: it costs while it is held, and the others open.
+        """
+        found: list[_Opened] = []
+        thread = threading.Thread(target=self._examine, args=(index, found.append), name="probe", daemon=True)
+        thread.start()
+        thread.join(self._probe_seconds)
+        if thread.is_alive():
+            _LOGGER.warning("GPU hangs: index=%d seconds=%g", index, self._probe_seconds)
+        return found[-1] if found else None
+
+    def _examine(self, index: int, report: Callable[[_Opened], None]) -> None:
+        """Report a device twice: when it is known, and when it has been probed for its best source of energy."""
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
         except pynvml.NVMLError as error:
             _LOGGER.warning("GPU did not open: index=%d error=%s", index, error)
-            return None
+            return
+        unknown = Device(uuid, index, "unknown GPU", "", _NO_ANSWER, _NO_ANSWER)
+        unprobed = _Opened(unknown, handle, _UNSIGNED_INT_BLANK - 1, None, None)
+        report(unprobed)
+        name = _tolerant(lambda: _text(pynvml.nvmlDeviceGetName(handle)))
+        bus_id = _tolerant(lambda: _text(pynvml.nvmlDeviceGetPciInfo(handle).busId))
         limit = _tolerant(lambda: _power_limit_milliwatts(handle))
-        highest_milliwatts = _UNSIGNED_INT_BLANK - 1 if isinstance(limit, Missing) else _IMPOSSIBLE_LIMITS * limit
+        if not isinstance(limit, Missing):
+            unprobed = replace(unprobed, highest_milliwatts=_IMPOSSIBLE_LIMITS * limit)
         energy = _tolerant(lambda: self._energy_microjoules(handle))
-        unprobed = _Opened(_NOBODY, handle, highest_milliwatts, None, None)
         power = _tolerant(lambda: self._power_watts(unprobed))
-        name = _tolerant(lambda: _text(_asked(lambda: pynvml.nvmlDeviceGetName(handle))))
-        bus_id = _tolerant(lambda: _text(_asked(lambda: pynvml.nvmlDeviceGetPciInfo(handle).busId)))
         device = Device(
             uuid,
             index,
-            "unknown GPU" if isinstance(name, Missing) else name,
-            "" if isinstance(bus_id, Missing) else bus_id,
+            unknown.name if isinstance(name, Missing) else name,
+            unknown.pci_bus_id if isinstance(bus_id, Missing) else bus_id,
             limit if isinstance(limit, Missing) else limit / 1_000,
             _method(energy, power),
         )
-        return _Opened(device, handle, highest_milliwatts, _for_good(energy), _for_good(power))
+        report(_Opened(device, handle, unprobed.highest_milliwatts, _for_good(energy), _for_good(power)))
 
     def _energy_microjoules(self, handle: Any) -> int | Missing:
         millijoules = ctypes.c_ulonglong()
@@ -206,9 +233,6 @@ class NvmlSource:
         if not self._is_open:
             raise SourceStopped("the driver is not open")
         raise DeviceGone(f"the driver does not list {uuid}")
-
-
-_NOBODY = Device("", 0, "", "", NOT_ASKED, NOT_ASKED)
 
 
 def _function(name: str) -> Callable[..., int]:
@@ -253,7 +277,7 @@ def _listed(handle: Any, kind: str) -> Any:
 
 
 def _tolerant(call: Callable[[], Any]) -> Any:
-    """A probed value; at this point a dead device is only a Missing, so that the others open."""
+    """A value beside which a dead device is only a Missing: the others open, and its next reading says it is gone."""
     try:
         return call()
     except (DeviceGone, SourceStopped) as error:

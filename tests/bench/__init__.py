@@ -1,1 +1,1 @@
-"""Benchmarks, and the driver they run on."""
+"""Benchmarks: every promise in numbers, measured as ratios in one run. `make bench` prints them."""

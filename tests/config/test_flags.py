@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
-from costmeter.config.flags import parse_price
+from costmeter.config.flags import parse_address, parse_gpus, parse_interval, parse_label, parse_price
 from costmeter.errors import UsageError
 
 
@@ -36,6 +37,43 @@ def test_other_texts_are_refused_with_an_example(text: str) -> None:
     """What is no price is refused, quoted, with what would be one."""
     with pytest.raises(UsageError, match=r"expected a price per GPU-hour such as 2\.49 or 2\.49/gpu-h"):
         parse_price(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "expected"),
+    [
+        pytest.param(parse_address, "127.0.0.1:26786", ("127.0.0.1", 26786), id="address"),
+        pytest.param(parse_address, "0", ("127.0.0.1", 0), id="port-alone-is-loopback"),
+        pytest.param(parse_address, ":9100", ("127.0.0.1", 9100), id="no-host-is-loopback"),
+        pytest.param(parse_address, "[::1]:0", ("::1", 0), id="ipv6"),
+        pytest.param(parse_interval, "0.5", 0.5, id="interval"),
+        pytest.param(parse_label, "team=nlp=x", ("team", "nlp=x"), id="label"),
+        pytest.param(parse_gpus, " 0,1 ", "0,1", id="indexes"),
+        pytest.param(parse_gpus, "GPU-8932f937", "GPU-8932f937", id="uuid"),
+    ],
+)
+def test_other_flags_come_out_parsed(parse: Callable[[str], object], text: str, expected: object) -> None:
+    """Addresses, intervals, labels and GPU lists arrive as what they mean."""
+    assert expected == parse(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "flag"),
+    [
+        pytest.param(parse_address, "127.0.0.1:70000", "--listen", id="port"),
+        pytest.param(parse_address, "a b:1", "--listen", id="host"),
+        pytest.param(parse_interval, "0", "--interval", id="zero"),
+        pytest.param(parse_interval, "nan", "--interval", id="nan"),
+        pytest.param(parse_interval, "soon", "--interval", id="word"),
+        pytest.param(parse_label, "1a=b", "--label", id="label-name"),
+        pytest.param(parse_label, "team", "--label", id="label-without-value"),
+        pytest.param(parse_gpus, "0;1", "--gpus", id="gpus"),
+    ],
+)
+def test_other_flags_refuse_by_name(parse: Callable[[str], object], text: str, flag: str) -> None:
+    """A refusal names the flag and quotes what was typed."""
+    with pytest.raises(UsageError, match=f'^{flag} "{text}": expected '):
+        parse(text)
 
 
 def test_checking_flags_imports_nothing_heavy() -> None:

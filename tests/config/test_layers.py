@@ -1,6 +1,8 @@
 """Layers: which of several places wins, what is said about each value, and what a fault leads to."""
 
 import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -274,3 +276,14 @@ def test_earlier_folders_of_the_machine_are_more_important(site: Site, tmp_path:
     site.write(site.machine, "currency: EUR")
     site.environ["XDG_CONFIG_DIRS"] = f"{other.parent}:{site.machine}"
     assert site.load().settings.currency == "CHF"
+
+
+def test_settings_without_a_file_need_no_yaml(site: Site) -> None:
+    """Without a file to read, neither the YAML parser nor the zone tables are loaded."""
+    code = (
+        "import sys; from costmeter.config.layers import load_settings\n"
+        f"load_settings(None, {{'gpu.price': '2'}}, {site.environ!r}, {str(site.project)!r}, False)\n"
+        "print(*{'yaml', 'zoneinfo', 'difflib'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""

@@ -1,10 +1,24 @@
-"""Real files in a real folder, for tests of settings."""
+"""Documents and real files in a real folder, for tests of settings."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from costmeter.config.build import Merged, build
 from costmeter.config.layers import load_settings
-from costmeter.config.settings import Loaded
+from costmeter.config.parse import parse
+from costmeter.config.settings import Loaded, Settings
+from costmeter.config.yamlfile import compose
+from costmeter.readings import Device
+
+H100 = Device("GPU-0", 0, "NVIDIA H100 80GB HBM3", "", 700.0, "counter")
+
+
+def read(text: str) -> tuple[Settings, list[str]]:
+    """Settings of one document, and every fault in it."""
+    root, faults = compose(text, "c.yaml")
+    layer = parse(root)
+    settings_, together = build(Merged(layer.values, layer.blocks or ()))
+    return settings_, [str(fault) for fault in (*faults, *layer.faults, *together)]
 
 
 class Site:

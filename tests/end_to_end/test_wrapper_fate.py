@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.installed import PATIENCE_SECONDS
-from tests.end_to_end.wrapped import RECORD, Wrapper, read_ready, rest
+from tests.end_to_end.wrapped import RECORD, Wrapper, children_of, read_ready, rest
 
 NO_NAMESPACES = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], check=False).returncode != 0
 needs_namespaces = pytest.mark.skipif(NO_NAMESPACES, reason="unshare --pid --mount-proc is not permitted here")
@@ -157,9 +157,9 @@ def test_as_pid_1_signals_reach_the_command(wrapper: Wrapper) -> None:
     """As pid 1 the wrapper passes on SIGTERM from outside, which would be lost on a command that is pid 1 itself."""
     process = wrapper.start_bare([*AS_PID_1, *wrapper.around(RECORD)])
     assert read_ready(process)[1] == 1
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGTERM)
-    os.kill(int(children[0]), signal.SIGWINCH)
+    (wrapper_pid,) = children_of(process.pid)
+    os.kill(wrapper_pid, signal.SIGTERM)
+    os.kill(wrapper_pid, signal.SIGWINCH)
 
     assert rest(process) == ["SIGTERM", "SIGWINCH"]
     assert process.returncode == 7

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.installed import PATIENCE_SECONDS
-from tests.end_to_end.wrapped import RECORD, Wrapper, read_ready, rest
+from tests.end_to_end.wrapped import RECORD, Wrapper, read_line, read_ready, rest, until
 
 PR_SET_PDEATHSIG = 1
 # Everything of a process that exec keeps and that Python does not change at its own start.
@@ -169,6 +169,38 @@ def test_megabytes_pass_through_stdin(wrapper: Wrapper) -> None:
     output, _ = wrapper.start(["cat"], stdin=subprocess.PIPE).communicate(data, timeout=PATIENCE_SECONDS)
 
     assert hashlib.sha256(data).digest() == hashlib.sha256(output).digest()
+
+
+@pytest.mark.parametrize("stream", ["stdin", "other"])
+def test_a_pipe_breaks_when_the_command_closes_it(wrapper: Wrapper, stream: str) -> None:
+    """A producer meets a broken pipe when the command closes its end, though command and wrapper run on."""
+    reading, writing = os.pipe()
+    number = 0 if stream == "stdin" else reading
+    program = f"import os, signal; os.close({number}); os.write(1, b'closed\\n'); signal.pause()"
+    how = {"stdin": reading} if stream == "stdin" else {"pass_fds": (reading,)}
+    process = wrapper.start([sys.executable, "-c", program], **how)
+    os.close(reading)
+    assert read_line(process) == "closed"
+    until(lambda: is_broken(writing), "the pipe is broken")
+    os.close(writing)
+
+    assert process.poll() is None
+
+
+def is_broken(pipe: int) -> bool:
+    try:
+        os.write(pipe, b"x")
+    except BrokenPipeError:
+        return True
+    return False
+
+
+def test_a_reader_sees_the_end_when_the_command_closes_stdout(wrapper: Wrapper) -> None:
+    """A reader gets its end of file when the command closes stdout, though command and wrapper run on."""
+    process = wrapper.start([sys.executable, "-c", "import os, signal; os.close(1); signal.pause()"])
+
+    assert read_line(process) == ""
+    assert process.poll() is None
 
 
 def test_process_substitution_works(wrapper: Wrapper) -> None:

@@ -14,7 +14,7 @@ from tests.end_to_end.wrapped import (
     RECORD,
     RECORDER,
     Wrapper,
-    is_waiting_for_signals,
+    children_of,
     read_line,
     read_ready,
     rest,
@@ -143,7 +143,7 @@ def test_a_signal_of_the_job_to_its_group_comes_once(wrapper: Wrapper) -> None:
     program = (
         f"import os,signal,subprocess,sys\nif os.fork():\n    os.execv(sys.executable, {['x', '-c', RECORDER]!r})\n"
     )
-    program += "signal.signal(15, signal.SIG_IGN)\nsys.stdin.readline()\nos.kill(0, 15)\nsignal.pause()\n"
+    program += "signal.signal(15, signal.SIG_IGN)\nos.close(1)\nsys.stdin.readline()\nos.kill(0, 15)\nsignal.pause()\n"
     process = wrapper.start([sys.executable, "-c", program], stdin=subprocess.PIPE)
     read_ready(process)
     assert process.stdin is not None
@@ -273,7 +273,7 @@ def test_a_term_in_the_first_moment_ends_both(wrapper: Wrapper) -> None:
     reading, writing = os.pipe()
     process = wrapper.start(["sleep", "600"], stdout=writing)
     os.close(writing)
-    until(lambda: process.poll() is not None or is_waiting_for_signals(process.pid), "the signals wait")
+    until(lambda: bool(children_of(process.pid)), "the wrapper has forked")
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(PATIENCE_SECONDS) == -signal.SIGTERM

@@ -116,17 +116,14 @@ def test_a_hangup_is_one_signal(wrapper: Wrapper, tmp_path: Path) -> None:
     record = tmp_path / "record"
     with terminal(wrapper, wrapper.around([*RECORD, str(record)])) as session:
         until(lambda: record.exists() and record.read_text().startswith("ready"), "the command runs")
-        leader = session.pid
-        os.close(session.child_fd)
+        session.ptyproc.fileobj.close()
         until(lambda: "SIGHUP" in record.read_text(), "the hangup came")
-        os.kill(leader, signal.SIGWINCH)
+        os.kill(session.pid, signal.SIGWINCH)
         until(lambda: "SIGWINCH" in record.read_text(), "the command ended")
-        _, status = os.waitpid(leader, 0)
-        session.closed = session.terminated = True
+        assert session.wait() == 7
 
     heard = record.read_text().split("\n")[1:-1]
     assert [name for name in heard if name != "SIGCONT"] == ["SIGHUP", "SIGWINCH"]
-    assert os.waitstatus_to_exitcode(status) == 7
 
 
 def test_a_job_is_stopped_and_brought_back(wrapper: Wrapper) -> None:

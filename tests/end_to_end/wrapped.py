@@ -113,7 +113,6 @@ def state_of(pid: int) -> str:
         return ""
 
 
-def is_waiting_for_signals(pid: int) -> bool:
-    """Whether a wrapper has started its command: SIGTERM waits in its queue from then on."""
-    blocked = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigBlk"))
-    return bool(int(blocked.split()[1], 16) >> 14 & 1)
+def children_of(pid: int) -> list[int]:
+    """The pids of a process's children."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

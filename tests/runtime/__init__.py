@@ -1,0 +1,1 @@
+"""The sampling loop, the child, and what holds them together."""

@@ -209,6 +209,26 @@ def test_a_gpu_that_dies_while_it_is_probed_is_listed_with_its_reason() -> None:
     assert device == Device(bench.uuids[0], 0, "unknown GPU", "", reason, reason)
 
 
+def test_a_hung_gpu_does_not_keep_the_others_from_opening() -> None:
+    """A GPU that knows its UUID and then hangs is listed unprobed; the GPUs before and behind it are as always."""
+    bench = Bench("faults: [{kind: hang, devices: [1], functions: [nvmlDeviceGetName]}]\n" + STEADY + "    count: 3\n")
+
+    first, hung, last = NvmlSource(bench.clock, bench.library, probe_seconds=0.5).open()
+
+    silent = Missing("the driver did not answer")
+    assert hung == Device(bench.uuids[1], 1, "unknown GPU", "", silent, silent)
+    assert (first.method, last.method) == ("counter", "counter")
+
+
+def test_a_gpu_that_hangs_at_once_is_left_out() -> None:
+    """A GPU that hangs before it says who it is has no identity to list; the other one opens."""
+    bench = Bench("faults: [{kind: hang, devices: [0]}]\n" + STEADY + "    count: 2\n")
+
+    [device] = NvmlSource(bench.clock, bench.library, probe_seconds=0.5).open()
+
+    assert device.index == 1
+
+
 def test_a_lost_gpu_is_gone_until_it_returns() -> None:
     """While a GPU is lost its reading raises DeviceGone with a way out; afterwards it reads again."""
     bench = Bench(faulty("kind: lost, at: 10 s, for: 5 s"))
@@ -240,15 +260,29 @@ def test_a_reloaded_driver_is_opened_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "words", "hint"),
+    ("code", "words", "hint"),
     [
-        pytest.param("library", "no NVIDIA driver (libnvidia-ml.so.1 not found)", "--simulate healthy", id="library"),
-        pytest.param("driver", "the NVIDIA kernel driver is not loaded", "modprobe nvidia", id="driver"),
+        pytest.param(
+            "LIBRARY_NOT_FOUND",
+            "no NVIDIA driver (libnvidia-ml.so.1 not found)",
+            "--simulate healthy",
+            id="no-library",
+        ),
+        pytest.param("DRIVER_NOT_LOADED", "the NVIDIA kernel driver is not loaded", "modprobe nvidia", id="not-loaded"),
+        pytest.param(
+            "LIB_RM_VERSION_MISMATCH", "driver and libnvidia-ml.so.1 have different versions", "reboot", id="updated"
+        ),
+        pytest.param(
+            "UNKNOWN",
+            "the NVIDIA driver did not start: unknown driver error",
+            "systemctl daemon-reload",
+            id="container-lost-its-devices",
+        ),
     ],
 )
-def test_a_missing_driver_is_explained(what: str, words: str, hint: str) -> None:
-    """Without a driver, opening raises SourceStopped that says what to type, and leaves pynvml as it was."""
-    bench = Bench(f"faults: [{{kind: driver-missing, what: {what}}}]\n" + STEADY)
+def test_a_missing_driver_is_explained(code: str, words: str, hint: str) -> None:
+    """Without a usable driver, opening raises SourceStopped that says what to type, and leaves pynvml as it was."""
+    bench = Bench(f"faults: [{{kind: driver-missing, code: {code}}}]\n" + STEADY)
 
     with pytest.raises(SourceStopped) as raised:
         bench.source.open()
@@ -256,6 +290,23 @@ def test_a_missing_driver_is_explained(what: str, words: str, hint: str) -> None
     assert raised.value.message == words
     assert hint in raised.value.hint
     assert pynvml.nvmlLib is None
+
+
+def test_a_node_of_dead_gpus_is_explained() -> None:
+    """When no GPU of the node answers, the source stops with a reason, and can be opened again when they are back."""
+    bench = Bench("faults: [{kind: lost, for: 5 s}]\n" + STEADY + "    count: 2\n")
+    with pytest.raises(SourceStopped, match="none of the 2 GPUs"):
+        bench.source.open()
+    bench.clock.advance(5 * SECOND)
+    assert len(bench.source.open()) == 2
+
+
+def test_a_driver_that_does_not_say_its_version_opens() -> None:
+    """The driver's version is only for showing: without it, GPUs are metered all the same."""
+    bench = Bench("driver: {missing_functions: [nvmlSystemGetDriverVersion]}\n" + STEADY)
+
+    assert len(bench.source.open()) == 1
+    assert bench.source.facts().version == "unknown"
 
 
 @pytest.mark.parametrize("found", FAILURES, ids=lambda found: f"{found.code}")
@@ -351,6 +402,15 @@ def test_processes_of_an_older_driver(missing: list[str], processes: object) -> 
     bench.source.open()
 
     assert bench.source.processes(bench.uuids[0]) == processes
+
+
+def test_processes_of_a_lost_gpu_are_missing() -> None:
+    """The process list of a GPU that is lost is a Missing with that reason: its reading raises, its list does not."""
+    bench = Bench(faulty("kind: lost, at: 1 s"))
+    bench.source.open()
+    bench.clock.advance(SECOND)
+
+    assert bench.source.processes(bench.uuids[0]) == Missing("GPU is lost")
 
 
 def test_closing_twice_is_safe() -> None:

@@ -33,11 +33,16 @@ print(json.dumps(answer))
 
 
 @pytest.fixture(scope="module")
-def metered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What a process that meters the stub driver found."""
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which a process finds the stub driver."""
     if compiler() is None:
         pytest.skip("gcc is not installed")
-    environment = build(tmp_path_factory.mktemp("stub"))
+    return build(tmp_path_factory.mktemp("stub"))
+
+
+@pytest.fixture(scope="module")
+def metered(environment: dict[str, str]) -> dict[str, Any]:
+    """What a process that meters the stub driver found."""
     argv = [sys.executable, "-c", METER]
     answer = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=60, check=True)
     found: dict[str, Any] = json.loads(answer.stdout)
@@ -75,3 +80,23 @@ def test_the_loader_s_counter_is_read_whole(metered: dict[str, Any]) -> None:
 def test_a_real_driver_loads_no_simulation(metered: dict[str, Any]) -> None:
     """Who has a driver does not pay for loading the simulated one."""
     assert metered["simulated"] == []
+
+
+NO_GPU = """
+from costmeter.clock import RealClock
+from costmeter.errors import SourceStopped
+from costmeter.sources.nvml import NvmlSource
+try:
+    NvmlSource(RealClock()).open()
+except SourceStopped as error:
+    print(error.message, error.hint, sep="; ")
+"""
+
+
+def test_a_driver_without_gpus_is_explained(environment: dict[str, str]) -> None:
+    """A driver that lists no GPU stops the source, and the user learns where to look."""
+    argv = [sys.executable, "-c", NO_GPU]
+    empty = {**environment, "STUB_NVML_GPUS": "0"}
+    said = subprocess.run(argv, env=empty, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert said == "the NVIDIA driver lists no GPU; run `nvidia-smi -L` to see what the driver sees\n"

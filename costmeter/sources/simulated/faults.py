@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from costmeter.sources.simulated.codes import CODES, DEVICE_FUNCTIONS, DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND
+from costmeter.sources.simulated.codes import CODES, DEVICE_FUNCTIONS, DRIVER_NOT_LOADED
 from costmeter.sources.simulated.fields import PERCENT_IN_PPM, Field
 from costmeter.sources.simulated.scenario import FOR_EVER_NS, Fault, FaultKind
 
@@ -83,15 +83,14 @@ def _functions(block: Field) -> frozenset[str]:
 
 
 def _code(block: Field, kind: str) -> int:
-    if kind == "driver-missing":
-        value = block.get("what")
-        word = value.choice(("driver", "library")) if value else "driver"
-        return LIBRARY_NOT_FOUND if word == "library" else DRIVER_NOT_LOADED
-    if kind != "error":
+    """The return code of an error, which must be named, or of a driver that is not loaded unless it says otherwise."""
+    if kind not in ("error", "driver-missing"):
         return 0
-    value = block.need("code")
-    word = value.choice(CODES.keys() - {"SUCCESS"}) if value else None
-    return CODES[word][0] if word else CODES["UNKNOWN"][0]
+    value = block.need("code") if kind == "error" else block.get("code")
+    if value is None:
+        return DRIVER_NOT_LOADED
+    word = value.choice(CODES.keys() - {"SUCCESS"})
+    return CODES[word][0] if word else DRIVER_NOT_LOADED
 
 
 def _probability(block: Field) -> int:

@@ -1,6 +1,9 @@
 """What goes wrong on a simulated node, as a user of pynvml meets it."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pynvml
 import pytest
@@ -8,8 +11,6 @@ import pytest
 from costmeter.clock import ManualClock, RealClock
 from costmeter.sources.simulated.codes import CODES
 from tests.sources.nodes import SECOND, STEADY, driver, handle, node
-
-CODE_OF_INIT = {"driver": pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "library": pynvml.NVML_ERROR_LIBRARY_NOT_FOUND}
 
 
 def device_faults(*faults: str) -> str:
@@ -120,18 +121,19 @@ def test_a_driver_reload_ends_the_session() -> None:
         assert pynvml.nvmlDeviceGetTotalEnergyConsumption(handle()) == 1_500_000
 
 
-@pytest.mark.parametrize("what", ["driver", "library"])
-def test_a_missing_driver(what: str) -> None:
-    """Without a driver or its library, nvmlInit says so; when it appears, nvmlInit works."""
+@pytest.mark.parametrize("code", ["", "LIBRARY_NOT_FOUND", "LIB_RM_VERSION_MISMATCH", "UNKNOWN"])
+def test_a_missing_driver(code: str) -> None:
+    """Without a usable driver nvmlInit gives its code (not loaded by default); when it appears, nvmlInit works."""
     clock = ManualClock(0)
-    library = node(node_faults(f"kind: driver-missing, what: {what}, for: 60 s"), clock)
+    said = f", code: {code}" if code else ""
+    library = node(node_faults(f"kind: driver-missing, for: 60 s{said}"), clock)
     with driver(library, init=False):
         with pytest.raises(pynvml.NVMLError) as raised:
             pynvml.nvmlInit()
         clock.advance(60 * SECOND)
         pynvml.nvmlInit()
         assert pynvml.nvmlDeviceGetCount() == 1
-    assert raised.value.value == CODE_OF_INIT[what]
+    assert raised.value.value == CODES[code or "DRIVER_NOT_LOADED"][0]
 
 
 def _in_thread(device: object, answers: list[int]) -> threading.Thread:
@@ -152,6 +154,32 @@ def test_a_hung_call_holds_up_nobody_else() -> None:
         hung.join()
 
     assert answers == [pynvml.NVML_ERROR_TIMEOUT]
+
+
+STUCK = """
+import threading, pynvml
+from costmeter.clock import RealClock
+from tests.sources.nodes import STEADY, handle, node
+library = node(STEADY + "    faults: [{kind: hang}]", RealClock())
+library.install()
+pynvml.nvmlInit()
+device = handle()
+reading = threading.Event()
+def read():
+    reading.set()
+    pynvml.nvmlDeviceGetPowerUsage(device)
+threading.Thread(target=read, daemon=True).start()
+reading.wait()
+print("leaving")
+"""
+
+
+def test_a_hung_thread_lets_its_process_exit() -> None:
+    """A process whose daemon thread is stuck in a hung call for ever ends as soon as its main thread does."""
+    root = Path(__file__).parents[3]
+    left = subprocess.run([sys.executable, "-c", STUCK], cwd=root, capture_output=True, text=True, timeout=60)
+
+    assert (left.returncode, left.stdout, left.stderr) == (0, "leaving\n", "")
 
 
 def test_a_hang_ends_when_its_clock_does() -> None:

@@ -1,0 +1,109 @@
+"""The metering process that `tick` measures: the real assembly on whatever driver the loader finds; prints JSON."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pynvml
+
+from costmeter.clock import RealClock
+from costmeter.runtime.assembly import Metering, Options
+from costmeter.sources.nvml import NvmlSource
+
+PERIOD_SECONDS = 0.05
+SETTLE_SECONDS = 2.0
+MEASURED_SECONDS = 20.0
+GPUS = 8
+#: At one tick a second every fifteenth is slow.
+SLOW_EVERY = 15
+
+
+def main() -> None:
+    """Measure and print."""
+    metering = Metering(_options(), say=lambda _text: None, warn=lambda _text: None)
+    metering.start()
+    time.sleep(SETTLE_SECONDS)
+    cpu_before, ticks_before = time.process_time(), _ticks(metering)
+    time.sleep(MEASURED_SECONDS)
+    ticks = _ticks(metering) - ticks_before
+    cpu_seconds = time.process_time() - cpu_before
+    resident = psutil.Process().memory_info().rss
+    metering.finish(RealClock().boottime_ns(), 0, None)
+    fast, slow = _calls()
+    found = {
+        "tick_ms": 1_000 * cpu_seconds / ticks,
+        "ticks": ticks,
+        "resident_mb": resident / 1e6,
+        "fast_calls": fast,
+        "slow_calls": slow,
+    }
+    print(json.dumps(found))
+
+
+def _ticks(metering: Metering) -> int:
+    return metering.current().readings // GPUS
+
+
+def _options() -> Options:
+    return Options(
+        run_id="bench",
+        command=("bench",),
+        keep_command=True,
+        name="",
+        labels={},
+        period_seconds=PERIOD_SECONDS,
+        gpus=None,
+        simulate=None,
+        listen=None,
+        config=None,
+        flags={"gpu.price": "2.49"},
+        environ=dict(os.environ),
+        cwd="/",
+        pid=os.getpid(),
+        spawned_ns=RealClock().boottime_ns(),
+    )
+
+
+class _Counting:
+    """The driver's library, counting what is called on it."""
+
+    def __init__(self, library: Any) -> None:
+        self._library = library
+        self.calls = 0
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        function = getattr(self._library, name)
+
+        def counted(*arguments: object) -> int:
+            self.calls += 1
+            code: int = function(*arguments)
+            return code
+
+        return counted
+
+
+def _calls() -> tuple[float, float]:
+    """Driver calls per GPU of a fast tick, and what slow ticks add to each tick on average."""
+    source = NvmlSource(RealClock())
+    source.open()
+    counting = _Counting(pynvml.nvmlLib)
+    source.close()
+    pynvml.nvmlLib = counting
+    pynvml._nvmlGetFunctionPointer_cache.clear()
+    devices = source.open()
+    source.read(devices[0].uuid, slow=True)
+    counting.calls = 0
+    for device in devices:
+        source.read(device.uuid, slow=False)
+    fast = counting.calls
+    for device in devices:
+        source.read(device.uuid, slow=True)
+    slow = counting.calls - 2 * fast
+    return fast / GPUS, slow / GPUS / SLOW_EVERY
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""Identity: run ids that are fit to be file names, processes that are who they were, secrets that are not kept."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmeter.ledger.identity import boot_id, host_name, is_alive, redacted, run_id, start_ticks
+from tests.samples import BEGAN_UTC_NS, HOUR, SECOND
+
+
+@pytest.mark.parametrize(
+    "given_id",
+    [
+        pytest.param("sft-llama_3.1", id="a-name"),
+        pytest.param("x" * 64, id="64-characters"),
+        pytest.param("..x", id="dots-and-more"),
+    ],
+)
+def test_a_fit_name_is_the_run_id(given_id: str) -> None:
+    """COSTMETER_RUN_ID names the run, so that all nodes of a job record one run."""
+    assert given_id == run_id({"COSTMETER_RUN_ID": given_id}, 0)
+
+
+@pytest.mark.parametrize(
+    "given_id",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("..", id="a-parent-folder"),
+        pytest.param("../x", id="a-path"),
+        pytest.param("a b", id="a-blank"),
+        pytest.param("a\n", id="a-line-end"),
+        pytest.param("x" * 65, id="65-characters"),
+        pytest.param("é", id="not-ascii"),
+    ],
+)
+def test_an_unfit_name_is_replaced(given_id: str) -> None:
+    """A name that is no safe file name is not used: the run gets an id of its own."""
+    assert re.fullmatch(r"r-[0-9a-hjkmnp-tv-z]{12}", run_id({"COSTMETER_RUN_ID": given_id}, BEGAN_UTC_NS))
+
+
+def test_run_ids_sort_by_time() -> None:
+    """An id begins with its second, so that a listing of names is in order of time."""
+    made = [run_id({}, BEGAN_UTC_NS + hours * HOUR) for hours in range(50)]
+    assert sorted(made) == made
+
+
+def test_the_time_in_a_run_id_is_crockfords_base_32() -> None:
+    """Second 32 × 32 + 31 is the digits 1, 0 and z; the five characters after the seven of the time are noise."""
+    assert run_id({}, (32 * 32 + 31) * SECOND).startswith("r-000010z")
+
+
+def test_runs_of_one_second_differ() -> None:
+    """Two runs begun at once do not share an id."""
+    assert len({run_id({}, BEGAN_UTC_NS) for _ in range(100)}) == 100
+
+
+def test_this_process_is_alive() -> None:
+    """A pid, its start and the boot together are this very process."""
+    ticks = start_ticks(os.getpid())
+    assert ticks is not None
+    assert is_alive(os.getpid(), ticks, boot_id())
+
+
+def test_a_process_that_ended_is_not_alive() -> None:
+    """A reaped process has no start, so nobody else can be taken for it."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ticks = start_ticks(process.pid)
+    assert ticks is not None
+    process.communicate(b"\n")
+    assert not is_alive(process.pid, ticks, boot_id())
+
+
+@pytest.mark.parametrize(
+    ("later", "boot"),
+    [
+        pytest.param(1, boot_id(), id="a-pid-used-again"),
+        pytest.param(0, "another boot", id="another-boot"),
+    ],
+)
+def test_a_pid_alone_is_nobody(later: int, boot: str) -> None:
+    """A pid is who it was only with its start, on its boot."""
+    ticks = start_ticks(os.getpid())
+    assert ticks is not None
+    assert not is_alive(os.getpid(), ticks + later, boot)
+
+
+def test_a_process_may_have_any_name(tmp_path: os.PathLike[str]) -> None:
+    """A program whose name looks like the rest of its status line is found all the same."""
+    name = os.path.join(tmp_path, "a) S 1 1")
+    os.symlink(sys.executable, name)
+    shell = ["/bin/sh", "-c", 'exec "$0" -c "input()"', name]
+    with subprocess.Popen(shell, stdin=subprocess.PIPE) as process:
+        ticks = start_ticks(process.pid)
+        process.communicate(b"\n")
+    own = start_ticks(os.getpid())
+    assert ticks is not None
+    assert own is not None
+    assert ticks >= own
+
+
+def test_a_host_has_a_name() -> None:
+    """The name is what the kernel calls this machine."""
+    assert host_name() == os.uname().nodename
+
+
+@pytest.mark.parametrize(
+    ("expected", "command"),
+    [
+        pytest.param("train.py --lr 3e-4", "train.py --lr 3e-4", id="nothing-to-hide"),
+        pytest.param("x --api-key ***", "x --api-key hunter2", id="next-argument"),
+        pytest.param("x --api_key=***", "x --api_key=hunter2", id="same-argument"),
+        pytest.param("env WANDB_API_KEY=*** python", "env WANDB_API_KEY=hunter2 python", id="environment"),
+        pytest.param("x model.hub_token=***", "x model.hub_token=hunter2", id="dotted-setting"),
+        pytest.param("x --PASSWORD *** --lr 1", "x --PASSWORD hunter2 --lr 1", id="upper-case"),
+        pytest.param("x --passwd *** --secret ***", "x --passwd hunter2 --secret hunter2", id="two-secrets"),
+        pytest.param("x --secrets=*** --credentials ***", "x --secrets=hunter2 --credentials hunter2", id="plurals"),
+        pytest.param("x --use-auth-token *** ***", "x --use-auth-token --hub-token hunter2", id="switch-before-secret"),
+        pytest.param("x --token=***", "x --token=a=hunter2", id="equals-in-the-secret"),
+        pytest.param("x --tokenizer gpt2", "x --tokenizer gpt2", id="a-tokenizer-is-no-token"),
+        pytest.param("x --keep-key-frames 3", "x --keep-key-frames 3", id="key-inside-a-name"),
+        pytest.param("x secret", "x secret", id="a-word-is-no-name"),
+        pytest.param("x --token", "x --token", id="nothing-follows"),
+    ],
+)
+def test_secrets_are_not_kept(expected: str, command: str) -> None:
+    """The value of an argument named like a secret is `***`; every other argument is as it was."""
+    assert tuple(expected.split()) == redacted(command.split())
+
+
+NAMES = st.sampled_from(("--api-key", "--hf_token", "-password", "--client-secret", "--credential"))
+
+
+@given(st.lists(st.text()), NAMES, st.booleans())
+def test_no_secret_is_left_whatever_comes_before(before: list[str], name: str, joined: bool) -> None:
+    """The secret does not appear, whatever arguments precede its name."""
+    secret = "hunter2-is-not-in-any-other-argument"
+    command = [*before, f"{name}={secret}"] if joined else [*before, name, secret]
+    assert not any(secret in argument for argument in redacted(command))
+    assert len(command) == len(redacted(command))

@@ -1,0 +1,134 @@
+"""Slot lines: every quantity comes back, and a day of them is small."""
+
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmeter.ledger.line import decode, encode
+from costmeter.ledger.record import SlotEntry
+from costmeter.ledger.slotline import encode_slot
+from costmeter.meter.slot import ZERO, Quantities, Slot
+from tests.samples import (
+    BEGAN_UTC_NS,
+    JOULE,
+    KWH,
+    MINUTE,
+    SECOND,
+    devices,
+    measured,
+    orders,
+    silent,
+    slot,
+    slots,
+    uuids,
+)
+
+#: Lines in a day.
+MINUTES_PER_DAY = 1_440
+MEGABYTE = 1_000_000
+
+
+@given(st.data(), orders(min_size=0, max_size=8))
+def test_a_slot_is_read_as_it_was_written(data: st.DataObject, order: tuple[str, ...]) -> None:
+    """Any quantities of any devices survive to the last unit."""
+    of = data.draw(slots(order)) if order else Slot(1, 2, {}, 3)
+    assert SlotEntry(of) == decode(encode(SlotEntry(of), order), order)
+
+
+FULL = measured(busy_ns=MINUTE, busy_uj=42_000 * JOULE)
+IDLE = measured(idle_ns=MINUTE, idle_uj=4_000 * JOULE)
+HALF = measured(busy_ns=30 * SECOND, busy_uj=20_000 * JOULE, idle_ns=30 * SECOND, idle_uj=2_000 * JOULE)
+POWER = Quantities(MINUTE, 0, 0, 5, 0, 0, 0, 0, 5, 0, 0, MINUTE)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        pytest.param([ZERO], id="one-device-that-did-nothing"),
+        pytest.param([ZERO] * 8, id="eight-that-did-nothing"),
+        pytest.param([FULL], id="one-busy"),
+        pytest.param([FULL] * 8, id="eight-busy-alike"),
+        pytest.param([IDLE] * 2, id="all-idle"),
+        pytest.param([silent(MINUTE)] * 2, id="all-silent"),
+        pytest.param([FULL, IDLE, HALF, silent(MINUTE)], id="every-state"),
+        pytest.param([FULL, ZERO], id="one-that-was-never-read"),
+        pytest.param([FULL, POWER], id="two-methods"),
+        pytest.param([measured(busy_ns=MINUTE + 7, busy_uj=1), FULL], id="longer-than-the-slot"),
+    ],
+)
+def test_every_short_form_is_read_as_it_was_written(of: list[Quantities]) -> None:
+    """What is left out of a line, or written once for all devices, comes back as it was."""
+    order = uuids(devices(len(of)))
+    entry = SlotEntry(slot(dict(zip(order, of, strict=True)), host_uj=17))
+    assert entry == decode(encode(entry, order), order)
+
+
+def test_arrays_are_in_the_order_of_the_devices_line() -> None:
+    """The journal's device order decides, not the order in which a slot was summed."""
+    of = slot({"b": IDLE, "a": FULL})
+    assert [0, MINUTE] == encode_slot(of, ("a", "b"))["idle_ns"]
+
+
+def test_a_line_is_short_where_there_is_little_to_say() -> None:
+    """Eight GPUs alike need no arrays but their counters, and a line holds no money."""
+    of = slot(dict.fromkeys("abcdefgh", FULL))
+    assert {
+        "utc_ns": BEGAN_UTC_NS,
+        "ns": MINUTE,
+        "busy_ns": MINUTE,
+        "busy_uj": 42_000 * JOULE,
+        "utilized_ns": 54 * SECOND,
+        "method": "counter",
+    } == encode_slot(of, tuple("abcdefgh"))
+
+
+def test_busy_time_is_left_out_where_the_rest_tells_it() -> None:
+    """Where `busy_ns` is not there, a device was busy for what `idle_ns` and `unknown_ns` leave of `ns`."""
+    written = encode_slot(slot({"a": HALF, "b": FULL}), ("a", "b"))
+    assert ("busy_ns" in written, written["idle_ns"]) == (False, [30 * SECOND, 0])
+
+
+def test_a_counter_nobody_read_is_null() -> None:
+    """A device without a counter has none in the line, and none when it is read."""
+    of = Slot(0, MINUTE, {"a": FULL, "b": FULL}, 0, {"b": 5 * JOULE})
+    assert [None, 5_000] == encode_slot(of, ("a", "b"))["counters_mj"]
+    assert SlotEntry(of) == decode(encode(SlotEntry(of), ("a", "b")), ("a", "b"))
+
+
+def test_a_day_of_eight_gpus_is_at_most_a_megabyte() -> None:
+    """1,440 minutes, in each of which half of the GPUs are idle for a while, on a node up for a month."""
+    chance = random.Random(1)
+    order = uuids(devices(8))
+    counters_uj = {uuid: chance.randrange(400, 500) * KWH for uuid in order}
+    size = 0
+    for minute in range(MINUTES_PER_DAY):
+        of = {uuid: _mixed(chance) for uuid in order}
+        for uuid, each in of.items():
+            counters_uj[uuid] += each.microjoules // 1_000 * 1_000
+        closed = slot(of, minute, host_uj=112 * 60 * JOULE)
+        size += len(
+            encode(SlotEntry(Slot(closed.start_utc_ns, closed.end_utc_ns, of, 6_720 * JOULE, counters_uj)), order)
+        )
+    assert size <= MEGABYTE
+
+
+def _mixed(chance: random.Random) -> Quantities:
+    """A minute wholly busy, or partly idle, with energies and utilization that no two GPUs share."""
+    idle_ns = chance.choice((0, chance.randrange(SECOND, 59 * SECOND)))
+    busy_ns = MINUTE - idle_ns
+    busy_uj = busy_ns // 1_000 * chance.randrange(550, 700) + chance.randrange(1_000_000)
+    idle_uj = idle_ns // 1_000 * chance.randrange(70, 130)
+    return measured(busy_ns, busy_uj, idle_ns, idle_uj, chance.uniform(0.8, 1.0))
+
+
+def test_a_line_stays_within_what_the_open_slot_reserves() -> None:
+    """A minute at its most varied, every array different, is a line of under 2 kB for 8 GPUs."""
+    chance = random.Random(2)
+    order = uuids(devices(8))
+    of = {uuid: Quantities(*(chance.randrange(10**10, 10**11) for _ in range(12))) for uuid in order}
+    line = encode(SlotEntry(Slot(2**61, 2**61 + MINUTE, of, 10**12, dict.fromkeys(order, 10**18))), order)
+    assert len(json.loads(line)) == 18
+    assert len(line) < 2_000
