@@ -11,6 +11,7 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts as it counts, no i, l, o, u
 _TIME_CHARACTERS = 7
 _RANDOM_CHARACTERS = 5
+_BLANKS = re.compile(r"(\s+)")
 _SECRET_NAME = re.compile(r"(key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 
 
@@ -68,6 +69,9 @@ def redacted(command: Sequence[str]) -> tuple[str, ...]:
             hide_next = _takes_secret(argument)  # `--use-auth-token --api-key X`: the first was a switch
         elif equals and _SECRET_NAME.search(name):
             kept.append(f"{name}=***")
+        elif len(words := _BLANKS.split(argument)) > 1:  # `bash -c "API_KEY=… python …"`: a command line of its own
+            words[::2] = redacted(words[::2])
+            kept.append("".join(words))
         else:
             kept.append(argument)
             hide_next = _takes_secret(argument)

@@ -216,7 +216,7 @@ def test_the_wrapper_runs_on_beside_a_stopped_command(wrapper: Wrapper) -> None:
     pid, _ = read_ready(process)
     os.kill(pid, signal.SIGSTOP)
     until(lambda: state_of(pid) == "T", "the command is stopped")
-    assert state_of(process.pid) == "S"
+    assert state_of(process.pid) != "T"
     os.kill(pid, signal.SIGKILL)
 
     assert process.wait(PATIENCE_SECONDS) == -signal.SIGKILL

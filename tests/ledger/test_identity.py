@@ -135,6 +135,20 @@ def test_secrets_are_not_kept(expected: str, command: str) -> None:
 NAMES = st.sampled_from(("--api-key", "--hf_token", "-password", "--client-secret", "--credential"))
 
 
+@pytest.mark.parametrize(
+    ("expected", "script"),
+    [
+        pytest.param("API_KEY=*** python x.py", "API_KEY=hunter2 python x.py", id="environment-first"),
+        pytest.param("A=1 API_KEY=*** python x.py", "A=1 API_KEY=hunter2 python x.py", id="environment"),
+        pytest.param("cd /x &&\n python x.py --token ***", "cd /x &&\n python x.py --token hunter2", id="option"),
+        pytest.param("x  --lr   1", "x  --lr   1", id="nothing-to-hide"),
+    ],
+)
+def test_secrets_in_a_script_are_not_kept(expected: str, script: str) -> None:
+    """A command line inside an argument is redacted like one of its own, its blanks untouched."""
+    assert ("bash", "-c", expected) == redacted(["bash", "-c", script])
+
+
 @given(st.lists(st.text()), NAMES, st.booleans())
 def test_no_secret_is_left_whatever_comes_before(before: list[str], name: str, joined: bool) -> None:
     """The secret does not appear, whatever arguments precede its name."""
