@@ -4,8 +4,6 @@ Time is in nanoseconds, energy in microjoules, emissions in micrograms: integers
 order. Seconds, kilowatt-hours and grams are renderings for people, and are made where people are.
 """
 
-from collections.abc import Sequence
-
 NANOSECONDS_PER_SECOND = 1_000_000_000
 NANOSECONDS_PER_MINUTE = 60 * NANOSECONDS_PER_SECOND
 NANOSECONDS_PER_HOUR = 3_600 * NANOSECONDS_PER_SECOND
@@ -24,19 +22,6 @@ def portion(whole: int, numerator: int, denominator: int) -> int:
     if denominator == 0:
         return whole
     return whole * numerator // denominator
-
-
-def shares(whole: int, weights: Sequence[int]) -> list[int]:
-    """A whole divided by weights, in order; the shares sum to the whole. Without any weight the first takes it all."""
-    if not whole:
-        return [0] * len(weights)
-    total, passed, given, divided = sum(weights), 0, 0, []
-    for weight in weights:
-        passed += weight
-        up_to = portion(whole, passed, total)
-        divided.append(up_to - given)
-        given = up_to
-    return divided
 
 
 def microjoules_from_power(power_watts: float, nanoseconds: int) -> int:

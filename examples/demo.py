@@ -4,6 +4,7 @@ It starts what anybody would type, passes every line on as it comes, and when ha
 metrics page at the address that costmeter printed, as Prometheus would. GPUs are simulated; the training is real.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +16,8 @@ from pathlib import Path
 TRAINING = Path(__file__).parent / "digits" / "train.py"
 ADDRESS = re.compile(r"https?://[^\s/]+(?:/metrics)?")
 EPOCH = re.compile(r"epoch +(\d+)/(\d+)")
+# For so small a network one thread is as fast as many, and fair to a machine that is busy with other things.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 SHOWN = ("costmeter_run_cost_usd_total", "costmeter_run_energy_kwh_total", "costmeter_run_emissions_grams_total")
 
 
@@ -42,7 +45,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         argv = command(sys.argv[1:], Path(folder) / "digits.joblib")
         print("$", shlex.join(argv), flush=True)
-        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as run:
+        pipe, environment = subprocess.PIPE, {**os.environ, **ONE_THREAD}
+        with subprocess.Popen(argv, stdout=pipe, stderr=subprocess.STDOUT, text=True, env=environment) as run:
             assert run.stdout is not None
             for line in run.stdout:
                 print(line, end="", flush=True)

@@ -85,10 +85,10 @@ def silent(nanoseconds: int) -> Quantities:
     return Quantities(unknown_nanoseconds=nanoseconds, unmeasured_nanoseconds=nanoseconds)
 
 
-def slot(of: Mapping[str, Quantities], minute: int = 0, length_ns: int = MINUTE, host_uj: int = 0) -> Slot:
+def slot(of: Mapping[str, Quantities], minute: int = 0, length_ns: int = MINUTE) -> Slot:
     """One slot, `minute` minutes into the run."""
     start_utc_ns = BEGAN_UTC_NS + minute * MINUTE
-    return Slot(start_utc_ns, start_utc_ns + length_ns, of, host_uj)
+    return Slot(start_utc_ns, start_utc_ns + length_ns, of)
 
 
 def rental(price: str = "2.49", embodied: str = "0") -> DeviceRates:
@@ -190,6 +190,9 @@ def quantities(draw: st.DrawFn) -> Quantities:
         energy_uj - counter_uj - power_uj,
         draw(st.integers(0, observed_ns)),
         observed_ns,
+        draw(microjoules),
+        draw(microjoules),
+        draw(microjoules),
     )
 
 
@@ -199,7 +202,7 @@ def orders(min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[tuple[str,
 
 
 @st.composite
-def slots(draw: st.DrawFn, order: Sequence[str], any_host: bool = True) -> Slot:
+def slots(draw: st.DrawFn, order: Sequence[str]) -> Slot:
     """A slot of these devices: random, or full as the meter closes it, with every device held for its whole length."""
     of = {uuid: draw(quantities() | st.just(Quantities())) for uuid in order}
     start_utc_ns, length_ns = draw(instants), draw(st.integers(1, 3 * MINUTE))
@@ -208,8 +211,7 @@ def slots(draw: st.DrawFn, order: Sequence[str], any_host: bool = True) -> Slot:
         of = {uuid: _filled(each, length_ns) for uuid, each in of.items()}
     known = draw(st.sets(st.sampled_from(list(order)))) if order else set()
     counters = {uuid: 1_000 * draw(instants) for uuid in order if uuid in known}
-    host_uj = draw(microjoules) if any_host else 0
-    return Slot(start_utc_ns, start_utc_ns + length_ns, of, host_uj, counters)
+    return Slot(start_utc_ns, start_utc_ns + length_ns, of, counters)
 
 
 def _filled(short: Quantities, length_ns: int) -> Quantities:
@@ -309,7 +311,7 @@ def recordings(draw: st.DrawFn) -> tuple[tuple[str, ...], list[Header | Devices 
     lines.append(rates_from_start(draw(rates_of(order))))
     for minute in range(draw(st.integers(0, 4))):
         of = {uuid: draw(quantities()) for uuid in order}
-        lines.append(SlotEntry(slot(of, minute, host_uj=draw(microjoules))))
+        lines.append(SlotEntry(slot(of, minute)))
         if draw(st.booleans()):
             lines.append(draw(marks.filter(lambda mark: mark.kind != "clock")))
         if draw(st.booleans()):

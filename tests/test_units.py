@@ -11,7 +11,6 @@ from costmeter.units import (
     NANOSECONDS_PER_HOUR,
     microjoules_from_power,
     portion,
-    shares,
     watts_from_energy,
 )
 
@@ -29,36 +28,6 @@ def test_pieces_of_a_whole_sum_to_it(whole: int, cuts: list[int], length: int) -
 def test_a_whole_of_no_length_lies_in_its_first_piece() -> None:
     """With nothing to divide by, nothing is lost."""
     assert portion(17, 0, 0) == 17
-
-
-@given(WHOLES, st.lists(WHOLES, min_size=1, max_size=9))
-def test_shares_sum_to_the_whole(whole: int, weights: list[int]) -> None:
-    """Shares sum to the whole for any weights, all of them zero included, and none is negative."""
-    divided = shares(whole, weights)
-    assert (len(weights), whole) == (len(divided), sum(divided))
-    assert min(divided) >= 0
-
-
-@given(WHOLES, st.lists(st.integers(1, 2**60), min_size=1, max_size=9))
-def test_shares_follow_the_weights(whole: int, weights: list[int]) -> None:
-    """A share is off its exact proportion by less than one unit."""
-    total = sum(weights)
-    for share, weight in zip(shares(whole, weights), weights, strict=True):
-        assert abs(share * total - whole * weight) < total
-
-
-@pytest.mark.parametrize(
-    ("expected", "whole", "weights"),
-    [
-        pytest.param([3, 3, 4], 10, [1, 1, 1], id="a-remainder-goes-last"),
-        pytest.param([0, 0], 0, [5, 7], id="nothing-to-divide"),
-        pytest.param([7, 0], 7, [0, 0], id="no-weights-give-all-to-the-first"),
-        pytest.param([], 7, [], id="nobody-to-give-to"),
-    ],
-)
-def test_shares(expected: list[int], whole: int, weights: list[int]) -> None:
-    """Division by weights, by hand."""
-    assert expected == shares(whole, weights)
 
 
 @pytest.mark.parametrize(

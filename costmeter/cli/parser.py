@@ -1,11 +1,15 @@
 """argparse, with errors that are ours: one line that says what to type, raised instead of printed."""
 
+from __future__ import annotations
+
 import argparse
-import difflib
 import re
-from typing import NoReturn
 
 from costmeter.errors import UsageError
+
+TYPE_CHECKING = False  # `typing` and `difflib` together cost a tenth of the launch budget
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,6 +23,8 @@ class Parser(argparse.ArgumentParser):
         wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']*)'", message)
         if wrong is None:
             return ""
+        import difflib
+
         known = [option for action in self._actions for option in action.option_strings]
         known += [name for action in self._actions for name in (action.choices or ())]
         near = difflib.get_close_matches((wrong[1] or wrong[2]).partition("=")[0], known, 1)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from costmeter.config.settings import Loaded
     from costmeter.runtime.assembly import Metering, Options, Result
 
-#: How long after the child's end a meter that is still starting is waited for.
-START_SECONDS = 0.8
+#: After the child's end the meter has this long for everything, and leaves with what it has then.
+FINISH_SECONDS = 1.8
+#: Of it, this much for a meter that is still starting when a short job ends.
+START_SECONDS = 1.2
 SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
 
 _EPILOG = """\
@@ -88,13 +90,16 @@ def run(args: argparse.Namespace) -> int:
 
 def _metered(args: argparse.Namespace, environ: dict[str, str], loaded: "Loaded | None") -> int:
     try:
-        started = child.spawn(args.command, environ)
+        # The JSON may be wanted on a descriptor that only the command would otherwise keep open.
+        named = None if args.json is None else child.descriptor_named(args.json)
+        started = child.spawn(args.command, environ, keep=() if named is None else (named,))
     except OSError as refusal:
         _warn(f"no process or pipe to meter from ({refusal.strerror}); running the command unmetered")
         child.exec_through(args.command, environ)
     meter = _Meter(args, environ, loaded, started)
-    status, reaped_ns = started.wait(args.forward)
-    meter.finish(status, reaped_ns)
+    heard: set[int] = set()
+    status, reaped_ns = started.wait(args.forward, heard.add)
+    meter.finish(status, reaped_ns, heard)
     child.die_like(status)
 
 
@@ -185,16 +190,21 @@ class _Meter:
             loaded=self._loaded,
         )
 
-    def finish(self, status: int, reaped_ns: int) -> None:
+    def finish(self, status: int, reaped_ns: int, heard: set[int]) -> None:
         """Receipt, JSON, and nothing that could change the child's fate."""
+        deadline = time.monotonic() + FINISH_SECONDS
         try:
             self._starter.join(START_SECONDS)
             if self._metering is None:
                 _warn(f"no receipt: {self._failure or 'the meter did not start in time'}")
                 return
+            from costmeter.runtime.events import Ended
+
             signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             exit_code = os.WEXITSTATUS(status) if signal is None else None
-            self._print(self._metering.finish(reaped_ns, exit_code, signal))
+            orphans = frozenset(child.living_orphans())
+            ended = Ended(reaped_ns, exit_code, signal, frozenset(heard), orphans)
+            self._print(self._metering.finish(ended, deadline - time.monotonic()))
         except Exception as failure:
             _warn(f"no receipt: {type(failure).__name__}: {failure}")
 

@@ -20,6 +20,9 @@ _STATE_ARRAYS = {
     "unknown_uj": "unknown_microjoules",
     "unmeasured_ns": "unmeasured_nanoseconds",
     "utilized_ns": "utilized_nanoseconds",
+    "busy_host_uj": "busy_host_microjoules",
+    "idle_host_uj": "idle_host_microjoules",
+    "unknown_host_uj": "unknown_host_microjoules",
 }
 _METHOD_ARRAYS = {method: f"{method}_microjoules" for method in METHODS}
 
@@ -36,8 +39,6 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
     if observed_ns != [device.nanoseconds for device in devices]:
         body["observed_ns"] = observed_ns
     _put_methods(body, devices)
-    if slot.host_microjoules:
-        body["host_uj"] = slot.host_microjoules
     if slot.counters_microjoules:
         counters = (slot.counters_microjoules.get(uuid) for uuid in order)
         body["counters_mj"] = [None if uj is None else uj // MICROJOULES_PER_MILLIJOULE for uj in counters]
@@ -61,7 +62,7 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     }
     counters = body.get("counters_mj") or []
     known = {uuid: mj * MICROJOULES_PER_MILLIJOULE for uuid, mj in zip(order, counters, strict=False) if mj is not None}
-    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, body.get("host_uj", 0), known)
+    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, known)
 
 
 _STATES = ("busy", "idle", "unknown")

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from costmeter.meter.activity import STATES, State
+from costmeter.meter.activity import State
 from costmeter.meter.slot import Quantities, Slot
-from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR, shares
+from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 
 #: Charges are quantised to this, so that sums are exact in any order.
 QUANTUM = Decimal("1e-12")
@@ -51,14 +51,13 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCharge:
-    """One device's money and emissions over a slot, with the host and overhead energy booked to it.
+    """One device's money and emissions over a slot, with the overhead energy booked to it.
 
     `credits` holds what negative prices paid back, as positive amounts; cost is charges less credits.
     """
 
     charges: Amounts
     credits: Amounts
-    host_microjoules: int
     overhead_microjoules: int
     operational_micrograms: int
     embodied_micrograms: int
@@ -70,23 +69,14 @@ def charge(slot: Slot, rates: Rates) -> dict[str, DeviceCharge]:
     ``rental = price/h × h held``; ``overhead = (gpu + host) × (PUE - 1)``; ``electricity = (gpu + host + overhead) kWh
     × price/kWh``; ``operational = (gpu + host + overhead) kWh × g/kWh``; ``embodied = g/h × h held``.
     """
-    hosts_uj = shares(slot.host_microjoules, [quantities.nanoseconds for quantities in slot.devices.values()])
-    return {
-        uuid: _charge_device(quantities, host_uj, rates.devices[uuid], rates)
-        for (uuid, quantities), host_uj in zip(slot.devices.items(), hosts_uj, strict=True)
-    }
+    return {uuid: _charge_device(held, rates.devices[uuid], rates) for uuid, held in slot.devices.items()}
 
 
-def _charge_device(quantities: Quantities, host_uj: int, device: DeviceRates, rates: Rates) -> DeviceCharge:
+def _charge_device(held: Quantities, device: DeviceRates, rates: Rates) -> DeviceCharge:
     charges: dict[tuple[Component, State], Decimal] = {}
     credit: dict[tuple[Component, State], Decimal] = {}
-    held_ns, overhead_uj = quantities.nanoseconds, 0
-    states_ns = (quantities.busy_nanoseconds, quantities.idle_nanoseconds, quantities.unknown_nanoseconds)
-    states_uj = (quantities.busy_microjoules, quantities.idle_microjoules, quantities.unknown_microjoules)
-    for state, state_ns, gpu_uj, state_host_uj in zip(
-        STATES, states_ns, states_uj, shares(host_uj, states_ns), strict=True
-    ):
-        energy_uj = gpu_uj + state_host_uj
+    overhead_uj = 0
+    for state, state_ns, energy_uj in _by_state(held):
         if not state_ns and not energy_uj:
             continue
         for component, per_hour in device.hourly:
@@ -96,14 +86,22 @@ def _charge_device(quantities: Quantities, host_uj: int, device: DeviceRates, ra
         if device.pays_electricity:
             amount = (energy_uj + added_uj) * rates.electricity_per_kwh / MICROJOULES_PER_KWH
             _book(charges, credit, ("electricity", state), amount)
-    facility_uj = quantities.microjoules + host_uj + overhead_uj
+    facility_uj = held.microjoules + held.host_microjoules + overhead_uj
     return DeviceCharge(
         charges,
         credit,
-        host_uj,
         overhead_uj,
         round(facility_uj * rates.carbon_grams_per_kwh * MICROGRAMS_PER_GRAM / MICROJOULES_PER_KWH),
-        round(held_ns * device.embodied_grams_per_hour * MICROGRAMS_PER_GRAM / NANOSECONDS_PER_HOUR),
+        round(held.nanoseconds * device.embodied_grams_per_hour * MICROGRAMS_PER_GRAM / NANOSECONDS_PER_HOUR),
+    )
+
+
+def _by_state(held: Quantities) -> tuple[tuple[State, int, int], ...]:
+    """Time, and energy of GPU and host, of each state."""
+    return (
+        ("busy", held.busy_nanoseconds, held.busy_microjoules + held.busy_host_microjoules),
+        ("idle", held.idle_nanoseconds, held.idle_microjoules + held.idle_host_microjoules),
+        ("unknown", held.unknown_nanoseconds, held.unknown_microjoules + held.unknown_host_microjoules),
     )
 
 

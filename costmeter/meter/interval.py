@@ -15,7 +15,8 @@ class Interval:
     """One device from `start_ns` to `end_ns` (CLOCK_BOOTTIME).
 
     `method` None means the energy of this time is unmeasured, and `microjoules` is then 0 because nothing is invented.
-    `utilization_ratio` None means the device did not say.
+    `utilization_ratio` None means the device did not say. `host_microjoules` is this GPU's share of what the host used
+    meanwhile: booked with the interval, to its state, so that no later interval can change it.
     """
 
     uuid: str
@@ -25,6 +26,7 @@ class Interval:
     microjoules: int
     method: Method | None
     utilization_ratio: float | None
+    host_microjoules: int = 0
 
 
 def silence(uuid: str, start_ns: int, end_ns: int) -> Interval:
@@ -65,9 +67,16 @@ def between(before: Reading, after: Reading, device: Device, rule: IdleRule, sta
 
 def cut(interval: Interval, at_ns: int) -> tuple[Interval, Interval]:
     """Divide an interval at an instant inside it; energy goes linearly with time and telescopes."""
-    share_uj = portion(interval.microjoules, at_ns - interval.start_ns, interval.end_ns - interval.start_ns)
-    before = replace(interval, end_ns=at_ns, microjoules=share_uj)
-    after = replace(interval, start_ns=at_ns, microjoules=interval.microjoules - share_uj)
+    passed_ns, length_ns = at_ns - interval.start_ns, interval.end_ns - interval.start_ns
+    gpu_uj = portion(interval.microjoules, passed_ns, length_ns)
+    host_uj = portion(interval.host_microjoules, passed_ns, length_ns)
+    before = replace(interval, end_ns=at_ns, microjoules=gpu_uj, host_microjoules=host_uj)
+    after = replace(
+        interval,
+        start_ns=at_ns,
+        microjoules=interval.microjoules - gpu_uj,
+        host_microjoules=interval.host_microjoules - host_uj,
+    )
     return before, after
 
 

@@ -11,9 +11,10 @@ from costmeter.units import NANOSECONDS_PER_MINUTE
 class Quantities:
     """What one device did over some length of time: nanoseconds and microjoules by state, and how they were found.
 
-    The three `*_nanoseconds` sum to the length; the three states' microjoules and the three methods' microjoules sum
-    to the same energy. `unmeasured_nanoseconds` is the part of the length whose energy nobody knows. Utilization is
-    kept as ratio × nanoseconds (`utilized_nanoseconds`) over the nanoseconds it is known for (`observed_nanoseconds`).
+    The three states' nanoseconds sum to the length; the three states' microjoules and the three methods' microjoules
+    sum to the same energy. The device's share of the host's energy stands apart from it, by the same states.
+    `unmeasured_nanoseconds` is the part of the length whose energy nobody knows. Utilization is kept as ratio ×
+    nanoseconds (`utilized_nanoseconds`) over the nanoseconds it is known for (`observed_nanoseconds`).
     """
 
     busy_nanoseconds: int = 0
@@ -28,6 +29,9 @@ class Quantities:
     estimated_microjoules: int = 0
     utilized_nanoseconds: int = 0
     observed_nanoseconds: int = 0
+    busy_host_microjoules: int = 0
+    idle_host_microjoules: int = 0
+    unknown_host_microjoules: int = 0
 
     @property
     def nanoseconds(self) -> int:
@@ -38,6 +42,11 @@ class Quantities:
     def microjoules(self) -> int:
         """The whole measured or estimated energy."""
         return self.busy_microjoules + self.idle_microjoules + self.unknown_microjoules
+
+    @property
+    def host_microjoules(self) -> int:
+        """This device's share of the host's energy."""
+        return self.busy_host_microjoules + self.idle_host_microjoules + self.unknown_host_microjoules
 
     @property
     def mean_utilization(self) -> float | None:
@@ -58,6 +67,9 @@ class Quantities:
             self.estimated_microjoules + other.estimated_microjoules,
             self.utilized_nanoseconds + other.utilized_nanoseconds,
             self.observed_nanoseconds + other.observed_nanoseconds,
+            self.busy_host_microjoules + other.busy_host_microjoules,
+            self.idle_host_microjoules + other.idle_host_microjoules,
+            self.unknown_host_microjoules + other.unknown_host_microjoules,
         )
 
 
@@ -66,7 +78,7 @@ ZERO = Quantities()
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Quantities of every held device from `start_utc_ns` to `end_utc_ns`, and the host's energy beside them.
+    """Quantities of every held device from `start_utc_ns` to `end_utc_ns`.
 
     `counters_microjoules` are the devices' own energy counters as last read inside the slot: what a later meter needs
     to fill a gap.
@@ -75,14 +87,13 @@ class Slot:
     start_utc_ns: int
     end_utc_ns: int
     devices: Mapping[str, Quantities]
-    host_microjoules: int = 0
     counters_microjoules: Mapping[str, int] = field(default_factory=dict)
 
 
 def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:
     """Quantities with one interval more."""
     length_ns = interval.end_ns - interval.start_ns
-    energy_uj = interval.microjoules
+    energy_uj, host_uj = interval.microjoules, interval.host_microjoules
     state, method, utilization = interval.state, interval.method, interval.utilization_ratio
     busy, idle, unknown = state == "busy", state == "idle", state == "unknown"
     return Quantities(
@@ -98,6 +109,9 @@ def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:
         sum_so_far.estimated_microjoules + (energy_uj if method == "estimated" else 0),
         sum_so_far.utilized_nanoseconds + (0 if utilization is None else round(utilization * length_ns)),
         sum_so_far.observed_nanoseconds + (0 if utilization is None else length_ns),
+        sum_so_far.busy_host_microjoules + (host_uj if busy else 0),
+        sum_so_far.idle_host_microjoules + (host_uj if idle else 0),
+        sum_so_far.unknown_host_microjoules + (host_uj if unknown else 0),
     )
 
 

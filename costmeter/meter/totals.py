@@ -16,7 +16,6 @@ class DeviceTotals:
     quantities: Quantities = ZERO
     charges: Amounts = field(default_factory=dict)
     credits: Amounts = field(default_factory=dict)
-    host_microjoules: int = 0
     overhead_microjoules: int = 0
     operational_micrograms: int = 0
     embodied_micrograms: int = 0
@@ -31,7 +30,6 @@ class DeviceTotals:
             self.quantities + other.quantities,
             add_amounts(self.charges, other.charges),
             add_amounts(self.credits, other.credits),
-            self.host_microjoules + other.host_microjoules,
             self.overhead_microjoules + other.overhead_microjoules,
             self.operational_micrograms + other.operational_micrograms,
             self.embodied_micrograms + other.embodied_micrograms,
@@ -110,7 +108,6 @@ def _device(quantities: Quantities, charged: DeviceCharge) -> DeviceTotals:
         quantities,
         charged.charges,
         charged.credits,
-        charged.host_microjoules,
         charged.overhead_microjoules,
         charged.operational_micrograms,
         charged.embodied_micrograms,

@@ -18,7 +18,7 @@ def money(amount: Decimal, currency: str, step: Decimal | None = None) -> str:
     """An amount with its currency: $12.34, -€0.0042, 12.34 SEK."""
     shown = amount.quantize(step or quantum(amount), ROUND_HALF_EVEN)
     sign, symbol = "-" if shown < 0 else "", _SYMBOLS.get(currency)
-    return f"{sign}{symbol}{abs(shown):,}" if symbol else f"{shown:,} {currency}"
+    return f"{sign}{symbol}{abs(shown):,}" if symbol else f"{sign}{abs(shown):,} {currency}"
 
 
 def rounded(parts: Sequence[Decimal], step: Decimal) -> list[Decimal]:
@@ -36,17 +36,36 @@ def significant(value: float, digits: int = 3) -> str:
     """A number in a few digits and no exponent: 22.3, 0.00412, 1,630."""
     if value == 0:
         return "0"
-    places = max(0, digits - 1 - _magnitude(value))
-    return f"{value:,.{places}f}"
+    return f"{value:,.{max(0, digits - 1 - _magnitude(value, digits))}f}"
 
 
-def _magnitude(value: float) -> int:
-    return int(f"{abs(value):e}".partition("e")[2])
+def _magnitude(value: float, digits: int) -> int:
+    """The power of ten of the first digit, once rounded: 9.996 in three digits is 10.0."""
+    return int(f"{abs(value):.{digits - 1}e}".partition("e")[2])
 
 
 def energy(kwh: float) -> str:
     """Energy in the unit tariffs use: kWh, or Wh for what is too small to read in kWh."""
     return f"{significant(kwh)} kWh" if kwh >= 0.01 or kwh == 0 else f"{significant(kwh * 1000)} Wh"
+
+
+def energies(parts_kwh: Sequence[float]) -> tuple[list[str], str]:
+    """Energies that are read as a sum, and their unit: four digits of their total, so that they add up to it."""
+    total = sum(parts_kwh)
+    factor, unit = (1, "kWh") if total >= 0.01 or total == 0 else (1_000, "Wh")
+    return _addends([part * factor for part in parts_kwh], 4), unit
+
+
+def carbons(parts_grams: Sequence[float]) -> tuple[list[str], str]:
+    """Emissions that are read as a sum, and their unit."""
+    divisor, unit = (1_000, "kg") if sum(parts_grams) >= 100 else (1, "g")
+    return _addends([part / divisor for part in parts_grams], 3), unit
+
+
+def _addends(parts: Sequence[float], digits: int) -> list[str]:
+    total = sum(parts)
+    step = Decimal(1).scaleb(min(0, _magnitude(total, digits) - digits + 1) if total else 0)
+    return [f"{part:,}" for part in rounded([Decimal(repr(part)) for part in parts], step)]
 
 
 def carbon(grams: float) -> str:
@@ -56,7 +75,7 @@ def carbon(grams: float) -> str:
 
 def duration(seconds: float) -> str:
     """3 h 12 m 07 s; 41.3 s below a minute."""
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     days, hours, minutes = whole // 86_400, whole // 3_600 % 24, whole // 60 % 60

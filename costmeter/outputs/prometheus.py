@@ -106,7 +106,7 @@ class _Page(Collector):
         whole, rates = self._whole, self._snapshot.part.rates
         parts = {
             "gpu": whole.quantities.microjoules,
-            "host": whole.host_microjoules,
+            "host": whole.quantities.host_microjoules,
             "overhead": whole.overhead_microjoules,
         }
         rows = [((*self._run, part), uj / MICROJOULES_PER_KWH) for part, uj in parts.items()]

@@ -103,12 +103,12 @@ def _outcome(part: Part, running: bool) -> str:
 def _energy(whole: DeviceTotals) -> dict[str, Any]:
     quantities = whole.quantities
     gpu_uj = quantities.microjoules
-    total_uj = gpu_uj + whole.host_microjoules + whole.overhead_microjoules
+    total_uj = gpu_uj + whole.quantities.host_microjoules + whole.overhead_microjoules
     by_method = {method: getattr(quantities, f"{method}_microjoules") for method in METHODS}
     return {
         "total_joules": _joules(total_uj),
         "gpu_joules": _joules(gpu_uj),
-        "host_joules": _joules(whole.host_microjoules),
+        "host_joules": _joules(whole.quantities.host_microjoules),
         "overhead_joules": _joules(whole.overhead_microjoules),
         "total_kwh": total_uj / MICROJOULES_PER_KWH,
         "methods": {method: _joules(uj) for method, uj in by_method.items() if uj},
@@ -175,11 +175,14 @@ _FIGURE_OF_SETTING = {
 
 
 def _method_detail(whole: DeviceTotals) -> str:
+    """How the GPUs' energy was found, and by how much it may be off: the sensor's gain, which no client can remove."""
     quantities = whole.quantities
-    parts = ((method, getattr(quantities, f"{method}_microjoules")) for method in METHODS)
-    return (
-        ", ".join(f"{method} {uj / MICROJOULES_PER_KWH:.3g} kWh" for method, uj in parts if uj) or "no energy was read"
-    )
+    found = {method: getattr(quantities, f"{method}_microjoules") for method in METHODS}
+    used = [method for method, uj in found.items() if uj]
+    if not used:
+        return "no energy was read"
+    by = ", ".join(f"{method} {100 * found[method] / quantities.microjoules:.1f} %" for method in used)
+    return f"by {used[0] if len(used) == 1 else by}, sensor ±5 %"
 
 
 def _rates(last: Part, prices_changed: bool) -> dict[str, Any] | None:

@@ -1,22 +1,38 @@
 """The receipt as a person reads it: one screen of text, rendered from the receipt's JSON and nothing else."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.figures import carbon, duration, energy, money, quantum, rounded, significant
+from costmeter.outputs.figures import (
+    carbon,
+    carbons,
+    duration,
+    energies,
+    energy,
+    money,
+    quantum,
+    rounded,
+    significant,
+)
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
-    {"─": "-", "·": "|", "×": "x", "→": "-", "█": "#", "–": "-", "€": "EUR ", "£": "GBP ", "…": "..."}
+    {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "€": "EUR ", "£": "GBP ", "…": "~", "±": "+-"}
 )
-_BAR_CELLS = 24
+_BAR_CELLS = 16
 _FAULTS_SHOWN = 5
-_STATE_NOTES = {"busy": "", "idle": "idle, still billed", "unknown": "nobody could say"}
+_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody could say"}
 _MINIMUM_WIDTH = 60
+_LABEL_WIDTH = 9
+_NO_BREAK = "\u00a0"
+
+#: A line with a name before it: `Price`, and what is said of the price. An empty name goes on with the last.
+Labelled = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +46,46 @@ class Style:
 
 def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings: tuple[str, ...] = ()) -> str:
     """The whole receipt, newline at the end. `unsaved` is what is not on disk, `warnings` the faults found at start."""
-    lines = [
-        _frame(receipt, style),
-        *_heading(receipt, style),
-        "",
-        _headline(receipt, style),
-        "",
-        *_table(receipt, style),
+    width = max(style.width, _MINIMUM_WIDTH)
+    labelled = [
         *_provenance(receipt),
-        *_notes(receipt, unsaved, warnings),
-        *_again(receipt),
+        *_notes(receipt, warnings),
+        *_meter(receipt, unsaved),
+        ("Again", f"costmeter report {receipt['run']['id']}"),
     ]
-    text = "\n".join(line.rstrip() for line in lines) + "\n"
-    return text if style.unicode else text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+    above = [_frame(receipt, width), *_heading(receipt, width), ""]
+    below = ["", *_table(receipt, style), *_wrapped(labelled, width)]
+    headline = _plain(_headline(receipt), style)
+    lines = [
+        *(_plain(line, style) for line in above),
+        f"\x1b[1m{headline}\x1b[0m" if style.color else headline,
+        *(_plain(line, style) for line in below),
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _frame(receipt: Mapping[str, Any], style: Style) -> str:
+def _plain(line: str, style: Style) -> str:
+    """A line that does nothing to a terminal but show text, whatever a command or a name contains."""
+    shown = "".join(character if character.isprintable() else "?" for character in line.rstrip())
+    return shown if style.unicode else shown.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+
+def _wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:
+    """Labelled lines, folded at blanks under their own beginning; a number keeps its per cent."""
+    for label, text in labelled:
+        text = text.replace(" %", _NO_BREAK + "%")
+        first, *rest = textwrap.wrap(
+            text, width - _LABEL_WIDTH - 1, break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        for line in (f" {label:<{_LABEL_WIDTH}}{first}", *(" " * (_LABEL_WIDTH + 1) + line for line in rest)):
+            yield line.replace(_NO_BREAK, " ")
+
+
+def _frame(receipt: Mapping[str, Any], width: int) -> str:
     run = receipt["run"]
     left = "── costmeter " + ("(simulated GPUs) " if receipt["simulated"] else "")
     right = f" {run['id']} · {_ending(run)} ──"
-    return left + "─" * max(2, max(style.width, _MINIMUM_WIDTH) - len(left) - len(right)) + right
+    return left + "─" * max(2, width - len(left) - len(right)) + right
 
 
 def _ending(run: Mapping[str, Any]) -> str:
@@ -61,15 +97,20 @@ def _ending(run: Mapping[str, Any]) -> str:
     return f"exit {run['exit_code']}" + ("" if outcome == "ok" else f" ({outcome})")
 
 
-def _heading(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
+def _heading(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     run = receipt["run"]
     if run["command"] is not None:
-        yield " " + _shortened(shlex.join(run["command"]), max(style.width, _MINIMUM_WIDTH) - 2)
-    if run["name"]:
-        yield f" {run['name']}"
-    hosts = ", ".join(run["hosts"])
-    gpus = f" · {gpu_names(receipt['devices'])}" if receipt["devices"] else ""
-    yield f" {hosts}{gpus} · {_span(run['started_at'], run['ended_at'])} · {duration(run['seconds'])}"
+        yield " " + _shortened(shlex.join(run["command"]), width - 2)
+    facts = [run["name"], ", ".join(run["hosts"]), gpu_names(receipt["devices"])]
+    facts += [_span(run["started_at"], run["ended_at"]), duration(run["seconds"])]
+    line = ""
+    for fact in filter(None, facts):
+        longer = f"{line} · {fact}" if line else f" {fact}"
+        if line and len(longer) > width:
+            yield line
+            longer = f" {fact}"
+        line = longer
+    yield line
 
 
 def gpu_names(devices: list[dict[str, Any]]) -> str:
@@ -81,30 +122,33 @@ def gpu_names(devices: list[dict[str, Any]]) -> str:
     return " + ".join(f"{count} × {name}" for name, count in counts.items())
 
 
+def _local(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
+
+
 def _span(started_at: str, ended_at: str) -> str:
-    start, end = (datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone() for text in (started_at, ended_at))
+    start, end = _local(started_at), _local(ended_at)
     first = f"{start.day} {start:%b %Y %H:%M:%S}"
     last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end.day} {end:%b %H:%M:%S}"
     return f"{first} → {last} {end:%Z}"
 
 
 def _shortened(text: str, width: int) -> str:
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return printable if len(printable) <= width else printable[: width - 1] + "…"
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _headline(receipt: Mapping[str, Any], style: Style) -> str:
+def _headline(receipt: Mapping[str, Any]) -> str:
     total = Decimal(receipt["cost"]["total"])
     seconds = receipt["gpu_seconds"]
     held = sum(seconds.values())
+    is_measured = bool(receipt["energy"]["methods"])
     figures = [
         money(total, receipt["currency"]) if _is_priced(receipt) else "no price",
-        energy(receipt["energy"]["total_kwh"]) if receipt["energy"]["methods"] else "energy not measured",
-        carbon(receipt["emissions"]["total_grams"]) if receipt["energy"]["methods"] else "CO2e not known",
+        energy(receipt["energy"]["total_kwh"]) if is_measured else "energy not measured",
+        carbon(receipt["emissions"]["total_grams"]) if is_measured else "CO2e not known",
         f"{100 * seconds['idle'] / held:.1f} % idle" if held and seconds["unknown"] < held else "activity not known",
     ]
-    line = "   " + "".join(figure.ljust(20) for figure in figures).rstrip()
-    return f"\x1b[1m{line}\x1b[0m" if style.color else line
+    return "   " + "".join(figure.ljust(17) + "  " for figure in figures)
 
 
 def _is_priced(receipt: Mapping[str, Any]) -> bool:
@@ -112,25 +156,30 @@ def _is_priced(receipt: Mapping[str, Any]) -> bool:
     return rates is not None and any(rates["gpu_per_hour"].values())
 
 
+def _hours(seconds: Iterable[float]) -> list[Decimal]:
+    """GPU-hours that add up: hundredths, or finer below an hour."""
+    hours = [Decimal(repr(each)) / 3600 for each in seconds]
+    return rounded(hours, Decimal("0.01") if sum(hours) >= 1 else Decimal("0.0001"))
+
+
 def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
     if not receipt["devices"]:
         return
-    currency, total = receipt["currency"], Decimal(receipt["cost"]["total"])
-    step = quantum(total)
-    states = [name for name, seconds in receipt["gpu_seconds"].items() if seconds or name == "busy"]
-    amounts = rounded([Decimal(receipt["cost"]["states"][name]) for name in states], step)
-    hours = rounded([Decimal(str(receipt["gpu_seconds"][name])) / 3600 for name in states], Decimal("0.0001"))
-    yield f" Where it went {'GPU-h':>11} {currency:>11}    share"
-    for name, amount, hour in zip(states, amounts, hours, strict=True):
-        share = float(amount / sum(amounts)) if sum(amounts) else 0.0
-        bar = _bar(share, style).ljust(_BAR_CELLS // 2 if _STATE_NOTES[name] else 0)
-        row = f" {name:<13} {hour:>11.4f} {amount:>11,}  {share:>6.1%}  {bar}"
-        yield f"{row}  {_STATE_NOTES[name]}".rstrip()
-    yield f" {'':<13} {sum(hours):>11.4f} {sum(amounts):>11,}"
-    components = receipt["cost"]["components"]
-    if len(components) > 1:
-        parts = rounded([Decimal(amount) for amount in components.values()], step)
-        yield " made of       " + " + ".join(f"{name} {part:,}" for name, part in zip(components, parts, strict=True))
+    seconds = {name: held for name, held in receipt["gpu_seconds"].items() if held} or {"busy": 0.0}
+    exact = [Decimal(receipt["cost"]["states"][name]) for name in seconds]
+    amounts, hours = rounded(exact, quantum(Decimal(receipt["cost"]["total"]))), _hours(seconds.values())
+    shares = _shares(exact if sum(exact) > 0 and min(exact) >= 0 else [Decimal(repr(s)) for s in seconds.values()])
+    yield f" {'Where it went':<13} {'GPU-h':>9} {receipt['currency']:>10}     share"
+    for name, hour, amount, share in zip(seconds, hours, amounts, shares, strict=True):
+        bar = _bar(float(share) / 100, style).ljust(_BAR_CELLS // 2 if _STATE_NOTES[name] else 0)
+        yield f" {name:<13} {hour:>9,} {amount:>10,}   {share:>5} %  {bar}  {_STATE_NOTES[name]}"
+    yield f" {'total':<13} {sum(hours):>9,} {sum(amounts):>10,}"
+
+
+def _shares(parts: list[Decimal]) -> list[Decimal]:
+    """Percentages that add up to 100."""
+    whole = sum(parts)
+    return rounded([100 * part / whole for part in parts] if whole else parts, Decimal("0.1"))
 
 
 def _bar(share: float, style: Style) -> str:
@@ -140,81 +189,124 @@ def _bar(share: float, style: Style) -> str:
     return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()
 
 
-def _provenance(receipt: Mapping[str, Any]) -> Iterator[str]:
-    """Where the figures come from, one line each: what a person checks before believing a total."""
+def _provenance(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
+    """Where the figures come from: what a person checks before believing a total."""
     rates = receipt["rates"]
     if rates is None:
+        yield "Note", receipt["origins"]["cost.total"]
+        yield "", "to count the time all the same, set a price: costmeter run --price P -- CMD…"
         return
-    yield from _price_lines(receipt, rates)
-    word, said = receipt["provenance"], receipt["origins"]
-    parts = receipt["energy"]
-    line = f"GPUs {energy(parts['gpu_joules'] / 3.6e6)} ({word['energy.gpu_joules']}: {said['energy.gpu_joules']})"
-    if parts["host_joules"]:
-        line += f" + host {energy(parts['host_joules'] / 3.6e6)} ({word['energy.host_joules']})"
-    if parts["overhead_joules"]:
-        line += f" + cooling {energy(parts['overhead_joules'] / 3.6e6)} (PUE {rates['pue']})"
-    yield f" Energy   {line}"
-    left_out = [what for what, joules in (("host", "host_joules"), ("cooling", "overhead_joules")) if not parts[joules]]
-    if left_out:
-        yield f"          without {' and '.join(left_out)}: not configured"
-    if "carbon.intensity" in said:
-        grams = Decimal(rates["carbon_grams_per_kwh"])
-        yield f" Carbon   × {significant(float(grams))} g/kWh ({word['carbon.intensity']}: {said['carbon.intensity']})"
+    components = receipt["cost"]["components"]
+    if len(components) > 1:
+        parts = rounded([Decimal(amount) for amount in components.values()], quantum(Decimal(receipt["cost"]["total"])))
+        yield "Cost", " + ".join(f"{name} {part:,}" for name, part in zip(components, parts, strict=True))
+    yield from _price(receipt, rates)
+    yield from _energy(receipt, rates)
+    if receipt["energy"]["methods"]:
+        yield from _carbon(receipt, rates)
 
 
-def _price_lines(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[str]:
+def _price(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
     """One line per distinct price, with where it comes from."""
     grouped: dict[tuple[str, str], float] = {}
     for device in receipt["devices"]:
-        uuid = device["uuid"]
-        hourly = rates["gpu_per_hour"].get(uuid, {})
-        price = " + ".join(f"{money(Decimal(p), receipt['currency'], _exact(p))} {name}" for name, p in hourly.items())
-        setting = f"gpu.price.{uuid}" if f"gpu.price.{uuid}" in receipt["provenance"] else "gpu.price"
-        word, said = receipt["provenance"].get(setting, ""), receipt["origins"].get(setting, "")
-        key = (price or "no price", f"{word}: {said}" if word else "")
+        hourly = rates["gpu_per_hour"].get(device["uuid"], {})
+        price = " + ".join(f"{_price_of(p, receipt)} {name}" for name, p in hourly.items())
+        key = (price or "no price", _why(receipt, "gpu.price", device["uuid"]))
         grouped[key] = grouped.get(key, 0.0) + device["seconds"]
-    label = "Price"
-    for (price, why), seconds in grouped.items():
-        yield f" {label:<8} {significant(seconds / 3600, 4)} GPU-h × {price}" + (f" ({why})" if why else "")
-        label = ""
+    in_the_rent = "; energy is in the rent" if _is_priced(receipt) and not rates["electricity_charged"] else ""
+    for ((price, why), _), hours in zip(grouped.items(), _hours(grouped.values()), strict=True):
+        yield "Price", f"{hours:,} GPU-h × {price}{in_the_rent}{why}"
     if rates["electricity_charged"]:
-        said = f"{receipt['provenance']['electricity.price']}: {receipt['origins']['electricity.price']}"
-        price = money(Decimal(rates["electricity_per_kwh"]), receipt["currency"], _exact(rates["electricity_per_kwh"]))
-        yield f"          electricity {price}/kWh ({said})"
-    elif grouped:
-        yield "          energy is in the rent"
+        price = _price_of(rates["electricity_per_kwh"], receipt)
+        yield "", f"electricity {price}/kWh{_why(receipt, 'electricity.price')}"
     if rates["changed_during_run"]:
-        yield "          prices changed during the run; these were the last"
+        yield "", "prices changed during the run; these were the last"
 
 
-def _exact(price: str) -> Decimal:
-    """The step that shows a price as it was given, with two to six decimals."""
-    exponent = Decimal(price).as_tuple().exponent
+def _price_of(price: str, receipt: Mapping[str, Any]) -> str:
+    """A price as it was given, with two to six decimals."""
+    exponent = Decimal(price).normalize().as_tuple().exponent
     places = -exponent if isinstance(exponent, int) else 2
-    return Decimal(1).scaleb(-min(6, max(2, places)))
+    return money(Decimal(price), receipt["currency"], Decimal(1).scaleb(-min(6, max(2, places))))
 
 
-def _notes(receipt: Mapping[str, Any], unsaved: str, warnings: tuple[str, ...]) -> Iterator[str]:
-    meter = receipt["meter"]
+def _why(receipt: Mapping[str, Any], setting: str, uuid: str = "") -> str:
+    """Where a setting's value comes from, in brackets; a GPU's own where it has one."""
+    name = f"{setting}.{uuid}" if f"{setting}.{uuid}" in receipt["provenance"] else setting
+    word, said = receipt["provenance"].get(name, ""), receipt["origins"].get(name, "")
+    return f" ({word}: {said})" if word else ""
+
+
+def _energy(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
+    if not receipt["energy"]["methods"]:
+        yield "Energy", "not measured"
+        return
+    parts = {name: receipt["energy"][f"{name}_joules"] for name in ("gpu", "host", "overhead")}
+    said = {
+        "gpu": ("GPUs", _why(receipt, "energy.gpu_joules")),
+        "host": ("host", _why(receipt, "energy.host_joules")),
+        "overhead": ("cooling", f" (PUE {rates['pue']})"),
+    }
+    shown = [name for name, joules in parts.items() if joules or name == "gpu"]
+    texts, unit = energies([parts[name] / 3.6e6 for name in shown])
+    line = " + ".join(f"{said[name][0]} {text} {unit}{said[name][1]}" for name, text in zip(shown, texts, strict=True))
+    yield "Energy", line
+    left_out = [name for name in parts if name not in shown and _is_unset(receipt, f"energy.{name}_joules")]
+    if left_out:
+        settings = " and ".join(_SETTING_OF_ENERGY[name] for name in left_out)
+        yield "", f"{' and '.join(said[name][0] for name in left_out)} not counted; set {settings}"
+
+
+_SETTING_OF_ENERGY = {"host": "host.power", "overhead": "electricity.pue"}
+
+
+def _is_unset(receipt: Mapping[str, Any], figure: str) -> bool:
+    return bool(receipt["provenance"].get(figure, "estimated") == "estimated")
+
+
+def _carbon(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
+    emissions = receipt["emissions"]
+    grams = [emissions["operational_grams"]] + ([emissions["embodied_grams"]] if emissions["embodied_grams"] else [])
+    texts, unit = carbons(grams)
+    intensity = significant(float(Decimal(rates["carbon_grams_per_kwh"])))
+    used = energy(receipt["energy"]["total_kwh"])
+    yield "Carbon", f"{texts[0]} {unit}: {used} × {intensity} g/kWh{_why(receipt, 'carbon.intensity')}"
+    for text in texts[1:]:
+        yield "", f"+ {text} {unit} for making the GPUs ({receipt['provenance']['emissions.embodied_grams']})"
+
+
+def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[Labelled]:
+    run, meter = receipt["run"], receipt["meter"]
+    if run["outcome"] == "failed" and _is_priced(receipt):
+        yield "Sunk", f"{money(Decimal(receipt['cost']['total']), receipt['currency'])} went into a run that failed"
+    if run["outcome"] == "interrupted":
+        yield "Note", "the meter was killed: counted up to its last reading, and how the run ended is not known"
     unmeasured = receipt["unmeasured_gpu_seconds"]
     if unmeasured > 0 and receipt["energy"]["methods"]:
-        yield f" Note     {duration(unmeasured)} of GPU time without a power reading: rent counted, energy not invented"
-    faults = meter["faults"]
+        yield "Note", f"{duration(unmeasured)} of GPU time without a power reading: paid for, energy not invented"
+    told = (*warnings, receipt["origins"].get("cost.total", ""))
+    faults = [fault for fault in meter["faults"] if not any(fault["what"] in text for text in told)]
     for fault in faults[:_FAULTS_SHOWN]:
-        gpu = next((f"GPU {d['index']} " for d in receipt["devices"] if d["uuid"] == fault["device"]), "")
-        yield f" Fault    {fault['at'][11:19]} UTC {gpu}{fault['what']}"
+        gpu = next((f"GPU {d['index']}: " for d in receipt["devices"] if d["uuid"] == fault["device"]), "")
+        yield "Fault", f"{_at(fault['at'], run['started_at'])} {gpu}{fault['what']}"
     if len(faults) + meter["faults_dropped"] > _FAULTS_SHOWN:
-        yield f"          and {len(faults) + meter['faults_dropped'] - _FAULTS_SHOWN} more"
+        yield "", f"and {len(faults) + meter['faults_dropped'] - _FAULTS_SHOWN} more; see --json"
     for problem in meter["journal_problems"]:
-        yield f" Journal  {problem}"
+        yield "Journal", problem
     for warning in warnings:
-        yield f" Warning  {warning}"
+        yield "Warning", warning
+
+
+def _at(text: str, started_at: str) -> str:
+    """The local time of something during the run; with its day when that is not the first."""
+    moment, start = _local(text), _local(started_at)
+    return f"{moment:%H:%M:%S}" if moment.date() == start.date() else f"{moment.day} {moment:%b %H:%M:%S}"
+
+
+def _meter(receipt: Mapping[str, Any], unsaved: str) -> Iterator[Labelled]:
     if unsaved:
-        yield f" Unsaved  {unsaved}"
-    if meter["cpu_seconds"]:
-        share = 100 * meter["cpu_seconds"] / receipt["run"]["seconds"] if receipt["run"]["seconds"] else 0
-        yield f" Meter    {meter['cpu_seconds']:.2f} s of CPU, {share:.2f} % of one core"
-
-
-def _again(receipt: Mapping[str, Any]) -> Iterator[str]:
-    yield f" Again    costmeter report {receipt['run']['id']}"
+        yield "Unsaved", unsaved
+    cpu_seconds, seconds = receipt["meter"]["cpu_seconds"], receipt["run"]["seconds"]
+    if cpu_seconds and seconds:
+        yield "Meter", f"{cpu_seconds:.2f} s of CPU, {100 * cpu_seconds / seconds:.2f} % of one core"

@@ -30,9 +30,8 @@ from costmeter.runtime.writer import Writer
 from costmeter.sources.nvml import NvmlSource
 from costmeter.units import NANOSECONDS_PER_SECOND
 
-#: After the child's end nothing of ours is waited for longer than these, together less than two seconds.
-LAST_READING_SECONDS = 0.9
-LAST_WRITE_SECONDS = 0.7
+#: How the time that is left after the child's end is divided between a driver and a disk that may both hang.
+READING_SHARE, WRITING_SHARE = 0.55, 0.45
 #: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
 _WATCH_SECONDS = 1.0
 
@@ -102,15 +101,14 @@ class Metering:
         if self._options.listen is not None:
             self._serve(*self._options.listen)
 
-    def finish(self, at_ns: int, exit_code: int | None, signal: int | None) -> Result:
-        """The child was reaped: last reading, footer, receipt. Less than two seconds, whatever hangs."""
-        self._reader.end(at_ns)
-        self._reader.finished.wait(LAST_READING_SECONDS)
-        self._events.put(Ended(at_ns, exit_code, signal))
-        self._recorded.wait(LAST_WRITE_SECONDS / 2)
-        self._writer.done.wait(LAST_WRITE_SECONDS / 2)
-        part = self._recorder.part
-        return Result(receipt(Run((part,)), running=True), self._writer.unsaved, tuple(self._warnings))
+    def finish(self, ended: Ended, seconds: float) -> Result:
+        """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
+        self._reader.end(ended)
+        self._reader.finished.wait(seconds * READING_SHARE)
+        self._events.put(ended)
+        self._recorded.wait(seconds * WRITING_SHARE / 2)
+        self._writer.done.wait(seconds * WRITING_SHARE / 2)
+        return Result(receipt(Run((self._recorder.part,))), self._writer.unsaved, tuple(self._warnings))
 
     def _warn(self, text: str) -> None:
         self._warnings.append(text)

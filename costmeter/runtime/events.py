@@ -1,7 +1,7 @@
 """What the threads of a meter tell each other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from costmeter.errors import SourceError
 from costmeter.readings import Device, DriverFacts, Missing, Reading
@@ -28,21 +28,28 @@ class Batch:
     """One tick: what every held device said, or why it did not. `at_ns` is when the tick began (CLOCK_BOOTTIME).
 
     The last tick comes after the child was reaped, at `until_ns`: what it read beyond that instant is not the run's.
+    It also tells which devices are `still_held` by processes that the child left behind.
     """
 
     at_ns: int
     readings: Mapping[str, Reading | Missing]
     slow: bool
     until_ns: int | None = None
+    still_held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The child was reaped at `at_ns` (CLOCK_BOOTTIME). One of `exit_code` and `signal` is None."""
+    """The child was reaped at `at_ns` (CLOCK_BOOTTIME). One of `exit_code` and `signal` is None.
+
+    `heard` are the signals that reached the meter meanwhile; `orphans` are processes the child left behind.
+    """
 
     at_ns: int
     exit_code: int | None
     signal: int | None
+    heard: frozenset[int] = frozenset()
+    orphans: frozenset[int] = frozenset()
 
 
 Event = Opened | OpenFailed | Batch | Ended

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import os
 
+from costmeter.ledger.identity import start_ticks
+
 WRAPPER_VARIABLE = "COSTMETER_WRAPPER"
-
-
-def start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot (field 22 of its stat file); None if it is gone."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
 
 
 def parent(pid: int) -> int | None:

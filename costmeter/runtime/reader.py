@@ -10,7 +10,7 @@ from collections.abc import Callable
 from costmeter.clock import Anchor, Clock
 from costmeter.errors import SourceError, SourceStopped
 from costmeter.readings import Device, Missing, Reading, Source
-from costmeter.runtime.events import Batch, Event, Opened, OpenFailed
+from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
 #: A driver call longer than this leaves its thread and its device behind.
@@ -36,7 +36,7 @@ class Reader:
         self._source, self._clock, self._anchor = source, clock, anchor
         self._period_ns, self._hold, self._post = period_ns, hold, post
         self._ending = threading.Event()
-        self._until_ns: int | None = None
+        self._ended: Ended | None = None
         self.finished = threading.Event()
         self._generation = 0
         self._devices: tuple[Device, ...] = ()
@@ -48,9 +48,9 @@ class Reader:
         """Open the driver and begin, in a thread of its own."""
         self._spawn(self._open_and_read)
 
-    def end(self, until_ns: int) -> None:
+    def end(self, ended: Ended) -> None:
         """The child was reaped: ask for one last reading; `finished` is set once it has been posted."""
-        self._until_ns = until_ns
+        self._ended = ended
         self._ending.set()
 
     def watch(self) -> None:
@@ -109,7 +109,25 @@ class Reader:
             self._asking = None
         if slow:
             self._slow_due_ns = at_ns + SLOW_EVERY_NS
-        self._post(Batch(at_ns, readings, slow, self._until_ns))
+        ended = self._ended if last else None
+        if ended is None:
+            self._post(Batch(at_ns, readings, slow))
+        else:
+            self._post(Batch(at_ns, readings, slow, ended.at_ns, self._still_held(ended.orphans)))
+
+    def _still_held(self, orphans: frozenset[int]) -> dict[str, tuple[int, ...]]:
+        """Which devices are held by which of these processes; the driver is asked only when there are any."""
+        if not orphans:
+            return {}
+        held = {device.uuid: self._processes(device.uuid) for device in self._devices if device.uuid not in self._stuck}
+        return {uuid: pids for uuid, found in held.items() if (pids := tuple(sorted(orphans.intersection(found))))}
+
+    def _processes(self, uuid: str) -> tuple[int, ...]:
+        try:
+            found = self._source.processes(uuid)
+        except SourceError:
+            return ()
+        return () if isinstance(found, Missing) else found
 
     def _ask(self, uuid: str, slow: bool) -> Reading | Missing:
         try:

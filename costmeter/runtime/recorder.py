@@ -4,7 +4,7 @@ Every device is advanced at every tick, by its reading or by silence, so that ea
 exactly one interval. A slot is closed once every device is past its end, and is never revised.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from costmeter.clock import Anchor, Clock, cpu_nanoseconds
@@ -50,6 +50,7 @@ class Recorder:
         self._part: Part = begin(header)
         self._devices: dict[str, Device] = {}
         self._node_gpus = 0
+        self._host_watts = 0.0
         self._booked_ns: dict[str, int] = {}
         self._good: dict[str, Reading] = {}
         self._silent: dict[str, str] = {}
@@ -88,6 +89,7 @@ class Recorder:
     def _hold(self, opened: Opened) -> None:
         self._devices = {device.uuid: device for device in opened.devices}
         self._node_gpus = opened.node_gpus
+        self._host_watts = self._pricing.host_watts if opened.node_gpus else 0.0
         self._booked_ns = dict.fromkeys(self._devices, self._header.start_ns)
         self._record(Devices(opened.devices, opened.facts, opened.node_gpus))
 
@@ -101,6 +103,9 @@ class Recorder:
                 self._book(silence(uuid, self._booked_ns[uuid], max(batch.at_ns, self._booked_ns[uuid])))
                 if said is not None:  # None: a device assumed without a driver, which nobody asked
                     self._falls_silent(uuid, said.reason)
+        for uuid, pids in batch.still_held.items():
+            names = ", ".join(map(str, pids))
+            self._note("fault", f"still held by pid {names} after the command's end", uuid)
         self._close_slots()
 
     def _answers(self, said: Reading, device: Device, slow: bool) -> None:
@@ -140,6 +145,8 @@ class Recorder:
         uuid = interval.uuid
         if self._until_ns is not None and interval.end_ns > self._until_ns > interval.start_ns:
             interval, _ = cut(interval, self._until_ns)
+        if self._host_watts:
+            interval = replace(interval, host_microjoules=self._host_share_uj(interval))
         self._intervals[uuid] = interval
         self._booked_ns[uuid] = interval.end_ns
         edge_utc_ns = next_edge(self._anchor.utc(interval.start_ns))
@@ -148,6 +155,12 @@ class Recorder:
             self._add(edge_utc_ns, piece)
             edge_utc_ns += NANOSECONDS_PER_MINUTE
         self._add(edge_utc_ns, interval)
+
+    def _host_share_uj(self, interval: Interval) -> int:
+        """One GPU's share of the host over an interval. Telescopes from the spawn, so that cutting changes no sum."""
+        watts = self._host_watts / self._node_gpus
+        up_to_end = microjoules_from_power(watts, interval.end_ns - self._header.start_ns)
+        return up_to_end - microjoules_from_power(watts, interval.start_ns - self._header.start_ns)
 
     def _add(self, edge_utc_ns: int, piece: Interval) -> None:
         minute = self._minutes.setdefault(edge_utc_ns, {})
@@ -180,22 +193,12 @@ class Recorder:
             self._slot_start_utc_ns,
             end_utc_ns,
             {uuid: minute.get(uuid, ZERO) for uuid in self._devices},
-            self._host_microjoules(self._slot_start_utc_ns, end_utc_ns),
             {
                 uuid: good.energy_microjoules
                 for uuid, good in self._good.items()
                 if not isinstance(good.energy_microjoules, Missing)
             },
         )
-
-    def _host_microjoules(self, start_utc_ns: int, end_utc_ns: int) -> int:
-        """The run's share of the host: its GPUs of the node's. Telescopes, so that cutting changes no sum."""
-        if not self._pricing.host_watts or not self._node_gpus:
-            return 0
-        watts = self._pricing.host_watts * len(self._devices) / self._node_gpus
-        began_ns = self._anchor.utc(self._header.start_ns)
-        up_to_end = microjoules_from_power(watts, end_utc_ns - began_ns)
-        return up_to_end - microjoules_from_power(watts, start_utc_ns - began_ns)
 
     def _see_rates(self, edge_utc_ns: int) -> None:
         """Rates hold for a whole minute of a slot: tariffs change on the minute."""
@@ -237,7 +240,7 @@ class Recorder:
             Footer(
                 end_utc_ns,
                 length_ns,
-                outcome(ended.exit_code, ended.signal),
+                outcome(ended),
                 ended.exit_code,
                 ended.signal,
                 cpu_nanoseconds(),
@@ -281,12 +284,19 @@ def _mean_watts(interval: Interval) -> float | Missing:
     return watts_from_energy(interval.microjoules, interval.end_ns - interval.start_ns)
 
 
-def outcome(exit_code: int | None, signal: int | None) -> Outcome:
-    """How a child's end is called: INT is a person who cancelled; TERM, and the signals like it, a preemption."""
-    if signal is not None:
-        return _OUTCOME_OF_SIGNAL.get(signal, "failed")
-    return "ok" if exit_code == 0 else "failed"
+#: INT and TERM, whose numbers are the same on every Linux.
+_CANCELS, _PREEMPTS = 2, 15
 
 
-#: Numbers of INT and TERM, which every Linux shares.
-_OUTCOME_OF_SIGNAL: Mapping[int, Outcome] = {2: "cancelled", 15: "preempted"}
+def outcome(ended: Ended) -> Outcome:
+    """How a child's end is called: INT is a person who cancelled, TERM a preemption.
+
+    A command that ends well after INT was `ok`, as it chose to be. One that ends well after TERM was preempted all the
+    same: it saved its work and left, and did not reach its end.
+    """
+    seen = ended.heard if ended.signal is None else ended.heard | {ended.signal}
+    if _PREEMPTS in seen or ended.exit_code == 128 + _PREEMPTS:
+        return "preempted"
+    if ended.exit_code == 0:
+        return "ok"
+    return "cancelled" if _CANCELS in seen or ended.exit_code == 128 + _CANCELS else "failed"

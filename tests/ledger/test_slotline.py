@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from costmeter.ledger.line import decode, encode
 from costmeter.ledger.record import SlotEntry
 from costmeter.ledger.slotline import encode_slot
 from costmeter.meter.slot import ZERO, Quantities, Slot
+from costmeter.units import microjoules_from_power
 from tests.samples import (
     BEGAN_UTC_NS,
     JOULE,
@@ -34,7 +36,7 @@ MEGABYTE = 1_000_000
 @given(st.data(), orders(min_size=0, max_size=8))
 def test_a_slot_is_read_as_it_was_written(data: st.DataObject, order: tuple[str, ...]) -> None:
     """Any quantities of any devices survive to the last unit."""
-    of = data.draw(slots(order)) if order else Slot(1, 2, {}, 3)
+    of = data.draw(slots(order)) if order else Slot(1, 2, {})
     assert SlotEntry(of) == decode(encode(SlotEntry(of), order), order)
 
 
@@ -62,7 +64,7 @@ POWER = Quantities(MINUTE, 0, 0, 5, 0, 0, 0, 0, 5, 0, 0, MINUTE)
 def test_every_short_form_is_read_as_it_was_written(of: list[Quantities]) -> None:
     """What is left out of a line, or written once for all devices, comes back as it was."""
     order = uuids(devices(len(of)))
-    entry = SlotEntry(slot(dict(zip(order, of, strict=True)), host_uj=17))
+    entry = SlotEntry(slot(dict(zip(order, of, strict=True))))
     assert entry == decode(encode(entry, order), order)
 
 
@@ -93,42 +95,52 @@ def test_busy_time_is_left_out_where_the_rest_tells_it() -> None:
 
 def test_a_counter_nobody_read_is_null() -> None:
     """A device without a counter has none in the line, and none when it is read."""
-    of = Slot(0, MINUTE, {"a": FULL, "b": FULL}, 0, {"b": 5 * JOULE})
+    of = Slot(0, MINUTE, {"a": FULL, "b": FULL}, {"b": 5 * JOULE})
     assert [None, 5_000] == encode_slot(of, ("a", "b"))["counters_mj"]
     assert SlotEntry(of) == decode(encode(SlotEntry(of), ("a", "b")), ("a", "b"))
 
 
-def test_a_day_of_eight_gpus_is_at_most_a_megabyte() -> None:
-    """1,440 minutes, in each of which half of the GPUs are idle for a while, on a node up for a month."""
+@pytest.mark.parametrize(
+    ("idle_minutes", "host_watts"),
+    [
+        pytest.param(0.0, 112.5, id="training-with-host-power"),
+        pytest.param(0.2, 112.5, id="sometimes-idle-with-host-power"),
+        pytest.param(0.5, 0.0, id="often-idle"),
+    ],
+)
+def test_a_day_of_eight_gpus_is_at_most_a_megabyte(idle_minutes: float, host_watts: float) -> None:
+    """1,440 minutes, in some of which a GPU is idle for a while, of GPUs no two of which are alike, up for a month."""
     chance = random.Random(1)
     order = uuids(devices(8))
     counters_uj = {uuid: chance.randrange(400, 500) * KWH for uuid in order}
     size = 0
     for minute in range(MINUTES_PER_DAY):
-        of = {uuid: _mixed(chance) for uuid in order}
+        of = {uuid: _mixed(chance, idle_minutes, host_watts) for uuid in order}
         for uuid, each in of.items():
             counters_uj[uuid] += each.microjoules // 1_000 * 1_000
-        closed = slot(of, minute, host_uj=112 * 60 * JOULE)
-        size += len(
-            encode(SlotEntry(Slot(closed.start_utc_ns, closed.end_utc_ns, of, 6_720 * JOULE, counters_uj)), order)
-        )
+        closed = slot(of, minute)
+        size += len(encode(SlotEntry(replace(closed, counters_microjoules=counters_uj)), order))
     assert size <= MEGABYTE
 
 
-def _mixed(chance: random.Random) -> Quantities:
+def _mixed(chance: random.Random, idle_minutes: float, host_watts: float) -> Quantities:
     """A minute wholly busy, or partly idle, with energies and utilization that no two GPUs share."""
-    idle_ns = chance.choice((0, chance.randrange(SECOND, 59 * SECOND)))
+    idle_ns = chance.randrange(SECOND, 59 * SECOND) if chance.random() < idle_minutes else 0
     busy_ns = MINUTE - idle_ns
-    busy_uj = busy_ns // 1_000 * chance.randrange(550, 700) + chance.randrange(1_000_000)
-    idle_uj = idle_ns // 1_000 * chance.randrange(70, 130)
-    return measured(busy_ns, busy_uj, idle_ns, idle_uj, chance.uniform(0.8, 1.0))
+    busy_uj = microjoules_from_power(chance.uniform(550, 700), busy_ns)
+    idle_uj = microjoules_from_power(chance.uniform(70, 130), idle_ns)
+    return replace(
+        measured(busy_ns, busy_uj, idle_ns, idle_uj, chance.uniform(0.8, 1.0)),
+        busy_host_microjoules=microjoules_from_power(host_watts, busy_ns - chance.randrange(10_000)),
+        idle_host_microjoules=microjoules_from_power(host_watts, idle_ns),
+    )
 
 
 def test_a_line_stays_within_what_the_open_slot_reserves() -> None:
-    """A minute at its most varied, every array different, is a line of under 2 kB for 8 GPUs."""
+    """A minute at its most varied, every array different, is a line of under 2.4 kB for 8 GPUs."""
     chance = random.Random(2)
     order = uuids(devices(8))
-    of = {uuid: Quantities(*(chance.randrange(10**10, 10**11) for _ in range(12))) for uuid in order}
-    line = encode(SlotEntry(Slot(2**61, 2**61 + MINUTE, of, 10**12, dict.fromkeys(order, 10**18))), order)
-    assert len(json.loads(line)) == 18
-    assert len(line) < 2_000
+    of = {uuid: Quantities(*(chance.randrange(10**10, 10**11) for _ in range(15))) for uuid in order}
+    line = encode(SlotEntry(Slot(2**61, 2**61 + MINUTE, of, dict.fromkeys(order, 10**18))), order)
+    assert len(json.loads(line)) == 20
+    assert len(line) < 2_400

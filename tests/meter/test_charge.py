@@ -43,9 +43,9 @@ def priced(draw: st.DrawFn, of: st.SearchStrategy[Decimal] = signed_prices) -> t
     return draw(slots(order)), draw(rates_of(order, of))
 
 
-def priced_alone(of: Quantities, host_uj: int = 0, **changes: Decimal) -> DeviceCharge:
+def priced_alone(of: Quantities, **changes: Decimal) -> DeviceCharge:
     """One owned GPU without capital cost: what is left is electricity and carbon."""
-    return charge(slot({ONE: of}, host_uj=host_uj), rates({ONE: owned("0")}, **changes))[ONE]
+    return charge(slot({ONE: of}), rates({ONE: owned("0")}, **changes))[ONE]
 
 
 # Known answers
@@ -73,8 +73,9 @@ def test_electricity_of_a_minute_at_700_watts() -> None:
 def test_carbon_of_a_days_work() -> None:
     """(15.68 kWh GPU + 2.88 kWh host) × PUE 1.2 = 22.272 kWh; × 380 g/kWh = 8,463.36 g; cooling is 3.712 kWh."""
     busy = measured(busy_ns=HOUR, busy_uj=15_680 * KWH // 1_000)
+    busy = replace(busy, busy_host_microjoules=2_880 * KWH // 1_000)
     changes = {"pue": Decimal("1.2"), "carbon_grams_per_kwh": Decimal(380)}
-    charged = priced_alone(busy, host_uj=2_880 * KWH // 1_000, **changes)
+    charged = priced_alone(busy, **changes)
     assert 3_712 * KWH // 1_000 == charged.overhead_microjoules
     assert 8_463_360_000 == charged.operational_micrograms
 
@@ -117,13 +118,12 @@ def test_a_negative_price_is_a_credit() -> None:
     assert ("electricity", "busy") not in charged.charges
 
 
-def test_host_energy_goes_by_time_held() -> None:
-    """90 J of host over GPUs held for 40 s and 20 s are 60 J and 30 J; the first, half idle, pays half as idle."""
-    first = measured(busy_ns=20 * SECOND, idle_ns=20 * SECOND)
-    both = slot({"a": first, "b": measured(busy_ns=20 * SECOND)}, host_uj=90 * JOULE)
-    charged = charge(both, rates({"a": owned("0"), "b": owned("0")}, electricity_per_kwh=Decimal(3_600_000)))
-    assert [60 * JOULE, 30 * JOULE] == [device.host_microjoules for device in charged.values()]
-    assert Decimal(30) == charged["a"].charges["electricity", "idle"]
+def test_host_energy_is_paid_in_the_state_it_was_used_in() -> None:
+    """Of 90 J of host, the 30 J used while the GPU was idle are paid as idle: at 3.6 million/kWh, 1 per joule, 30."""
+    half = replace(measured(busy_ns=SECOND, idle_ns=SECOND), busy_host_microjoules=60 * JOULE)
+    charged = priced_alone(replace(half, idle_host_microjoules=30 * JOULE), electricity_per_kwh=Decimal(3_600_000))
+    assert Decimal(60) == charged.charges["electricity", "busy"]
+    assert Decimal(30) == charged.charges["electricity", "idle"]
 
 
 def test_energy_at_an_instant_is_charged() -> None:
@@ -136,18 +136,13 @@ def test_energy_at_an_instant_is_charged() -> None:
 
 
 @given(priced())
-def test_host_energy_is_divided_exactly(of: tuple[Slot, Rates]) -> None:
-    """The devices' shares of the host sum to the host, whether anything was held or not."""
-    held, under = of
-    assert held.host_microjoules == sum(device.host_microjoules for device in charge(held, under).values())
-
-
-@given(priced())
 def test_electricity_is_paid_on_all_energy_of_the_facility(of: tuple[Slot, Rates]) -> None:
     """Charges less credits for electricity are (GPU + host + overhead) × price, to the quantum of each state."""
     held, under = of
     for uuid, charged in charge(held, under).items():
-        facility_uj = held.devices[uuid].microjoules + charged.host_microjoules + charged.overhead_microjoules
+        facility_uj = (
+            held.devices[uuid].microjoules + held.devices[uuid].host_microjoules + charged.overhead_microjoules
+        )
         paid = _booked(charged, "electricity")
         due = facility_uj * under.electricity_per_kwh / KWH if under.devices[uuid].pays_electricity else Decimal(0)
         assert abs(paid - due) <= 3 * QUANTUM
@@ -158,7 +153,7 @@ def test_overhead_is_what_pue_adds(of: tuple[Slot, Rates]) -> None:
     """Overhead is (PUE - 1) × (GPU + host), within half a microjoule per state."""
     held, under = of
     for uuid, charged in charge(held, under).items():
-        energy_uj = held.devices[uuid].microjoules + charged.host_microjoules
+        energy_uj = _drawn_uj(held.devices[uuid])
         assert abs(energy_uj * (under.pue - 1) - charged.overhead_microjoules) <= Decimal("1.5")
 
 
@@ -177,7 +172,9 @@ def test_carbon_is_counted_on_all_energy_of_the_facility(of: tuple[Slot, Rates])
     """Operational emissions are (GPU + host + overhead) × g/kWh, within half a microgram."""
     held, under = of
     for uuid, charged in charge(held, under).items():
-        facility_uj = held.devices[uuid].microjoules + charged.host_microjoules + charged.overhead_microjoules
+        facility_uj = (
+            held.devices[uuid].microjoules + held.devices[uuid].host_microjoules + charged.overhead_microjoules
+        )
         due = facility_uj * under.carbon_grams_per_kwh * 10**6 / KWH
         assert abs(due - charged.operational_micrograms) <= Decimal("0.5")
 
@@ -195,7 +192,6 @@ def test_charges_and_credits_are_never_negative_and_never_mix(of: tuple[Slot, Ra
 def test_the_charge_of_a_growing_slot_never_falls(of: tuple[Slot, Rates], data: st.DataObject) -> None:
     """Whatever is added to the quantities of an open slot, no charge, no energy and no emission becomes less."""
     held, under = of
-    held = replace(held, host_microjoules=0)
     grown = replace(held, devices={uuid: each + data.draw(quantities()) for uuid, each in held.devices.items()})
     before, after = charge(held, under), charge(grown, under)
     for uuid, charged in before.items():
@@ -249,3 +245,8 @@ def _booked(charged: DeviceCharge, component: str) -> Decimal:
     """Charges less credits of one component."""
     charges = sum((amount for (name, _), amount in charged.charges.items() if name == component), Decimal(0))
     return charges - sum((amount for (name, _), amount in charged.credits.items() if name == component), Decimal(0))
+
+
+def _drawn_uj(held: Quantities) -> int:
+    """Energy of the GPU and of its share of the host."""
+    return held.microjoules + held.host_microjoules

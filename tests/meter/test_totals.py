@@ -34,7 +34,7 @@ def test_devices_sum_to_the_run(total: Totals) -> None:
     assert whole.cost == sum(part.cost for part in parts)
     assert whole.quantities.nanoseconds == sum(part.quantities.nanoseconds for part in parts)
     assert whole.quantities.microjoules == sum(part.quantities.microjoules for part in parts)
-    assert whole.host_microjoules == sum(part.host_microjoules for part in parts)
+    assert whole.quantities.host_microjoules == sum(part.quantities.host_microjoules for part in parts)
     assert whole.overhead_microjoules == sum(part.overhead_microjoules for part in parts)
     assert whole.operational_micrograms == sum(part.operational_micrograms for part in parts)
     assert whole.embodied_micrograms == sum(part.embodied_micrograms for part in parts)

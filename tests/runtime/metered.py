@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from costmeter.clock import ManualClock, anchor
+from costmeter.clock import Clock, ManualClock, anchor
 from costmeter.errors import SourceError
 from costmeter.ledger.journal import read_journal
 from costmeter.ledger.query import Part, fold_journal
@@ -85,7 +85,7 @@ class Metered:
             return Missing(error.message)
 
 
-def header(clock: ManualClock) -> Header:
+def header(clock: Clock) -> Header:
     """A run that begins now."""
     return Header(
         run="r-test",

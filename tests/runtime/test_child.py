@@ -249,7 +249,7 @@ def test_the_launch_imports_nothing_slow() -> None:
     """Starting a child loads none of the modules that would spend the launch budget."""
     program = "import sys, os\nfrom costmeter.runtime import child\nchild.spawn(['true'], dict(os.environ)).wait()\n"
     program += "loaded = set(sys.modules)\nimport json\nprint(json.dumps(sorted(loaded)), file=sys.stderr)"
-    words = [sys.executable, "-c", program]
+    words = [sys.executable, "-S", "-c", program]  # -S: an editable install loads modules of its own
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
 
     assert SLOW_IMPORTS & set(json.loads(done.stderr)) == set()

@@ -8,7 +8,7 @@ import pytest
 
 from costmeter.clock import RealClock, anchor
 from costmeter.readings import Device, Missing, Reading
-from costmeter.runtime.events import Batch, Event, Opened, OpenFailed
+from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.reader import STUCK_AFTER_NS, Reader
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated import SimulatedLibrary
@@ -71,7 +71,7 @@ class Running:
 
     def stop(self) -> None:
         """End the reader and whatever hangs."""
-        self.reader.end(self.clock.boottime_ns())
+        self.reader.end(Ended(self.clock.boottime_ns(), 0, None))
         self.library.release_hung_calls()
         assert self.reader.finished.wait(PATIENCE_SECONDS)
         self.library.uninstall()
@@ -166,10 +166,27 @@ def test_only_held_devices_are_read() -> None:
     reader = Reader(source, clock, anchor(clock), PERIOD_NS, held_first, events.put)
     reader.start()
     opened, batch = events.get(timeout=PATIENCE_SECONDS), events.get(timeout=PATIENCE_SECONDS)
-    reader.end(clock.boottime_ns())
+    reader.end(Ended(clock.boottime_ns(), 0, None))
     assert reader.finished.wait(PATIENCE_SECONDS)
     library.uninstall()
     assert isinstance(opened, Opened)
     assert isinstance(batch, Batch)
     assert (len(opened.devices), opened.node_gpus) == (1, 2)
     assert [opened.devices[0].uuid] == list(batch.readings)
+
+
+def test_a_gpu_that_is_still_held_after_the_end_is_told() -> None:
+    """When a process the job left behind holds a GPU, the last tick names the GPU and the process, and no other."""
+    clock = RealClock()
+    processes = "    processes:\n      - {pid: 41001, memory: 1 GiB}\n      - {pid: 41002, memory: 1 GiB}\n"
+    library = node(STEADY + processes, clock, clock.boottime_ns())
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    reader = Reader(NvmlSource(clock, library), clock, anchor(clock), PERIOD_NS, tuple, events.put)
+    reader.start()
+    reader.end(Ended(clock.boottime_ns(), 0, None, orphans=frozenset({41002, 99})))
+    assert reader.finished.wait(PATIENCE_SECONDS)
+    library.uninstall()
+    posted = [events.get(timeout=PATIENCE_SECONDS) for _ in range(events.qsize())]
+    last = posted[-1]
+    assert isinstance(last, Batch)
+    assert [(41002,)] == list(last.still_held.values())

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +14,7 @@ from costmeter.meter.schedule import Constant, Schedule
 from costmeter.meter.totals import DeviceTotals, by_component, by_state
 from costmeter.outputs.receipt import receipt
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
+from costmeter.runtime.events import Ended
 from costmeter.runtime.recorder import outcome
 from tests.runtime.metered import BEGAN_UTC_NS, SECOND, Metered, metered
 from tests.sources.nodes import STEADY
@@ -223,17 +223,10 @@ def test_what_was_read_after_the_reap_is_not_the_runs() -> None:
         run.tick(10 * SECOND)
         reaped_ns = run.clock.boottime_ns() + SECOND
         run.tick(2 * SECOND, until_ns=reaped_ns)
-        run.recorder.handle(replace_end(reaped_ns))
+        run.recorder.handle(Ended(reaped_ns, 0, None))
         quantities = whole(run).quantities
         assert quantities.nanoseconds == 11 * SECOND
         assert quantities.microjoules == 11 * 300_000_000
-
-
-def replace_end(at_ns: int) -> Any:
-    """The child's end at an instant that is not now."""
-    from costmeter.runtime.events import Ended
-
-    return Ended(at_ns, 0, None)
 
 
 def test_without_a_last_reading_the_tail_is_unknown_and_still_rented() -> None:
@@ -340,7 +333,7 @@ def test_the_host_share_is_the_runs_gpus_of_the_nodes() -> None:
         for _ in range(20):
             run.tick(30 * SECOND)
         run.end()
-        assert whole(run).host_microjoules == 120_000_000_000
+        assert whole(run).quantities.host_microjoules == 120_000_000_000
 
 
 def test_readings_change_nothing() -> None:
@@ -372,22 +365,29 @@ def test_a_receipts_parts_sum_to_its_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "signal", "expected"),
+    ("exit_code", "signal", "heard", "expected"),
     [
-        pytest.param(0, None, "ok", id="clean"),
-        pytest.param(3, None, "failed", id="code"),
-        pytest.param(None, 9, "failed", id="killed"),
-        pytest.param(None, 2, "cancelled", id="ctrl-c"),
-        pytest.param(None, 15, "preempted", id="terminated"),
+        pytest.param(0, None, set(), "ok", id="clean"),
+        pytest.param(3, None, set(), "failed", id="code"),
+        pytest.param(None, 9, set(), "failed", id="killed"),
+        pytest.param(None, 2, set(), "cancelled", id="ctrl-c"),
+        pytest.param(130, None, set(), "cancelled", id="ctrl-c-as-a-code"),
+        pytest.param(1, None, {2}, "cancelled", id="ctrl-c-caught"),
+        pytest.param(0, None, {2}, "ok", id="ctrl-c-ignored"),
+        pytest.param(None, 15, set(), "preempted", id="terminated"),
+        pytest.param(143, None, set(), "preempted", id="terminated-as-a-code"),
+        pytest.param(0, None, {15}, "preempted", id="terminated-and-saved"),
+        pytest.param(0, None, {28}, "ok", id="window-resized"),
     ],
 )
-def test_outcomes_by_the_childs_fate(exit_code: int | None, signal: int | None, expected: str) -> None:
+def test_outcomes_by_the_childs_fate(exit_code: int | None, signal: int | None, heard: set[int], expected: str) -> None:
     """Each fate of a child has its outcome, in the footer too."""
-    assert expected == outcome(exit_code, signal)
     with metered(STEADY) as run:
         run.open()
         run.tick(0)
-        run.end(exit_code, signal)
+        ended = Ended(run.clock.boottime_ns(), exit_code, signal, frozenset(heard))
+        assert expected == outcome(ended)
+        run.recorder.handle(ended)
         footer = run.records[-1]
         assert isinstance(footer, Footer)
         assert (expected, exit_code, signal) == (footer.outcome, footer.exit_code, footer.signal)

@@ -1,0 +1,167 @@
+"""Runs as people have them, from the records of their journals: what golden files show, and receipts are tested on."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from costmeter.ledger.query import Part, Run, begin, fold_all
+from costmeter.ledger.record import Footer, Header, Mark, Record, SlotEntry
+from costmeter.meter.charge import DeviceRates, Origin, Rates
+from costmeter.meter.slot import Quantities, Slot
+from costmeter.units import microjoules_from_power, portion
+from tests.samples import (
+    BEGAN_UTC_NS,
+    HOUR,
+    JOULE,
+    KWH,
+    MINUTE,
+    SECOND,
+    device,
+    devices,
+    footer,
+    header,
+    held,
+    measured,
+    rates,
+    rates_from_start,
+    rental,
+    silent,
+    uuids,
+)
+
+EIGHT = devices(8)
+TWO = devices(2)
+COMMAND = ("torchrun", "--nproc-per-node=8", "train.py")
+ORIGINS = {
+    "gpu.price": Origin("configured", "costmeter.yaml:3"),
+    "electricity.price": Origin("estimated", "not charged: rent includes electricity"),
+    "electricity.pue": Origin("configured", "costmeter.yaml:8"),
+    "carbon.intensity": Origin("configured", "costmeter.yaml:10"),
+    "carbon.embodied": Origin("estimated", "164 kg over 4 years"),
+    "host.power": Origin("configured", "costmeter.yaml:12"),
+}
+RENTED = rates(
+    {uuid: rental("2.49", embodied="4.68") for uuid in uuids(EIGHT)},
+    pue=Decimal("1.2"),
+    carbon_grams_per_kwh=Decimal(380),
+    origins=ORIGINS,
+)
+#: ($30,000 - $3,000) / (4 × 8,760 h).
+CAPITAL = Decimal("0.770547945205")
+
+
+def part(first: Header, *rest: Record) -> Part:
+    return fold_all(begin(first), rest)
+
+
+def entry(of: dict[str, Quantities], length_ns: int) -> SlotEntry:
+    """A slot of any length, so that a run of hours is one record."""
+    return SlotEntry(Slot(BEGAN_UTC_NS, BEGAN_UTC_NS + length_ns, of))
+
+
+def with_host(of: Quantities, host_uj: int) -> Quantities:
+    """What a GPU did, with its share of the host's energy, used evenly over the time."""
+    busy_uj = portion(host_uj, of.busy_nanoseconds, of.nanoseconds)
+    return replace(of, busy_host_microjoules=busy_uj, idle_host_microjoules=host_uj - busy_uj)
+
+
+def healthy() -> Run:
+    """3 h 12 min 7 s on 8 rented GPUs, 11.3 % of it idle; 15.68 kWh, a host of 900 W, PUE 1.2, 380 g/kWh.
+
+    11,527 s × 8 = 25.6156 GPU-h × $2.49 = $63.78. Idle: 1,302.5 s × 8 = 2.8944 GPU-h = $7.21. Host: 900 W × 11,527 s =
+    2.88 kWh. Cooling: (15.68 + 2.88) × 0.2 = 3.71. In all 22.27 kWh × 380 g/kWh = 8.46 kg.
+    """
+    length_ns, idle_ns = 11_527 * SECOND, 13_025 * SECOND // 10
+    each = measured(length_ns - idle_ns, 6_902_000 * JOULE, idle_ns, 154_000 * JOULE)
+    each = with_host(each, microjoules_from_power(900 / 8, length_ns))
+    slot = entry(dict.fromkeys(uuids(EIGHT), each), length_ns)
+    named = header(command=COMMAND, name="sft-llama", labels={"project": "llm", "team": "nlp"})
+    return Run((part(named, held(EIGHT), rates_from_start(RENTED), slot, footer(length_ns)),))
+
+
+def failed() -> Run:
+    """46 minutes on 8 GPUs, one of which fell off the bus after 30 and left the run to fail."""
+    length_ns, lost_ns = 46 * MINUTE, 16 * MINUTE
+    good = measured(length_ns, 1_700_000 * JOULE)
+    lost = measured(length_ns - lost_ns, 1_100_000 * JOULE) + silent(lost_ns)
+    of = {uuid: lost if uuid == EIGHT[3].uuid else good for uuid in uuids(EIGHT)}
+    at_utc_ns = BEGAN_UTC_NS + 30 * MINUTE
+    marks = [
+        Mark(at_utc_ns, "fault", "GPU is lost: it fell off the bus or left", EIGHT[3].uuid),
+        *(Mark(at_utc_ns + n * MINUTE, "fault", "energy counter was reset", EIGHT[n % 3].uuid) for n in range(1, 7)),
+    ]
+    records: list[Record] = [
+        held(EIGHT),
+        rates_from_start(RENTED),
+        *marks,
+        entry(of, length_ns),
+        footer(length_ns, "failed", 1),
+    ]
+    return Run((part(header(command=COMMAND), *records),))
+
+
+def owned() -> Run:
+    """2 bought GPUs for 10 h: capital $15.41; (12 + 1) kWh × PUE 1.2 × $0.12 = $1.87."""
+    length_ns = 10 * HOUR
+    each = measured(9 * HOUR, 21_000_000 * JOULE, HOUR, 600_000 * JOULE)
+    bought = DeviceRates((("capital", CAPITAL),), True)
+    origins = ORIGINS | {"electricity.price": Origin("configured", "costmeter.yaml:6")}
+    under = replace(
+        RENTED,
+        devices=dict.fromkeys(uuids(TWO), bought),
+        electricity_per_kwh=Decimal("0.12"),
+        origins={name: origin for name, origin in origins.items() if name != "carbon.embodied"},
+    )
+    slot = entry(dict.fromkeys(uuids(TWO), with_host(each, KWH // 2)), length_ns)
+    return Run((part(header(), held(TWO, 8), rates_from_start(under), slot, footer(length_ns)),))
+
+
+def no_driver() -> Run:
+    """Nothing to meter and no price: the driver is not there."""
+    mark = Mark(BEGAN_UTC_NS + SECOND // 5, "fault", "no NVIDIA driver (libnvidia-ml.so.1 not found)")
+    return Run((part(header(), mark, held([], 0), footer(90 * SECOND)),))
+
+
+def interrupted() -> Run:
+    """A meter that was killed after 25 minutes and 13 seconds, on GPUs of two kinds with prices of their own."""
+    mixed = (device(0), device(1, "NVIDIA A100-SXM4-80GB", power_limit_watts=400.0, method="power"))
+    length_ns = 25 * MINUTE + 13 * SECOND
+    by_power = replace(measured(length_ns, 500_000 * JOULE), counter_microjoules=0, power_microjoules=500_000 * JOULE)
+    of = {mixed[0].uuid: measured(length_ns, 900_000 * JOULE), mixed[1].uuid: by_power}
+    origins = {
+        f"gpu.price.{mixed[0].uuid}": Origin("configured", "--price"),
+        f"gpu.price.{mixed[1].uuid}": Origin(
+            "list price 2026-05", "A100-80GB-SXM4 at lambda, 9 sellers 1.1 to 4.1 USD"
+        ),
+        "electricity.price": ORIGINS["electricity.price"],
+        "electricity.pue": Origin("estimated", "not set: cooling not counted; set electricity.pue"),
+        "carbon.intensity": Origin("estimated", "world average 2024; set carbon.intensity"),
+        "host.power": Origin("estimated", "missing: the host's power is not measured; set host.power in watts"),
+    }
+    under = Rates(
+        "USD",
+        {mixed[0].uuid: rental("2.49"), mixed[1].uuid: rental("1.29")},
+        Decimal(0),
+        Decimal(1),
+        Decimal(473),
+        origins,
+    )
+    return Run((part(header(), held(mixed), rates_from_start(under), entry(of, length_ns)),))
+
+
+def simulated() -> Run:
+    """Three seconds on one simulated GPU at list price: cents, watt-hours and grams."""
+    one = devices(1)
+    origins = ORIGINS | {
+        "gpu.price": Origin(
+            "list price 2026-05",
+            "H100-80GB-SXM5 at digitalocean, 12 sellers 1.95 to 11.061 USD; set yours: --price or gpu.price",
+        )
+    }
+    under = replace(RENTED, devices={one[0].uuid: rental("3.39", "4.68")}, pue=Decimal(1), origins=origins)
+    heads = replace(
+        measured(3 * SECOND, 1_950 * JOULE), counter_microjoules=1_800 * JOULE, estimated_microjoules=150 * JOULE
+    )
+    slot = entry({one[0].uuid: heads}, 3 * SECOND)
+    first = header(simulated=True, command=("sleep", "3"))
+    end = Footer(BEGAN_UTC_NS + 3 * SECOND, 3 * SECOND, "ok", 0, None, 221_000_000, 3)
+    return Run((part(first, held(one), rates_from_start(under), slot, end),))
