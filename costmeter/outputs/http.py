@@ -37,6 +37,7 @@ class _Server(HTTPServer):
     """One thread per request, at most `WORKERS` of them."""
 
     allow_reuse_address = True
+    request_queue_size = 128  # the library's 5 makes a sixth client at once wait a second for its connection
 
     def __init__(self, host: str, port: int, page: Page) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -87,12 +88,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> tuple[bytes, str, HTTPStatus]:
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            return (*self.server.page(self.headers.get("Accept", "")), HTTPStatus.OK)
+            return self._metrics()
         if path in ("/-/healthy", "/-/ready"):
             return b"ok\n", "text/plain; charset=utf-8", HTTPStatus.OK
         if path == "/":
             return _LANDING.encode(), "text/html; charset=utf-8", HTTPStatus.OK
         return b"not found; try /metrics\n", "text/plain; charset=utf-8", HTTPStatus.NOT_FOUND
+
+    def _metrics(self) -> tuple[bytes, str, HTTPStatus]:
+        try:
+            return (*self.server.page(self.headers.get("Accept", "")), HTTPStatus.OK)
+        except Exception as failure:  # a fault of ours is told to who asked, and not on the terminal of the job
+            text = f"{type(failure).__name__}: {failure}\n".encode("utf-8", "replace")
+            return text, "text/plain; charset=utf-8", HTTPStatus.INTERNAL_SERVER_ERROR
 
     def log_message(self, format: str, *args: object) -> None:
         """A scrape is not news."""

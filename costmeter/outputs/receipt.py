@@ -182,7 +182,7 @@ def _method_detail(whole: DeviceTotals) -> str:
     if not used:
         return "no energy was read"
     by = ", ".join(f"{method} {100 * found[method] / quantities.microjoules:.1f} %" for method in used)
-    return f"by {used[0] if len(used) == 1 else by}, sensor ±5 %"
+    return f"{used[0] if len(used) == 1 else by}, sensor ±5 %"
 
 
 def _rates(last: Part, prices_changed: bool) -> dict[str, Any] | None:

@@ -22,12 +22,14 @@ from costmeter.outputs.figures import (
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
-    {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "€": "EUR ", "£": "GBP ", "…": "~", "±": "+-"}
+    {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "€": "EUR ", "£": "GBP ", "…": "...", "±": "+-"}
 )
 _BAR_CELLS = 16
 _FAULTS_SHOWN = 5
-_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody could say"}
-_MINIMUM_WIDTH = 60
+_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "GPU did not say"}
+#: Narrower terminals get lines of this width, and no bars below that of the table with them.
+_MINIMUM_WIDTH = 64
+_WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
 _NO_BREAK = "\u00a0"
 
@@ -55,10 +57,10 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
     ]
     above = [_frame(receipt, width), *_heading(receipt, width), ""]
     below = ["", *_table(receipt, style), *_wrapped(labelled, width)]
-    headline = _plain(_headline(receipt), style)
+    headline = [_plain(line, style) for line in _headline(receipt, width)]
     lines = [
         *(_plain(line, style) for line in above),
-        f"\x1b[1m{headline}\x1b[0m" if style.color else headline,
+        *(f"\x1b[1m{line}\x1b[0m" if style.color else line for line in headline),
         *(_plain(line, style) for line in below),
     ]
     return "\n".join(lines) + "\n"
@@ -100,15 +102,20 @@ def _ending(run: Mapping[str, Any]) -> str:
 def _heading(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     run = receipt["run"]
     if run["command"] is not None:
-        yield " " + _shortened(shlex.join(run["command"]), width - 2)
+        yield " " + _shortened(shlex.join(run["command"]), width - 4)
     facts = [run["name"], ", ".join(run["hosts"]), gpu_names(receipt["devices"])]
     facts += [_span(run["started_at"], run["ended_at"]), duration(run["seconds"])]
+    yield from _packed(filter(None, facts), " ", " · ", width)
+
+
+def _packed(pieces: Iterable[str], margin: str, between: str, width: int) -> Iterator[str]:
+    """Pieces in as few lines as hold them, in order."""
     line = ""
-    for fact in filter(None, facts):
-        longer = f"{line} · {fact}" if line else f" {fact}"
-        if line and len(longer) > width:
+    for piece in pieces:
+        longer = f"{line}{between}{piece}" if line else margin + piece
+        if line and len(longer.rstrip()) > width:
             yield line
-            longer = f" {fact}"
+            longer = margin + piece
         line = longer
     yield line
 
@@ -137,7 +144,7 @@ def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def _headline(receipt: Mapping[str, Any]) -> str:
+def _headline(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     total = Decimal(receipt["cost"]["total"])
     seconds = receipt["gpu_seconds"]
     held = sum(seconds.values())
@@ -148,7 +155,7 @@ def _headline(receipt: Mapping[str, Any]) -> str:
         carbon(receipt["emissions"]["total_grams"]) if is_measured else "CO2e not known",
         f"{100 * seconds['idle'] / held:.1f} % idle" if held and seconds["unknown"] < held else "activity not known",
     ]
-    return "   " + "".join(figure.ljust(17) + "  " for figure in figures)
+    yield from _packed([figure.ljust(17) for figure in figures], "   ", "  ", width)
 
 
 def _is_priced(receipt: Mapping[str, Any]) -> bool:
@@ -169,11 +176,14 @@ def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
     exact = [Decimal(receipt["cost"]["states"][name]) for name in seconds]
     amounts, hours = rounded(exact, quantum(Decimal(receipt["cost"]["total"]))), _hours(seconds.values())
     shares = _shares(exact if sum(exact) > 0 and min(exact) >= 0 else [Decimal(repr(s)) for s in seconds.values()])
-    yield f" {'Where it went':<13} {'GPU-h':>9} {receipt['currency']:>10}     share"
-    for name, hour, amount, share in zip(seconds, hours, amounts, shares, strict=True):
-        bar = _bar(float(share) / 100, style).ljust(_BAR_CELLS // 2 if _STATE_NOTES[name] else 0)
-        yield f" {name:<13} {hour:>9,} {amount:>10,}   {share:>5} %  {bar}  {_STATE_NOTES[name]}"
-    yield f" {'total':<13} {sum(hours):>9,} {sum(amounts):>10,}"
+    money_column = [f"{amount:,}" if _is_priced(receipt) else "" for amount in (*amounts, sum(amounts))]
+    yield f" {'Where it went':<13} {'GPU-h':>9} {receipt['currency'] if _is_priced(receipt) else '':>10}     share"
+    for name, hour, amount, share in zip(seconds, hours, money_column, shares, strict=False):
+        bar = _bar(float(share) / 100, style).ljust(
+            _BAR_CELLS // 2 if _STATE_NOTES[name] and style.width >= _WIDTH_WITH_BARS else 0
+        )
+        yield f" {name:<13} {hour:>9,} {amount:>10}   {share:>5} %  {bar}  {_STATE_NOTES[name]}"
+    yield f" {'total':<13} {sum(hours):>9,} {money_column[-1]:>10}"
 
 
 def _shares(parts: list[Decimal]) -> list[Decimal]:
@@ -183,6 +193,8 @@ def _shares(parts: list[Decimal]) -> list[Decimal]:
 
 
 def _bar(share: float, style: Style) -> str:
+    if style.width < _WIDTH_WITH_BARS:
+        return ""
     if not style.unicode:
         return "#" * round(share * _BAR_CELLS)
     eighths = round(share * _BAR_CELLS * 8)
@@ -215,8 +227,11 @@ def _price(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Lab
         key = (price or "no price", _why(receipt, "gpu.price", device["uuid"]))
         grouped[key] = grouped.get(key, 0.0) + device["seconds"]
     in_the_rent = "; energy is in the rent" if _is_priced(receipt) and not rates["electricity_charged"] else ""
+    priced: list[str] = []
     for ((price, why), _), hours in zip(grouped.items(), _hours(grouped.values()), strict=True):
-        yield "Price", f"{hours:,} GPU-h × {price}{in_the_rent}{why}"
+        priced.append(f"{hours:,} GPU-h × {price}{why}")
+    priced[-1:] = [f"{line}{in_the_rent}" for line in priced[-1:]]
+    yield from zip(("Price", *("" for _ in priced[1:])), priced, strict=True)
     if rates["electricity_charged"]:
         price = _price_of(rates["electricity_per_kwh"], receipt)
         yield "", f"electricity {price}/kWh{_why(receipt, 'electricity.price')}"
@@ -273,7 +288,8 @@ def _carbon(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[La
     used = energy(receipt["energy"]["total_kwh"])
     yield "Carbon", f"{texts[0]} {unit}: {used} × {intensity} g/kWh{_why(receipt, 'carbon.intensity')}"
     for text in texts[1:]:
-        yield "", f"+ {text} {unit} for making the GPUs ({receipt['provenance']['emissions.embodied_grams']})"
+        word = receipt["provenance"].get("emissions.embodied_grams", "")
+        yield "", f"+ {text} {unit} for making the GPUs" + (f" ({word})" if word else "")
 
 
 def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[Labelled]:

@@ -86,7 +86,7 @@ def failed() -> Run:
     of = {uuid: lost if uuid == EIGHT[3].uuid else good for uuid in uuids(EIGHT)}
     at_utc_ns = BEGAN_UTC_NS + 30 * MINUTE
     marks = [
-        Mark(at_utc_ns, "fault", "GPU is lost: it fell off the bus or left", EIGHT[3].uuid),
+        Mark(at_utc_ns, "fault", "GPU is lost", EIGHT[3].uuid),
         *(Mark(at_utc_ns + n * MINUTE, "fault", "energy counter was reset", EIGHT[n % 3].uuid) for n in range(1, 7)),
     ]
     records: list[Record] = [

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from costmeter.ledger import identity
 from costmeter.runtime import lineage
 
 NO_PROCESS = 2**22  # above the kernel's highest pid
@@ -30,8 +31,8 @@ def child(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_process_is_read_through_its_odd_name(child: subprocess.Popen[bytes]) -> None:
     """Parent, start and name are right for a process with parentheses and spaces in its name."""
-    own_start = lineage.start_ticks(os.getpid())
-    start = lineage.start_ticks(child.pid)
+    own_start = identity.start_ticks(os.getpid())
+    start = identity.start_ticks(child.pid)
 
     assert os.getpid() == lineage.parent(child.pid)
     assert lineage.command_name(child.pid) == "a) R 1 (b"
@@ -42,7 +43,7 @@ def test_a_process_is_read_through_its_odd_name(child: subprocess.Popen[bytes]) 
 
 def test_a_missing_process_is_no_process() -> None:
     """Whatever is asked of a pid without a process is answered with nothing."""
-    assert lineage.start_ticks(NO_PROCESS) is None
+    assert identity.start_ticks(NO_PROCESS) is None
     assert lineage.parent(NO_PROCESS) is None
     assert lineage.command_name(NO_PROCESS) == ""
     assert not lineage.is_stopped(NO_PROCESS)
@@ -81,7 +82,7 @@ def test_living_processes_below_us_are_listed(child: subprocess.Popen[bytes]) ->
 def test_an_ancestor_with_the_right_start_encloses_us() -> None:
     """A mark names an enclosing wrapper only if that ancestor lives and started when the mark says."""
     parent = os.getppid()
-    ticks = lineage.start_ticks(parent)
+    ticks = identity.start_ticks(parent)
     assert ticks is not None
 
     assert parent == lineage.enclosing_wrapper({lineage.WRAPPER_VARIABLE: f"{parent}:{ticks}"})

@@ -1,0 +1,220 @@
+"""The receipt as text, compared whole with golden files.
+
+After a change that is meant, write them anew with ``COSTMETER_GOLDEN=write pytest tests/outputs``, and read the diff as
+a newcomer would.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+
+from costmeter.ledger.query import Run, begin, fold_all
+from costmeter.ledger.record import Header, Record
+from costmeter.meter.totals import by_state
+from costmeter.outputs.receipt import receipt
+from costmeter.outputs.terminal import Style, gpu_names, render
+from tests.golden.compare import golden
+from tests.outputs import runs
+from tests.samples import device, header, recordings
+
+WARNINGS = ('./costmeter.yaml:12:1: unknown key "tarrif". Did you mean "tariff"?',)
+UNSAVED = "/home/maya/.local/state/costmeter/runs/r-0123456789ab: No space left on device"
+ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202e\r\n\x9b31m"
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local times are UTC here, wherever the tests run."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def zone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TZ", name)
+    time.tzset()
+
+
+def text_of(run: Run, style: Style | None = None, **more: Any) -> str:
+    return render(receipt(run), style or Style(), **more)
+
+
+RUNS = [
+    pytest.param("healthy", runs.healthy(), {}, id="healthy"),
+    pytest.param("failed", runs.failed(), {"warnings": WARNINGS, "unsaved": UNSAVED}, id="failed-with-faults"),
+    pytest.param("owned", runs.owned(), {}, id="owned-gpus-electricity-and-pue"),
+    pytest.param("no-driver", runs.no_driver(), {}, id="no-driver-no-price"),
+    pytest.param("interrupted", runs.interrupted(), {}, id="interrupted-two-kinds-of-gpu"),
+    pytest.param("simulated", runs.simulated(), {}, id="simulated"),
+]
+
+
+@pytest.mark.parametrize(("name", "run", "more"), RUNS)
+@pytest.mark.parametrize(
+    ("suffix", "style"),
+    [pytest.param("", Style(), id="utf-8"), pytest.param("-ascii", Style(unicode=False), id="ascii")],
+)
+def test_a_receipt_reads_as_approved(name: str, run: Run, more: dict[str, Any], suffix: str, style: Style) -> None:
+    """The whole receipt at 80 columns is the text of its golden file (COSTMETER_GOLDEN=write approves a new one)."""
+    text = text_of(run, style, **more)
+    assert golden(f"receipt-{name}{suffix}.txt", text) == text
+
+
+@pytest.mark.parametrize(("name", "run", "more"), RUNS)
+@pytest.mark.parametrize("width", [pytest.param(width, id=f"{width}-columns") for width in (40, 64, 80, 100)])
+def test_no_line_is_wider_than_the_terminal(name: str, run: Run, more: dict[str, Any], width: int) -> None:
+    """Lines are folded at the width, at no less than 64 columns; only a word of its own may be wider."""
+    for line in text_of(run, Style(width), **more).splitlines():
+        assert len(line) <= max(64, width) or " " not in line[10:], (name, line)
+
+
+@pytest.mark.parametrize(("name", "run", "more"), RUNS)
+def test_an_ascii_terminal_gets_ascii(name: str, run: Run, more: dict[str, Any]) -> None:
+    """Without UTF-8 every character is ASCII, and no figure is lost to a question mark."""
+    text = text_of(run, Style(unicode=False), **more)
+    assert text.isascii(), name
+    assert text.count("?") == "".join(more.get("warnings", ())).count("?")
+
+
+# Columns that add up
+
+
+@given(recordings())
+def test_columns_add_up(recording: tuple[tuple[str, ...], list[Record]]) -> None:
+    """Hours and money of the rows are the total's, shares are 100, and the total is the headline's."""
+    first, *rest = recording[1]
+    assert isinstance(first, Header)
+    run = Run((fold_all(begin(first), rest),))
+    of = receipt(run)
+    assume(any(of["rates"]["gpu_per_hour"].values()))
+    lines = render(of, Style()).splitlines()
+    top = next(place for place, line in enumerate(lines) if line.startswith(" Where it went"))
+    end = next(place for place, line in enumerate(lines) if line.startswith(" total"))
+    rows = [line.split() for line in lines[top + 1 : end]]
+    assert [number(word) for word in lines[end].split()[1:]] == [
+        sum(number(row[1]) for row in rows),
+        sum(number(row[2]) for row in rows),
+    ]
+    if any(seconds for seconds in of["gpu_seconds"].values()):
+        assert sum(number(row[3]) for row in rows) == 100
+    money = sum(by_state(run.totals.whole.charges).values()) - sum(by_state(run.totals.whole.credits).values())
+    assert abs(number(lines[end].split()[2]) - money) <= Decimal("0.005")
+
+
+def test_a_run_without_a_price_has_no_column_of_zeros() -> None:
+    """What nobody priced did not cost nothing: hours and shares of time are shown, and no money."""
+    healthy = receipt(runs.healthy())
+    free = healthy["rates"] | {"gpu_per_hour": {uuid: {} for uuid in healthy["rates"]["gpu_per_hour"]}}
+    nothing = healthy["cost"] | {"total": "0", "components": {}, "states": dict.fromkeys(healthy["gpu_seconds"], "0")}
+    lines = render(healthy | {"rates": free, "cost": nothing}, Style()).splitlines()
+    assert "   no price" in lines[5]
+    assert ["busy", "22.72", "88.7", "%"] == lines[8].split()[:4]
+    assert ["total", "25.62"] == lines[10].split()
+
+
+def number(text: str) -> Decimal:
+    return Decimal(text.replace(",", ""))
+
+
+# What names and commands may contain
+
+
+@pytest.mark.parametrize("style", [pytest.param(Style(), id="utf-8"), pytest.param(Style(unicode=False), id="ascii")])
+def test_nothing_in_a_record_can_drive_a_terminal(style: Style) -> None:
+    """Escape sequences, line ends and reversed text in commands, names, hosts, devices and faults are shown as `?`."""
+    run = runs.failed().parts[0]
+    first = replace(run.header, command=("x", ESCAPE), name=ESCAPE, host=ESCAPE, run=ESCAPE)
+    devices = {uuid: replace(each, name=ESCAPE) for uuid, each in run.devices.items()}
+    marks = tuple(replace(mark, what=ESCAPE) for mark in run.marks)
+    hostile = Run((replace(run, header=first, devices=devices, marks=marks, problems=(ESCAPE,)),))
+    text = text_of(hostile, style, warnings=(ESCAPE,), unsaved=ESCAPE)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert not re.search("[\u202e\x1b\x07\x9b\r]", text)
+    assert text.count("owned") >= 8
+
+
+def test_a_command_that_is_not_utf_8_is_shown() -> None:
+    """Bytes of a file name that are no text are `?`, and the receipt can be written to any terminal."""
+    first = header(command=("python", b"caf\xe9.py".decode("utf-8", "surrogateescape")))
+    text = text_of(Run((replace(runs.healthy().parts[0], header=first),)))
+    assert " python 'caf?.py'\n" in text
+    assert text.encode("utf-8")
+
+
+def test_a_long_command_is_cut() -> None:
+    """A command line of any length takes one line."""
+    first = header(command=("python", "train.py", *(f"--option-{place}=value" for place in range(50))))
+    line = text_of(Run((replace(runs.healthy().parts[0], header=first),))).splitlines()[1]
+    assert line.startswith(" python train.py --option-0=value")
+    assert (77, "…") == (len(line), line[-1])
+    ascii_line = text_of(Run((replace(runs.healthy().parts[0], header=first),)), Style(unicode=False)).splitlines()[1]
+    assert (79, "...") == (len(ascii_line), ascii_line[-3:])
+
+
+def test_a_command_that_is_not_kept_is_not_shown() -> None:
+    """With --no-command the receipt goes on with what it knows."""
+    lines = text_of(Run((replace(runs.healthy().parts[0], header=header(command=None)),))).splitlines()
+    assert lines[1].startswith(" gpu01 · 8 × H100")
+
+
+# Colour, time, names
+
+
+def test_colour_is_only_added() -> None:
+    """With colour the text is the same text: the headline is bold and nothing else changes."""
+    plain, coloured = text_of(runs.healthy()), text_of(runs.healthy(), Style(color=True))
+    assert plain == re.sub(r"\x1b\[\d*m", "", coloured)
+    assert ["\x1b[1m", "\x1b[0m"] == re.findall(r"\x1b\[\d*m", coloured)
+
+
+@pytest.mark.parametrize(
+    ("expected", "name"),
+    [
+        pytest.param("22 Nov 2026 06:03:00 → 09:15:07 PST", "America/Los_Angeles", id="the-same-day"),
+        pytest.param("22 Nov 2026 23:03:00 → 23 Nov 02:15:07 JST", "Asia/Tokyo", id="past-midnight"),
+        pytest.param("22 Nov 2026 19:48:00 → 23:00:07 +0545", "Asia/Kathmandu", id="a-quarter-hour"),
+    ],
+)
+def test_times_are_local_and_name_their_zone(monkeypatch: pytest.MonkeyPatch, expected: str, name: str) -> None:
+    """A person reads the time of their own clock, and which clock that is."""
+    zone(monkeypatch, name)
+    assert expected in text_of(runs.healthy())
+
+
+def test_a_fault_of_another_day_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a fault alone is enough only on the run's first day."""
+    assert " Fault    14:33:00 GPU 3: GPU is lost" in text_of(runs.failed())
+    zone(monkeypatch, "Pacific/Auckland")
+    part = runs.failed().parts[0]
+    late = tuple(replace(mark, at_utc_ns=mark.at_utc_ns + 24 * 3_600 * 10**9) for mark in part.marks[:1])
+    assert " Fault    24 Nov 03:33:00 GPU 3: GPU is lost" in text_of(Run((replace(part, marks=late),)))
+
+
+@pytest.mark.parametrize(
+    ("expected", "exit_code", "signal", "outcome"),
+    [
+        pytest.param("exit 0 ──", 0, None, "ok", id="ok"),
+        pytest.param("exit 1 (failed) ──", 1, None, "failed", id="failed"),
+        pytest.param("signal 15 (preempted) ──", None, 15, "preempted", id="preempted"),
+        pytest.param("signal 2 (cancelled) ──", None, 2, "cancelled", id="cancelled"),
+    ],
+)
+def test_the_frame_says_how_it_ended(expected: str, exit_code: int | None, signal: int | None, outcome: str) -> None:
+    """The first line carries the run's id and its end."""
+    of = receipt(runs.healthy())
+    ended = of | {"run": of["run"] | {"exit_code": exit_code, "signal": signal, "outcome": outcome}}
+    assert render(ended, Style()).splitlines()[0].endswith(f" r-0123456789ab · {expected}")
+
+
+def test_gpus_are_counted_by_model() -> None:
+    """Models in the order of their first GPU, without the maker's name."""
+    names = ["NVIDIA H100 80GB HBM3", "NVIDIA A100", "NVIDIA H100 80GB HBM3"]
+    assert "2 × H100 80GB HBM3 + 1 × A100" == gpu_names([{"name": device(0, name).name} for name in names])
