@@ -240,7 +240,6 @@ SLOW_IMPORTS = {
     "inspect",
     "threading",
     "argparse",
-    "re",
     "contextlib",
 }
 
