@@ -20,8 +20,9 @@ def style(stream: TextIO, environ: Mapping[str, str]) -> Style:
 
 
 def to_json(receipt: object) -> str:
-    """Indented JSON, newline at the end."""
-    return json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
+    """Indented JSON, newline at the end; bytes of a command line that are no text become `\\udc…` escapes."""
+    text = json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_json(path: str, receipt: Mapping[str, Any], warn: Callable[[str], None]) -> None:
@@ -29,16 +30,27 @@ def write_json(path: str, receipt: Mapping[str, Any], warn: Callable[[str], None
     text = to_json(receipt)
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            with open(path, "w", encoding="utf-8") as stream:
+            with open(path, "w", encoding="utf-8", opener=_opened_at_once) as stream:
                 stream.write(text)
-            return
-        temporary = f"{path}.{os.getpid()}.tmp"
-        try:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
+        else:
+            _replace(path, text)
     except OSError as refusal:
         warn(f"--json {path}: not written: {refusal.strerror or refusal}")
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    """A named pipe that nobody reads would be waited for; it is refused instead."""
+    descriptor = os.open(path, (flags | os.O_NONBLOCK) & ~(os.O_CREAT | os.O_TRUNC))
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def _replace(path: str, text: str) -> None:
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)

@@ -143,8 +143,8 @@ class _Page(Collector):
         snapshot, source = self._snapshot, "simulated" if self._header.simulated else "nvml"
         counts = [((source, "ok"), float(snapshot.readings)), ((source, "failed"), float(snapshot.failures))]
         yield self._family("readings", counts)
-        if snapshot.readings:
-            at_seconds = snapshot.at_utc_ns / NANOSECONDS_PER_SECOND
+        if snapshot.last_answer_utc_ns is not None:
+            at_seconds = snapshot.last_answer_utc_ns / NANOSECONDS_PER_SECOND
             yield self._family("last_reading_timestamp_seconds", [((source,), at_seconds)])
         yield self._family("collector_success", [((source,), float(snapshot.all_answered))])
         yield self._family("journal_writable", [((), float(snapshot.journal_writable))])

@@ -14,7 +14,8 @@ from costmeter.readings import Reading
 class Snapshot:
     """The run as of one tick: the closed slots folded, the slot still open, and the last of each device.
 
-    `slow` are the last readings that carried slow values (power, memory). `resets` counts falls of an energy
+    `slow` are the last readings that carried slow values (power, memory). `last_answer_utc_ns` is when a device
+    last answered, None before the first. `resets` counts falls of an energy
     counter, `silent` are the devices that did not answer at the last tick.
     """
 
@@ -25,6 +26,7 @@ class Snapshot:
     slow: Mapping[str, Reading] = field(default_factory=dict)
     readings: int = 0
     failures: int = 0
+    last_answer_utc_ns: int | None = None
     resets: Mapping[str, int] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     journal_writable: bool = True

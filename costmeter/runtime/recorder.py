@@ -59,6 +59,7 @@ class Recorder:
         self._resets: dict[str, int] = {}
         self._minutes: dict[int, dict[str, Quantities]] = {}
         self._readings = self._failures = 0
+        self._last_answer_utc_ns: int | None = None
         self._until_ns: int | None = None
         self._rates_edge_utc_ns = 0
         self._slot_start_utc_ns = header.anchor.utc(header.start_ns)
@@ -92,6 +93,8 @@ class Recorder:
         self._host_watts = self._pricing.host_watts if opened.node_gpus else 0.0
         self._booked_ns = dict.fromkeys(self._devices, self._header.start_ns)
         self._record(Devices(opened.devices, opened.facts, opened.node_gpus))
+        if self._devices:  # so that every series can stand at 0 before the first reading
+            self._see_rates(next_edge(self._slot_start_utc_ns))
 
     def _tick(self, batch: Batch) -> None:
         self._until_ns = batch.until_ns
@@ -111,6 +114,7 @@ class Recorder:
     def _answers(self, said: Reading, device: Device, slow: bool) -> None:
         uuid = said.uuid
         self._readings += 1
+        self._last_answer_utc_ns = self._anchor.utc(said.at_ns)
         self._book(self._interval(said, device))
         self._good[uuid] = said
         if slow:
@@ -272,6 +276,7 @@ class Recorder:
             dict(self._slow),
             self._readings,
             self._failures,
+            self._last_answer_utc_ns,
             dict(self._resets),
             frozenset(self._silent),
         )

@@ -87,6 +87,7 @@ def in_the_middle(part: Part | None = None) -> Snapshot:
         {FIRST: Reading(FIRST, now_ns, 5, 650.0, 0.98, 68_719_476_736)},
         readings=91,
         failures=90,
+        last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
         resets={FIRST: 1},
         silent=frozenset({SECOND_UUID}),
     )

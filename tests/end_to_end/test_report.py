@@ -1,0 +1,141 @@
+"""`costmeter report` through the installed command: the receipt again, from the journal alone."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.installed import COSTMETER, own_home
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A home in which runs have been recorded, and the receipt of the last."""
+
+    environ: dict[str, str]
+    receipt: dict[str, Any]
+    printed: str
+
+    def report(self, *arguments: str, **changed: str) -> subprocess.CompletedProcess[str]:
+        """The report command in this home."""
+        command = [COSTMETER, "report", *arguments]
+        return subprocess.run(command, env=self.environ | changed, capture_output=True, text=True, timeout=60)
+
+    @property
+    def folder(self) -> Path:
+        """Where the last run's journal is."""
+        return Path(self.environ["XDG_STATE_HOME"], "costmeter", "runs", self.receipt["run"]["id"])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
+    """Two runs of a second on the simulated node."""
+    file = tmp_path_factory.mktemp("receipt") / "receipt.json"
+    with own_home() as environ:
+        options = ["--simulate", "healthy", "--price", "2.49", "--label", "team=nlp"]
+        for name in ("first", "second"):
+            command = [COSTMETER, "run", *options, "--name", name, "--json", str(file), "--", "sleep", "1"]
+            done = subprocess.run(command, env=environ, check=True, capture_output=True, text=True, timeout=60)
+        yield Recorded(environ, json.loads(file.read_text()), done.stderr)
+
+
+def test_the_last_runs_receipt_is_printed_again(recorded: Recorded) -> None:
+    """Without RUN the last run is printed, every line of its receipt as at its end."""
+    again = recorded.report()
+    assert 0 == again.returncode
+    lines = [line for line in recorded.printed.splitlines() if line and not line.startswith("costmeter:")]
+    assert lines == [line for line in again.stdout.splitlines() if line]
+
+
+def test_the_json_of_a_report_is_the_receipt(recorded: Recorded) -> None:
+    """The receipt of the journal equals the one written at the end, to the last digit."""
+    again = json.loads(recorded.report(recorded.receipt["run"]["id"], "--json").stdout)
+    assert [recorded.receipt] == again
+
+
+def test_several_runs_come_newest_first(recorded: Recorded) -> None:
+    """All runs named are in the list, newest first, in whatever order they were named."""
+    runs = sorted(folder.name for folder in recorded.folder.parent.iterdir())
+    listed = json.loads(recorded.report(*runs, "--json").stdout)
+    assert ["second", "first"] == [receipt["run"]["name"] for receipt in listed]
+
+
+def test_a_copied_journal_is_read_without_driver_or_settings(recorded: Recorded, tmp_path: Path) -> None:
+    """A journal that was copied elsewhere is priced as it was, on a machine whose settings say otherwise."""
+    copied = tmp_path / "copied"
+    shutil.copytree(recorded.folder, copied)
+    (tmp_path / "costmeter.yaml").write_text("gpu: {price: 99}\n")
+    again = recorded.report(str(copied), "--json", XDG_STATE_HOME=str(tmp_path / "empty"), COSTMETER_GPU_PRICE="77")
+    assert [recorded.receipt] == json.loads(again.stdout)
+
+
+def test_journals_are_private_to_their_user(recorded: Recorded) -> None:
+    """Nobody else may read a journal or list its folder."""
+    assert {0o600} == {file.stat().st_mode & 0o777 for file in recorded.folder.iterdir()}
+    assert 0o700 == recorded.folder.stat().st_mode & 0o777
+
+
+def test_labels_name_and_command_are_recorded(recorded: Recorded) -> None:
+    """What was said of the run on the command line is in its receipt."""
+    run = recorded.receipt["run"]
+    assert ("second", {"team": "nlp"}, ["sleep", "1"]) == (run["name"], run["labels"], run["command"])
+
+
+def test_an_unknown_run_names_the_closest(recorded: Recorded) -> None:
+    """A mistyped id exits with 1 and names the run that was meant."""
+    run_id = recorded.receipt["run"]["id"]
+    wrong = recorded.report(run_id[:-1])
+    assert 1 == wrong.returncode
+    assert run_id in wrong.stderr
+
+
+def test_no_runs_at_all_says_how_to_make_one(recorded: Recorded, tmp_path: Path) -> None:
+    """In an empty state directory the report names it and the command to type."""
+    empty = recorded.report(XDG_STATE_HOME=str(tmp_path))
+    assert 1 == empty.returncode
+    assert str(tmp_path) in empty.stderr
+    assert "costmeter run --" in empty.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(recorded: Recorded) -> None:
+    """`costmeter report | true` ends without a traceback."""
+    command = ["sh", "-c", f"{COSTMETER} report | true"]
+    done = subprocess.run(command, env=recorded.environ, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+
+
+def test_arguments_of_odd_bytes_are_recorded(recorded: Recorded, tmp_path: Path) -> None:
+    """Bytes that are no text, newlines and empty arguments in a command line harm neither run nor report."""
+    job = ["true", "", "a\nb", os.fsdecode(b"\xff\xfe"), "x" * 999]
+    file = tmp_path / "receipt.json"
+    argv = [COSTMETER, "run", "-q", "--simulate", "healthy", "--json", str(file), "--", *job]
+    environ = recorded.environ | {"COSTMETER_RUN_ID": "odd"}
+    assert 0 == subprocess.run(argv, env=environ, timeout=60).returncode
+    again = recorded.report("odd")
+    assert 0 == again.returncode, again.stderr
+    assert "true" in again.stdout
+    assert job == json.loads(file.read_text())["run"]["command"]
+    assert job == json.loads(recorded.report("odd", "--json").stdout)[0]["run"]["command"]
+
+
+def test_json_to_a_pipe_reaches_its_reader(recorded: Recorded) -> None:
+    """`--json >(…)` hands the receipt to the other process, as bash writes it."""
+    script = f"{{ {COSTMETER} run -q --simulate healthy --json >(cat >&3) -- true; }} 3>&1 | cat"
+    done = subprocess.run(["bash", "-c", script], env=recorded.environ, capture_output=True, text=True, timeout=60)
+    assert "ok" == json.loads(done.stdout)["run"]["outcome"], done.stderr
+
+
+def test_json_to_a_pipe_without_a_reader_is_told_and_not_waited_for(recorded: Recorded, tmp_path: Path) -> None:
+    """A named pipe that nobody reads costs the receipt file, not the end of the run."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    argv = [COSTMETER, "run", "-q", "--simulate", "healthy", "--json", str(pipe), "--", "sh", "-c", "exit 3"]
+    done = subprocess.run(argv, env=recorded.environ, capture_output=True, text=True, timeout=60)
+    assert 3 == done.returncode
+    assert f"--json {pipe}: not written" in done.stderr
