@@ -139,3 +139,9 @@ def test_the_readme_begins_with_two_commands() -> None:
 def test_a_wrong_page_is_caught(markdown: str, expected: list[str]) -> None:
     """A page with a misspelt command or flag is found out, and the job's own flags are left alone."""
     assert [fault for arguments in invocations(markdown) for fault in faults(arguments)] == expected
+
+
+def test_the_readme_shows_a_receipt_as_it_is_printed() -> None:
+    """The receipt in the README is the golden one, to the letter."""
+    golden = (ROOT / "tests" / "golden" / "receipt-healthy.txt").read_text(encoding="utf-8")
+    assert golden.strip("\n") in text(ROOT / "README.md")
