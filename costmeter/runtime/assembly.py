@@ -173,10 +173,15 @@ class Metering:
             except queue.Empty:
                 self._reader.watch()
                 continue
-            self._recorder.handle(event)
-            if isinstance(event, Opened | OpenFailed):
-                self._announce(event)
-            elif isinstance(event, Ended):
+            try:
+                self._recorder.handle(event)
+                if isinstance(event, Opened | OpenFailed):
+                    self._announce(event)
+            except Exception as fault:  # the job goes on; a total that may be wrong is not added to
+                self._warn(f"the meter stopped counting ({type(fault).__name__}: {fault})")
+                self._recorded.set()
+                return
+            if isinstance(event, Ended):
                 self._recorded.set()
                 return
 

@@ -43,6 +43,7 @@ class Reader:
         self._stuck: set[str] = set()
         self._asking: tuple[str, int] | None = None
         self._slow_due_ns = 0
+        self._has_reopened = False
 
     def start(self) -> None:
         """Open the driver and begin, in a thread of its own."""
@@ -74,6 +75,9 @@ class Reader:
         except SourceError as error:
             self._post(OpenFailed(error))
             self._devices = ()
+        except Exception as fault:  # as above all else, time goes on and is booked
+            self._post(OpenFailed(SourceStopped(f"the driver could not be opened: {type(fault).__name__}: {fault}")))
+            self._devices = ()
         self._read_for_ever(generation)
 
     def _read_for_ever(self, generation: int) -> None:
@@ -95,6 +99,7 @@ class Reader:
     def _read_once(self, generation: int, last: bool) -> None:
         at_ns = self._clock.boottime_ns()
         slow = last or at_ns >= self._slow_due_ns
+        self._has_reopened = False
         readings: dict[str, Reading | Missing] = {}
         for device in self._devices:
             uuid = device.uuid
@@ -137,9 +142,16 @@ class Reader:
             return Missing(error.message)
         except SourceError as error:
             return Missing(error.message)
+        except (
+            Exception
+        ) as fault:  # our own, or a driver's answer nobody foresaw: this device, at this tick, and no more
+            return Missing(f"reading failed: {type(fault).__name__}: {fault}")
 
     def _reopen(self) -> None:
-        """The driver went away: let go of it and try to open it again; the next tick tells whether it is back."""
+        """The driver went away: let go of it and try to open it again, once a tick; readings tell whether it is back."""
+        if self._has_reopened:
+            return
+        self._has_reopened = True
         try:
             self._source.close()
             self._source.open()

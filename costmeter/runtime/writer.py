@@ -87,9 +87,11 @@ class Writer:
             self.refusal = ""
         except OSError as refusal:
             self.refusal = f"{self._directory}: {refusal.strerror or refusal}"
-            while len(self._pending) > LINES_KEPT:
-                del self._pending[1]  # the header, if it is still here, is the last to go
-                self.lines_lost += 1
+        except Exception as fault:  # a record that cannot be written must not cost those that follow
+            self.refusal = f"{self._directory}: {type(fault).__name__}: {fault}"
+        while self.refusal and len(self._pending) > LINES_KEPT:
+            del self._pending[1]  # the header, if it is still here, is the last to go
+            self.lines_lost += 1
 
     def _create(self) -> JournalFile:
         self._file = JournalFile(self._directory, self._host)

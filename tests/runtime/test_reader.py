@@ -190,3 +190,27 @@ def test_a_gpu_that_is_still_held_after_the_end_is_told() -> None:
     last = posted[-1]
     assert isinstance(last, Batch)
     assert [(41002,)] == list(last.still_held.values())
+
+
+class Surprising(NvmlSource):
+    """A source whose driver answers what nobody foresaw."""
+
+    def read(self, uuid: str, slow: bool) -> Reading:
+        """Fail as no driver should."""
+        raise ZeroDivisionError("surprise")
+
+
+def test_a_failure_nobody_foresaw_costs_one_reading_and_not_the_thread() -> None:
+    """An error of another kind becomes a Missing reading that names it, and the next tick comes."""
+    clock = RealClock()
+    library = node(STEADY, clock, clock.boottime_ns())
+    events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    reader = Reader(Surprising(clock, library), clock, anchor(clock), PERIOD_NS, tuple, events.put)
+    reader.start()
+    _, first, second = (events.get(timeout=PATIENCE_SECONDS) for _ in range(3))
+    reader.end(Ended(clock.boottime_ns(), 0, None))
+    assert reader.finished.wait(PATIENCE_SECONDS)
+    library.uninstall()
+    for batch in (first, second):
+        assert isinstance(batch, Batch)
+        assert [Missing("reading failed: ZeroDivisionError: surprise")] == list(batch.readings.values())
