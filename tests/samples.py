@@ -88,7 +88,7 @@ def silent(nanoseconds: int) -> Quantities:
 def slot(of: Mapping[str, Quantities], minute: int = 0, length_ns: int = MINUTE) -> Slot:
     """One slot, `minute` minutes into the run."""
     start_utc_ns = BEGAN_UTC_NS + minute * MINUTE
-    return Slot(start_utc_ns, start_utc_ns + length_ns, of)
+    return Slot(start_utc_ns, start_utc_ns + length_ns, of, number=minute)
 
 
 def rental(price: str = "2.49", embodied: str = "0") -> DeviceRates:
@@ -211,7 +211,7 @@ def slots(draw: st.DrawFn, order: Sequence[str]) -> Slot:
         of = {uuid: _filled(each, length_ns) for uuid, each in of.items()}
     known = draw(st.sets(st.sampled_from(list(order)))) if order else set()
     counters = {uuid: 1_000 * draw(instants) for uuid in order if uuid in known}
-    return Slot(start_utc_ns, start_utc_ns + length_ns, of, counters)
+    return Slot(start_utc_ns, start_utc_ns + length_ns, of, counters, draw(st.integers(0, 10**6)))
 
 
 def _filled(short: Quantities, length_ns: int) -> Quantities:

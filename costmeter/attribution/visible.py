@@ -8,15 +8,23 @@ from collections.abc import Mapping, Sequence
 from costmeter.readings import Device
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+_LONGEST_INDEX = 9
 
 
 def held(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> tuple[Device, ...]:
-    """The held devices in the order given: `gpus` where it is set, else CUDA_VISIBLE_DEVICES, else all."""
+    """The held devices in the order given: `gpus` where it is set, else CUDA_VISIBLE_DEVICES, else all.
+
+    An entry of `gpus` that names no GPU is passed over (and told, see `unknown_entries`); in CUDA's variable it ends
+    the list, because that is what CUDA does.
+    """
     if gpus == "all":
         return tuple(devices)
     if gpus == "none":
         return ()
-    listed = gpus if gpus is not None else environ.get(VARIABLE)
+    if gpus is not None:
+        named = (_find(devices, entry.strip()) for entry in gpus.split(","))
+        return tuple({device.uuid: device for device in named if device is not None}.values())
+    listed = environ.get(VARIABLE)
     return tuple(devices) if listed is None else _listed(devices, listed)
 
 
@@ -59,7 +67,7 @@ def _entries(listed: str) -> list[str]:
 
 def _find(devices: Sequence[Device], entry: str) -> Device | None:
     """The device of an index, or of the one UUID that starts with the entry."""
-    if entry.isascii() and entry.isdigit():
+    if entry.isascii() and entry.isdigit() and len(entry) <= _LONGEST_INDEX:
         return next((device for device in devices if device.index == int(entry)), None)
     matching = [device for device in devices if device.uuid.startswith(entry)]
     return matching[0] if len(matching) == 1 else None

@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     failed = False
     for finding in (Finding("warn", fault, "costmeter config check") for fault in loaded.faults):
         print(_line(finding.verdict, finding.text, finding.fix), flush=True)
-    for finding in examine(loaded.settings, environ, args.simulate):
+    for finding in examine(loaded.settings, environ, args.simulate or environ.get("COSTMETER_SIMULATE") or None):
         print(_line(finding.verdict, finding.text, finding.fix), flush=True)
         failed = failed or finding.verdict == "fail"
     return int(failed)

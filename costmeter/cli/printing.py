@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
@@ -15,8 +14,19 @@ def style(stream: TextIO, environ: Mapping[str, str]) -> Style:
     """What a stream can show, by NO_COLOR, FORCE_COLOR, TERM, COLUMNS and the stream's own encoding."""
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     color = (terminal and not environ.get("NO_COLOR")) or bool(environ.get("FORCE_COLOR"))
-    width = shutil.get_terminal_size().columns if terminal else 80
+    width = _columns(stream, environ) if terminal else 80
     return Style(min(width, _WIDEST), (stream.encoding or "").lower().replace("-", "") == "utf8", color)
+
+
+def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
+    """COLUMNS where it is set, else what the terminal behind this very stream says."""
+    given = environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given[:6]) > 0:
+        return int(given[:6])
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def to_json(receipt: object) -> str:
@@ -25,15 +35,20 @@ def to_json(receipt: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def write_json(path: str, receipt: Mapping[str, Any], warn: Callable[[str], None]) -> None:
-    """Write a receipt to a file by rename, or straight into what is no plain file (a pipe, /dev/fd/3, /dev/stdout)."""
+def write_json(
+    path: str, receipt: Mapping[str, Any], warn: Callable[[str], None], descriptor: int | None = None
+) -> None:
+    """Write a receipt to a file by rename, or into the open `descriptor` or the pipe that the path names."""
     text = to_json(receipt)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):
+        if descriptor is not None:
+            with open(os.dup(descriptor), "w", encoding="utf-8") as stream:
+                stream.write(text)
+        elif os.path.exists(path) and not os.path.isfile(path):
             with open(path, "w", encoding="utf-8", opener=_opened_at_once) as stream:
                 stream.write(text)
         else:
-            _replace(path, text)
+            _replace(os.path.realpath(path), text)
     except OSError as refusal:
         warn(f"--json {path}: not written: {refusal.strerror or refusal}")
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     wanted = args.runs or run_ids(state)[:1]
     if not wanted:
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
-    receipts = sorted((_receipt(state, run_id) for run_id in wanted), key=_started, reverse=True)
+    unsorted = [receipt for run_id in wanted for receipt in _receipts(state, run_id)]
+    receipts = sorted(unsorted, key=_started, reverse=True)
     if args.json:
         sys.stdout.write(to_json(receipts))
         return 0
@@ -38,14 +40,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _receipt(state: Path, run_id: str) -> dict[str, Any]:
+def _receipts(state: Path, run_id: str) -> Iterator[dict[str, Any]]:
+    """The receipt of a run; one for each currency where its parts have several."""
     from costmeter.ledger.identity import is_alive
     from costmeter.ledger.query import load_run
     from costmeter.outputs.receipt import receipt
 
-    recorded = load_run(state, run_id)
-    header = recorded.parts[-1].header
-    return receipt(recorded, is_alive(header.pid, header.pid_start_ticks, header.boot_id))
+    for recorded in load_run(state, run_id).by_currency():
+        header = recorded.parts[-1].header
+        yield receipt(recorded, is_alive(header.pid, header.pid_start_ticks, header.boot_id))
 
 
 def _started(receipt: dict[str, Any]) -> str:

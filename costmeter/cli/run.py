@@ -5,12 +5,13 @@ The job starts before anything slow is imported: command line, then the child, t
 
 import argparse
 import os
+import queue
 import sys
 import threading
 import time
 
 from costmeter.config import flags
-from costmeter.errors import UsageError
+from costmeter.errors import ConfigError, UsageError
 from costmeter.ledger.identity import run_id
 from costmeter.runtime import child
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from costmeter.runtime.assembly import Metering, Options, Result
 
 #: After the child's end the meter has this long for everything, and leaves with what it has then.
-FINISH_SECONDS = 1.8
+FINISH_SECONDS = 1.7
+#: And this much more for a stderr that takes its time.
+PRINT_SECONDS = 0.2
 #: Of it, this much for a meter that is still starting when a short job ends.
 START_SECONDS = 1.2
 SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
@@ -75,10 +78,11 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 def run(args: argparse.Namespace) -> int:
     """Start the command, meter it, end as it ended. Returns only when the command could not be started."""
     environ = dict(os.environ)
-    _check(args)
+    _check(args, environ)
     try:
         if (outer := child.enclosing_wrapper(environ)) is not None:
-            _tell(args, f"already metered by the costmeter of pid {outer}; passing through")
+            if not args.quiet:
+                _write(f"costmeter: already metered by the costmeter of pid {outer}; passing through\n")
             child.exec_through(args.command, environ)
         loaded = _load(args, environ) if args.config or args.strict else None
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
@@ -89,12 +93,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _metered(args: argparse.Namespace, environ: dict[str, str], loaded: "Loaded | None") -> int:
+    # The JSON may be wanted on a descriptor that only the command would otherwise keep open.
+    named = None if args.json is None else child.descriptor_named(args.json)
     try:
-        # The JSON may be wanted on a descriptor that only the command would otherwise keep open.
-        named = None if args.json is None else child.descriptor_named(args.json)
         started = child.spawn(args.command, environ, keep=() if named is None else (named,))
     except OSError as refusal:
-        _warn(f"no process or pipe to meter from ({refusal.strerror}); running the command unmetered")
+        _write(f"costmeter: warning: no process or pipe to meter from ({refusal.strerror}); running unmetered\n")
         child.exec_through(args.command, environ)
     meter = _Meter(args, environ, loaded, started)
     heard: set[int] = set()
@@ -103,7 +107,7 @@ def _metered(args: argparse.Namespace, environ: dict[str, str], loaded: "Loaded 
     child.die_like(status)
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace, environ: dict[str, str]) -> None:
     """Refuse what cannot be meant, before anything is started."""
     if not args.command:
         raise UsageError("no command given. Put it after --, e.g.  costmeter run -- python train.py")
@@ -112,10 +116,12 @@ def _check(args: argparse.Namespace) -> None:
     args.listen = flags.parse_address(args.listen) if args.listen is not None else None
     args.label = dict(flags.parse_label(label) for label in args.label)
     args.gpus = flags.parse_gpus(args.gpus) if args.gpus is not None else None
-    if args.json is not None and not os.path.isdir(os.path.dirname(os.path.abspath(args.json))):
+    if args.json is not None and not os.path.isdir(os.path.dirname(args.json) or "."):
         raise UsageError(f'--json "{args.json}": no such folder')
     if args.simulate is not None and args.simulate not in SCENARIOS:
         _check_scenario(args.simulate)
+    # From the environment, unlike from a flag, a mistake keeps no job from starting: the meter tells it.
+    args.simulate = args.simulate or environ.get("COSTMETER_SIMULATE") or None
 
 
 def _check_scenario(path: str) -> None:
@@ -126,17 +132,52 @@ def _check_scenario(path: str) -> None:
     from costmeter.config.yamlfile import load
     from costmeter.sources.simulated import open_library
 
-    open_library(path, load, RealClock(), epoch_boottime_ns=0)
+    try:
+        open_library(path, load, RealClock(), epoch_boottime_ns=0)
+    except ConfigError as error:
+        raise UsageError(f'--simulate "{path}":\n{error.message}') from error
 
 
 def _load(args: argparse.Namespace, environ: dict[str, str]) -> "Loaded":
     from costmeter.config.layers import load_settings
 
-    return load_settings(args.config, _settings_flags(args), environ, os.getcwd(), args.strict)
+    return load_settings(args.config, _settings_flags(args), environ, _cwd(), args.strict)
 
 
 def _settings_flags(args: argparse.Namespace) -> dict[str, str]:
     return {} if args.price is None else {"gpu.price": args.price}
+
+
+class _Voice:
+    """Our lines on stderr, written by a thread of their own: a stderr that nobody reads holds up nothing else."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._writer = threading.Thread(target=self._write_all, name="costmeter-voice", daemon=True)
+        self._writer.start()
+
+    def say(self, text: str) -> None:
+        """A line for who did not ask for quiet."""
+        if not self._quiet:
+            self._lines.put(f"costmeter: {text}\n")
+
+    def warn(self, text: str) -> None:
+        """A line for everybody."""
+        self._lines.put(f"costmeter: warning: {text}\n")
+
+    def print(self, text: str) -> None:
+        """Text as it is."""
+        self._lines.put(text)
+
+    def close(self, seconds: float) -> None:
+        """Wait until all is written, or for so long."""
+        self._lines.put(None)
+        self._writer.join(max(0.0, seconds))
+
+    def _write_all(self) -> None:
+        while (text := self._lines.get()) is not None:
+            _write(text)
 
 
 class _Meter:
@@ -147,25 +188,42 @@ class _Meter:
     ) -> None:
         self._args, self._environ, self._loaded, self._child = args, environ, loaded, started
         self._metering: Metering | None = None
+        self._voice: _Voice | None = None
         self._failure = ""
         self._starter = threading.Thread(target=self._start, name="costmeter-starter", daemon=True)
         try:
+            self._voice = _Voice(args.quiet)
             self._starter.start()
         except RuntimeError as refusal:  # no more threads allowed here
             self._failure = str(refusal)
 
+    def finish(self, status: int, reaped_ns: int, heard: set[int]) -> None:
+        """Receipt and JSON, in a thread: a file, a pipe or a terminal that hangs is left behind with it."""
+        if self._voice is None:
+            return _write(f"costmeter: warning: no receipt: {self._failure}\n")
+        deadline = time.monotonic() + FINISH_SECONDS
+        args = (self._voice, status, reaped_ns, heard, deadline)
+        finisher = threading.Thread(target=self._finish, args=args, name="costmeter-finisher", daemon=True)
+        try:
+            finisher.start()
+            finisher.join(FINISH_SECONDS)
+        except RuntimeError as refusal:  # no more threads allowed here
+            self._voice.warn(f"no receipt: {refusal}")
+        return self._voice.close(deadline + PRINT_SECONDS - time.monotonic())
+
     def _start(self) -> None:
+        assert self._voice is not None
         try:
             # A job that uses prometheus_client's multiprocess mode must not turn our counters into its files.
             os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
             from costmeter.runtime.assembly import Metering
 
-            metering = Metering(self._options(), lambda text: _tell(self._args, text), _warn)
-            metering.start()
-            self._metering = metering
+            self._metering = Metering(self._options(), self._voice.say, self._voice.warn)
+            self._metering.start()
         except Exception as failure:  # whatever it is, the job goes on
+            self._metering = None
             self._failure = f"{type(failure).__name__}: {failure}"
-            _warn(f"the meter could not start ({self._failure}); the command runs on unmetered")
+            self._voice.warn(f"the meter could not start ({self._failure}); the command runs on unmetered")
 
     def _options(self) -> "Options":
         from costmeter.runtime.assembly import Options
@@ -184,19 +242,17 @@ class _Meter:
             config=args.config,
             flags=_settings_flags(args),
             environ=self._environ,
-            cwd=os.getcwd(),
+            cwd=_cwd(),
             pid=os.getpid(),
             spawned_ns=self._child.spawned_ns,
             loaded=self._loaded,
         )
 
-    def finish(self, status: int, reaped_ns: int, heard: set[int]) -> None:
-        """Receipt, JSON, and nothing that could change the child's fate."""
-        deadline = time.monotonic() + FINISH_SECONDS
+    def _finish(self, voice: _Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:
         try:
             self._starter.join(START_SECONDS)
             if self._metering is None:
-                _warn(f"no receipt: {self._failure or 'the meter did not start in time'}")
+                voice.warn(f"no receipt: {self._failure or 'the meter did not start in time'}")
                 return
             from costmeter.runtime.events import Ended
 
@@ -204,36 +260,37 @@ class _Meter:
             exit_code = os.WEXITSTATUS(status) if signal is None else None
             orphans = frozenset(child.living_orphans())
             ended = Ended(reaped_ns, exit_code, signal, frozenset(heard), orphans)
-            self._print(self._metering.finish(ended, deadline - time.monotonic()))
+            self._print(voice, self._metering.finish(ended, deadline - time.monotonic()))
         except Exception as failure:
-            _warn(f"no receipt: {type(failure).__name__}: {failure}")
+            voice.warn(f"no receipt: {type(failure).__name__}: {failure}")
 
-    def _print(self, result: "Result") -> None:
+    def _print(self, voice: _Voice, result: "Result") -> None:
         from costmeter.cli.printing import style, write_json
         from costmeter.outputs.terminal import render
 
-        if self._args.json is not None:
-            write_json(self._args.json, result.receipt, _warn)
         if not self._args.quiet:
-            text = render(result.receipt, style(sys.stderr, self._environ), result.unsaved, result.warnings)
-            _write("\n" + text)
+            shown = style(sys.stderr, self._environ)
+            voice.print("\n" + render(result.receipt, shown, result.unsaved, result.warnings))
         elif result.unsaved:
-            _warn(f"not saved: {result.unsaved}")
+            voice.warn(f"not saved: {result.unsaved}")
+        if self._args.json is not None:
+            write_json(self._args.json, result.receipt, voice.warn, child.descriptor_named(self._args.json))
 
 
-def _tell(args: argparse.Namespace, text: str) -> None:
-    if not args.quiet:
-        _write(f"costmeter: {text}\n")
-
-
-def _warn(text: str) -> None:
-    _write(f"costmeter: warning: {text}\n")
+def _cwd() -> str:
+    """Where we are; the root where that folder has been deleted, since no project file can be found from there."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return "/"
 
 
 def _write(text: str) -> None:
-    """One write to stderr; a stderr that is closed, full or broken changes nothing for the job."""
+    """Write to stderr, past Python's buffer and its lock; a stderr that is closed or broken changes nothing."""
+    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+    left = text.encode(encoding, "backslashreplace")
     try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (OSError, ValueError, AttributeError):
+        while left:
+            left = left[os.write(2, left) :]
+    except OSError:
         return

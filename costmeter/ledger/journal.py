@@ -13,7 +13,7 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
-from costmeter.ledger.record import Devices, Header, Mark, Record, SlotEntry
+from costmeter.ledger.record import Devices, Header, Record, SlotEntry
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.slot import Slot
 
@@ -151,18 +151,8 @@ def _open_slot(path: Path, records: list[Record], order: tuple[str, ...]) -> tup
                 best = body["sequence"], decode_slot(body, order)
     if best is None:
         return ()
-    return () if best[1].start_utc_ns in _closed_starts(records) else (SlotEntry(best[1]),)
-
-
-def _closed_starts(records: list[Record]) -> list[int]:
-    """When the closed slots began: those since the wall clock was last stepped, and the one that the step cut short."""
-    starts: list[int] = []
-    for record in records:
-        if isinstance(record, SlotEntry):
-            starts.append(record.slot.start_utc_ns)
-        elif isinstance(record, Mark) and record.kind == "clock":
-            starts = starts[-1:]
-    return starts
+    closed = {record.slot.number for record in records if isinstance(record, SlotEntry)}
+    return () if best[1].number in closed else (SlotEntry(best[1]),)
 
 
 def _create(directory: Path, host: str) -> tuple[int, int]:

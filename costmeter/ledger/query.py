@@ -36,6 +36,11 @@ class Part:
     footer: Footer | None = None
     problems: tuple[str, ...] = ()
 
+    @property
+    def currency(self) -> str:
+        """What its money is in: the currency of its rates, or, where it has none, the one that was set."""
+        return self.header.currency if self.rates is None else self.rates.currency
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -50,6 +55,13 @@ class Run:
         for part in self.parts:
             whole = whole + part.totals
         return whole
+
+    def by_currency(self) -> "tuple[Run, ...]":
+        """The run taken apart by currency, because there are no exchange rates; each with its parts in order."""
+        groups: dict[str, list[Part]] = {}
+        for part in self.parts:
+            groups.setdefault(part.currency, []).append(part)
+        return tuple(Run(tuple(parts)) for parts in groups.values())
 
 
 def begin(header: Header) -> Part:
@@ -97,7 +109,8 @@ def fold_all(part: Part, records: Iterable[Record]) -> Part:
 def load_run(state: Path, run_id: str) -> Run:
     """A recorded run by its id, or by the path of a journal or a folder of them. Raises JournalError when not there."""
     given = Path(run_id)
-    folder = given if "/" in run_id or given.suffix == ".jsonl" else state / "runs" / run_id
+    is_path = "/" in run_id or (given.suffix == ".jsonl" and given.exists())
+    folder = given if is_path else state / "runs" / run_id
     paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
     if not paths:
         raise JournalError(f'no run "{run_id}" here', _closest(state, run_id))
@@ -115,11 +128,12 @@ def load_run(state: Path, run_id: str) -> Run:
 
 
 def run_ids(state: Path) -> list[str]:
-    """Ids of all runs recorded under a state directory, newest first."""
-    folders = [entry for entry in (state / "runs").glob("*") if entry.is_dir()]
+    """Ids of all runs recorded under a state directory, newest first. A folder without any journal is no run."""
+    folders = [entry for entry in (state / "runs").glob("*") if any(entry.glob("*.jsonl"))]
     return [entry.name for entry in sorted(folders, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)]
 
 
 def _closest(state: Path, run_id: str) -> str:
-    near = difflib.get_close_matches(run_id, run_ids(state), 1)
-    return f"Closest: {near[0]}. List: costmeter report" if near else "List: costmeter report"
+    others = [other for other in run_ids(state) if other != run_id]
+    closest = [f"Closest: {near}." for near in difflib.get_close_matches(run_id, others, 1)]
+    return " ".join([*closest, "The last run: costmeter report"])

@@ -31,7 +31,7 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
     """A slot as JSON-ready values. Every device of `order` must be in the slot."""
     devices = [slot.devices[uuid] for uuid in order]
     length_ns = slot.end_utc_ns - slot.start_utc_ns
-    body: dict[str, object] = {"utc_ns": slot.start_utc_ns, "ns": length_ns}
+    body: dict[str, object] = {"n": slot.number, "utc_ns": slot.start_utc_ns, "ns": length_ns}
     _put_busy(body, [device.busy_nanoseconds for device in devices], [_left(device, length_ns) for device in devices])
     for key, name in _STATE_ARRAYS.items():
         _put(body, key, [getattr(device, name) for device in devices])
@@ -62,7 +62,7 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     }
     counters = body.get("counters_mj") or []
     known = {uuid: mj * MICROJOULES_PER_MILLIJOULE for uuid, mj in zip(order, counters, strict=False) if mj is not None}
-    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, known)
+    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, known, body["n"])
 
 
 _STATES = ("busy", "idle", "unknown")

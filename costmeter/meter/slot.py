@@ -81,13 +81,14 @@ class Slot:
     """Quantities of every held device from `start_utc_ns` to `end_utc_ns`.
 
     `counters_microjoules` are the devices' own energy counters as last read inside the slot: what a later meter needs
-    to fill a gap.
+    to fill a gap. `number` counts the slots of one journal from 0: how a reader tells an open slot from a closed one.
     """
 
     start_utc_ns: int
     end_utc_ns: int
     devices: Mapping[str, Quantities]
     counters_microjoules: Mapping[str, int] = field(default_factory=dict)
+    number: int = 0
 
 
 def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:

@@ -42,9 +42,7 @@ _ALL = (
     Family("unmeasured_seconds", "counter", "GPU time whose energy nobody knows.", _GPU),
     Family("energy_resets", "counter", "Times the GPU's energy counter fell (driver reload).", _GPU),
     Family("readings", "counter", "Readings asked of the source, by result.", ("source", "result")),
-    Family(
-        "last_reading_timestamp_seconds", "gauge", "When a GPU last answered the collector, Unix time.", ("collector",)
-    ),
+    Family("last_reading_timestamp_seconds", "gauge", "When a GPU last answered, Unix time.", ("collector",)),
     Family("collector_success", "gauge", "1 when every held GPU answered at the last tick.", ("collector",)),
     Family("journal_writable", "gauge", "1 while the journal takes what is written."),
     Family("build", "info", "Version of costmeter."),

@@ -31,7 +31,10 @@ Rows = Iterable[tuple[tuple[str, ...], float]]
 
 def page(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
     """The metrics page and its content type, in the format the `Accept` header prefers."""
-    encode, content_type = choose_encoder(accept)
+    try:
+        encode, content_type = choose_encoder(accept)
+    except Exception:  # the library's parser of the header raises whatever it stumbles over
+        encode, content_type = choose_encoder("")
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Page(snapshot))
     return encode(registry), content_type

@@ -10,7 +10,7 @@ from typing import Any
 
 from costmeter import __version__
 from costmeter.ledger.query import Part, Run
-from costmeter.meter.charge import Origin
+from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
 from costmeter.readings import METHODS, Device, Missing
 from costmeter.units import (
@@ -27,15 +27,19 @@ _WORST_FIRST = ("failed", "stopped by budget", "preempted", "cancelled", "interr
 
 
 def receipt(run: Run, running: bool = False) -> dict[str, Any]:
-    """The receipt of a run. `running` says that its meter still lives, so the last part is not interrupted."""
-    first, last = run.parts[0], run.parts[-1]
+    """The receipt of a run. `running` says that its meter still lives, so the last part is not interrupted.
+
+    Its parts are of one currency, because money of two is never added: `Run.by_currency` takes them apart.
+    """
+    (currency,) = {part.currency for part in run.parts}
     whole = run.totals.whole
+    origins = sorted(_origins(run, whole).items())
     amounts = net(whole.charges, whole.credits)
     quantities = whole.quantities
     return {
         "schema": SCHEMA,
         "simulated": any(part.header.simulated for part in run.parts),
-        "currency": last.rates.currency if last.rates else last.header.currency,
+        "currency": currency,
         "run": _run(run, running),
         "cost": {
             "total": plain(sum(amounts.values(), Decimal(0))),
@@ -59,9 +63,9 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
         "devices": _devices(run),
         "progress": {"steps": None, "tokens": None, "cost_per_step": None, "cost_per_million_tokens": None},
         "budget": None,
-        "provenance": {name: origin.word for name, origin in sorted(_origins(first, last, whole).items())},
-        "origins": {name: origin.detail for name, origin in sorted(_origins(first, last, whole).items())},
-        "rates": _rates(last, any(part.prices_changed for part in run.parts)),
+        "provenance": {name: origin.word for name, origin in origins},
+        "origins": {name: origin.detail for name, origin in origins},
+        "rates": _rates(run),
         "meter": _meter(run),
     }
 
@@ -138,12 +142,12 @@ def _device(device: Device, totals: DeviceTotals) -> dict[str, Any]:
     }
 
 
-def _origins(first: Part, last: Part, whole: DeviceTotals) -> Mapping[str, Origin]:
+def _origins(run: Run, whole: DeviceTotals) -> Mapping[str, Origin]:
     """Where every figure comes from: settings by their own names, figures by their place in this receipt."""
-    if last.rates is None:
-        why = next((mark.what for mark in first.marks if mark.kind == "fault"), "no GPU was found")
-        return {"cost.total": Origin("estimated", f"nothing was metered: {why}")}
-    origins = dict(last.rates.origins)
+    rates = _all_rates(run)
+    if not rates:
+        return {"cost.total": Origin("estimated", f"nothing was metered: {_why_nothing(run)}")}
+    origins = _settings(rates)
     quantities = whole.quantities
     is_measured = quantities.counter_microjoules + quantities.power_microjoules > 0
     origins["gpu_seconds"] = Origin("measured", "time held, spawn to exit")
@@ -153,18 +157,56 @@ def _origins(first: Part, last: Part, whole: DeviceTotals) -> Mapping[str, Origi
         if setting in origins:
             origins[figure] = origins[setting]
         elif of_devices:
-            origins[figure] = _least_certain(of_devices, setting)
+            origins[figure] = _least_certain(of_devices, f"differs by GPU, see {setting}.<uuid>")
     return origins
 
 
-def _least_certain(origins: Sequence[Origin], setting: str) -> Origin:
+def _why_nothing(run: Run) -> str:
+    """Why no part of a run has rates."""
+    if any(part.devices for part in run.parts):
+        return "its journal has no readable rates"
+    node_gpus = {part.header.host: part.node_gpus for part in run.parts if part.node_gpus}
+    if node_gpus:
+        whose, count = "node's" if len(node_gpus) == 1 else "nodes'", sum(node_gpus.values())
+        return f"the run held none of the {whose} {count} GPU{'' if count == 1 else 's'}"
+    faults = (mark.what for part in run.parts for mark in part.marks if mark.kind == "fault")
+    return next(faults, "no GPU was found")
+
+
+def _settings(rates: Sequence[Rates]) -> dict[str, Origin]:
+    """Where every setting comes from, over all parts: by GPU where GPUs differ, and said so where parts do."""
+    origins: dict[str, Origin] = {}
+    for name in dict.fromkeys(name for each in rates for name in each.origins):
+        asked = _charging(rates) if name == "electricity.price" else rates
+        said = list(dict.fromkeys(each.origins[name] for each in asked if name in each.origins))
+        if said and not name.startswith(_SETTINGS_OF_GPUS):
+            details = " / ".join(dict.fromkeys(origin.detail for origin in said))
+            origins[name] = said[0] if len(said) == 1 else _least_certain(said, f"differs by part: {details}")
+    for setting in _SETTINGS_OF_GPUS:
+        origins |= _by_gpu(setting, _in_force(rates))
+    return origins
+
+
+def _by_gpu(setting: str, in_force: Mapping[str, Rates]) -> dict[str, Origin]:
+    """One origin under the setting's name where all GPUs share it, else one per GPU with its UUID after the name."""
+    found = {uuid: each.origins.get(f"{setting}.{uuid}", each.origins.get(setting)) for uuid, each in in_force.items()}
+    distinct = set(found.values())
+    return {
+        setting if len(distinct) == 1 else f"{setting}.{uuid}": origin
+        for uuid, origin in found.items()
+        if origin is not None
+    }
+
+
+def _least_certain(origins: Sequence[Origin], detail: str) -> Origin:
     """One origin for a figure that several make: none of its parts is less certain than it says."""
-    word = min((origin.word for origin in origins), key=lambda word: _LEAST_CERTAIN_FIRST.get(word, 1))
-    return Origin(word, f"differs by GPU, see {setting}.<uuid>")
+    return Origin(min((origin.word for origin in origins), key=lambda word: _LEAST_CERTAIN_FIRST.get(word, 1)), detail)
 
 
 #: A list price, whose word carries a date, comes between.
 _LEAST_CERTAIN_FIRST = {"estimated": 0, "configured": 2, "measured": 3}
+#: What each GPU may have of its own.
+_SETTINGS_OF_GPUS = ("gpu.price", "carbon.embodied")
 _FIGURE_OF_SETTING = {
     "cost.total": "gpu.price",
     "energy.host_joules": "host.power",
@@ -185,21 +227,52 @@ def _method_detail(whole: DeviceTotals) -> str:
     return f"{used[0] if len(used) == 1 else by}, sensor ±5 %"
 
 
-def _rates(last: Part, prices_changed: bool) -> dict[str, Any] | None:
-    """The rates last in force, so that a receipt says what it was priced with."""
-    if last.rates is None:
+def _rates(run: Run) -> dict[str, Any] | None:
+    """The rates last in force for each GPU of any part, so that a receipt says what it was priced with."""
+    rates = _all_rates(run)
+    if not rates:
         return None
+    devices = {uuid: each.devices[uuid] for uuid, each in _in_force(rates).items()}
+    last = rates[-1]
     return {
         "gpu_per_hour": {
             uuid: {component: plain(per_hour) for component, per_hour in device.hourly}
-            for uuid, device in last.rates.devices.items()
+            for uuid, device in devices.items()
         },
-        "electricity_per_kwh": plain(last.rates.electricity_per_kwh),
-        "electricity_charged": any(device.pays_electricity for device in last.rates.devices.values()),
-        "pue": plain(last.rates.pue),
-        "carbon_grams_per_kwh": plain(last.rates.carbon_grams_per_kwh),
-        "changed_during_run": prices_changed,
+        "electricity_per_kwh": plain(_charging(rates)[-1].electricity_per_kwh),
+        "electricity_charged": any(device.pays_electricity for device in devices.values()),
+        "pue": plain(last.pue),
+        "carbon_grams_per_kwh": plain(last.carbon_grams_per_kwh),
+        "changed_during_run": any(part.prices_changed for part in run.parts) or _differ(rates),
     }
+
+
+def _all_rates(run: Run) -> list[Rates]:
+    """The last rates of every part that has any, in order of the parts."""
+    return [part.rates for part in run.parts if part.rates is not None]
+
+
+def _in_force(rates: Sequence[Rates]) -> dict[str, Rates]:
+    """For each GPU the last rates that price it; where none does, the last that name it."""
+    chosen: dict[str, Rates] = {}
+    for each in rates:
+        for uuid, device in each.devices.items():
+            if device.hourly or uuid not in chosen or not chosen[uuid].devices[uuid].hourly:
+                chosen[uuid] = each
+    return chosen
+
+
+def _charging(rates: Sequence[Rates]) -> Sequence[Rates]:
+    """The rates under which somebody pays for electricity; all where nobody does, as its price says nothing then."""
+    return [each for each in rates if any(device.pays_electricity for device in each.devices.values())] or rates
+
+
+def _differ(rates: Sequence[Rates]) -> bool:
+    """Whether parts were priced differently: one GPU, or what all GPUs share."""
+    of_gpus = {(uuid, gpu.hourly, gpu.pays_electricity) for each in rates for uuid, gpu in each.devices.items()}
+    shared = {(each.pue, each.carbon_grams_per_kwh) for each in rates}
+    electricity = {each.electricity_per_kwh for each in _charging(rates)}
+    return len(of_gpus) > len(_in_force(rates)) or len(shared) > 1 or len(electricity) > 1
 
 
 def _meter(run: Run) -> dict[str, Any]:

@@ -206,7 +206,8 @@ def _provenance(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
     rates = receipt["rates"]
     if rates is None:
         yield "Note", receipt["origins"]["cost.total"]
-        yield "", "to count the time all the same, set a price: costmeter run --price P -- CMD…"
+        if receipt["meter"]["faults"] and not receipt["devices"]:  # a driver that did not answer
+            yield "", "to count the time all the same, set a price: costmeter run --price P -- CMD…"
         return
     components = receipt["cost"]["components"]
     if len(components) > 1:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from costmeter.attribution import visible
-from costmeter.clock import Clock, RealClock, anchor
+from costmeter.clock import Anchor, Clock, RealClock, anchor
 from costmeter.config.layers import load_settings
 from costmeter.config.settings import Loaded, Settings
 from costmeter.config.yamlfile import load as load_yaml
@@ -34,6 +34,8 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 READING_SHARE, WRITING_SHARE = 0.55, 0.45
 #: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
 _WATCH_SECONDS = 1.0
+#: A driver that has not opened after this long is told of.
+_OPENING_NS = 10 * NANOSECONDS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +87,25 @@ class Metering:
         self._warnings: list[str] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._recorded = threading.Event()
+        self._told_of_driver = False
         self._settings = self._load()
         header = self._header()
         self._writer = Writer(state_directory(dict(options.environ)) / "runs" / safe_name(options.run_id), header.host)
         self._recorder = Recorder(header, self._pricing(), self._clock, self._writer.post)
         driver = source(options.simulate, self._clock)
         period_ns = header.period_ns
-        self._reader = Reader(driver, self._clock, header.anchor, period_ns, self._hold, self._events.put)
+        self._reader = Reader(
+            driver, self._clock, lambda: self._recorder.anchor, period_ns, self._hold, self._events.put
+        )
 
     def start(self) -> None:
         """Start every thread. Returns at once."""
         self._writer.start()
         threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
         self._reader.start()
-        if self._options.listen is not None:
-            self._serve(*self._options.listen)
+        if self._options.listen is not None:  # in a thread of its own: a name may take long to look up
+            args = self._options.listen
+            threading.Thread(target=self._serve, args=args, name="costmeter-listen", daemon=True).start()
 
     def finish(self, ended: Ended, seconds: float) -> Result:
         """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
@@ -149,6 +155,9 @@ class Metering:
         book, watts = self._settings.book, self._settings.host.watts
         return Pricing(book.at, self._assumed, float(watts or 0))
 
+    def _anchor(self) -> Anchor:
+        return self._recorder.anchor
+
     def _hold(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
         gpus, environ = self._options.gpus, self._options.environ
         for entry in visible.unknown_entries(devices, gpus, environ):
@@ -172,6 +181,7 @@ class Metering:
                 event = self._events.get(timeout=_WATCH_SECONDS)
             except queue.Empty:
                 self._reader.watch()
+                self._see_driver()
                 continue
             try:
                 self._recorder.handle(event)
@@ -184,6 +194,13 @@ class Metering:
             if isinstance(event, Ended):
                 self._recorded.set()
                 return
+
+    def _see_driver(self) -> None:
+        """Tell, once, that the driver has not even opened."""
+        waited_ns = self._clock.boottime_ns() - self._options.spawned_ns
+        if waited_ns > _OPENING_NS and not (self._recorder.has_opened or self._told_of_driver):
+            self._told_of_driver = True
+            self._warn("the NVIDIA driver does not answer; metering goes on when it does. Check: costmeter doctor")
 
     def _announce(self, event: Opened | OpenFailed) -> None:
         devices = tuple(self._recorder.part.devices.values())

@@ -28,7 +28,7 @@ class Reader:
         self,
         source: Source,
         clock: Clock,
-        anchor: Anchor,
+        anchor: Callable[[], Anchor],
         period_ns: int,
         hold: Callable[[tuple[Device, ...]], tuple[Device, ...]],
         post: Callable[[Event], None],
@@ -39,6 +39,7 @@ class Reader:
         self._ended: Ended | None = None
         self.finished = threading.Event()
         self._generation = 0
+        self._changing = threading.Lock()
         self._devices: tuple[Device, ...] = ()
         self._stuck: set[str] = set()
         self._asking: tuple[str, int] | None = None
@@ -56,12 +57,13 @@ class Reader:
 
     def watch(self) -> None:
         """Leave a thread behind that is stuck in the driver. Called from outside, since a stuck thread cannot."""
-        asking = self._asking
-        if asking is None or self._clock.boottime_ns() - asking[1] < STUCK_AFTER_NS:
-            return
-        self._stuck.add(asking[0])
-        self._asking = None
-        self._generation += 1
+        with self._changing:
+            asking = self._asking
+            if asking is None or self._clock.boottime_ns() - asking[1] < STUCK_AFTER_NS:
+                return
+            self._stuck.add(asking[0])
+            self._asking = None
+            self._generation += 1
         self._spawn(self._read_for_ever)
 
     def _spawn(self, work: Callable[[int], None]) -> None:
@@ -91,10 +93,11 @@ class Reader:
 
     def _next_tick_ns(self) -> int:
         """The next multiple of the period in UTC, or the UTC minute if that comes first."""
-        utc_ns = self._anchor.utc(self._clock.boottime_ns())
+        anchor = self._anchor()
+        utc_ns = anchor.utc(self._clock.boottime_ns())
         tick_ns = (utc_ns // self._period_ns + 1) * self._period_ns
         minute_ns = (utc_ns // NANOSECONDS_PER_MINUTE + 1) * NANOSECONDS_PER_MINUTE
-        return self._anchor.boottime(min(tick_ns, minute_ns))
+        return anchor.boottime(min(tick_ns, minute_ns))
 
     def _read_once(self, generation: int, last: bool) -> None:
         at_ns = self._clock.boottime_ns()
@@ -108,17 +111,19 @@ class Reader:
                 continue
             self._asking = (uuid, self._clock.boottime_ns())
             readings[uuid] = self._ask(uuid, slow)
-            if generation != self._generation:  # this thread was left behind, and its device answers again
-                self._stuck.discard(uuid)
-                return
-            self._asking = None
+            with self._changing:
+                if generation != self._generation:  # this thread was left behind, and its device answers again
+                    self._stuck.discard(uuid)
+                    return
+                self._asking = None
         if slow:
             self._slow_due_ns = at_ns + SLOW_EVERY_NS
-        ended = self._ended if last else None
+        ended = self._ended  # it may have ended while this tick was under way
         if ended is None:
             self._post(Batch(at_ns, readings, slow))
         else:
-            self._post(Batch(at_ns, readings, slow, ended.at_ns, self._still_held(ended.orphans)))
+            held = self._still_held(ended.orphans) if last else {}
+            self._post(Batch(at_ns, readings, slow, ended.at_ns, held))
 
     def _still_held(self, orphans: frozenset[int]) -> dict[str, tuple[int, ...]]:
         """Which devices are held by which of these processes; the driver is asked only when there are any."""
@@ -148,7 +153,7 @@ class Reader:
             return Missing(f"reading failed: {type(fault).__name__}: {fault}")
 
     def _reopen(self) -> None:
-        """The driver went away: let go of it and try to open it again, once a tick; readings tell whether it is back."""
+        """The driver went away: let go of it and open it again, tried once a tick; readings tell whether it is back."""
         if self._has_reopened:
             return
         self._has_reopened = True

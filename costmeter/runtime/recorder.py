@@ -18,6 +18,9 @@ from costmeter.readings import Device, Missing, Reading
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND, microjoules_from_power, watts_from_energy
 
+#: A device that was last read longer ago than so many periods and this long was not watched meanwhile (the machine
+#: slept, or the meter was stopped): what it did then nobody can say, though its counter knows what it drew.
+LATE_TICKS, LATE_NS = 3, 5 * NANOSECONDS_PER_SECOND
 #: The wall clock may be this far off the anchor before the next slot edge takes a new one.
 ANCHOR_TOLERANCE_NS = NANOSECONDS_PER_SECOND
 
@@ -60,10 +63,23 @@ class Recorder:
         self._minutes: dict[int, dict[str, Quantities]] = {}
         self._readings = self._failures = 0
         self._last_answer_utc_ns: int | None = None
+        self._longest_tick_ns = LATE_TICKS * header.period_ns + LATE_NS
+        self._slots_closed = 0
+        self._has_opened = False
         self._until_ns: int | None = None
         self._rates_edge_utc_ns = 0
         self._slot_start_utc_ns = header.anchor.utc(header.start_ns)
         self._records: list[Record] = [header]
+
+    @property
+    def anchor(self) -> Anchor:
+        """The pair of clocks in force, which a step of the wall clock replaces."""
+        return self._anchor
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether the driver has answered, or refused."""
+        return self._has_opened
 
     @property
     def part(self) -> Part:
@@ -88,6 +104,7 @@ class Recorder:
     # What happens to devices
 
     def _hold(self, opened: Opened) -> None:
+        self._has_opened = True
         self._devices = {device.uuid: device for device in opened.devices}
         self._node_gpus = opened.node_gpus
         self._host_watts = self._pricing.host_watts if opened.node_gpus else 0.0
@@ -113,9 +130,13 @@ class Recorder:
 
     def _answers(self, said: Reading, device: Device, slow: bool) -> None:
         uuid = said.uuid
+        booked = self._interval(said, device)
+        if uuid in self._good and booked.end_ns - booked.start_ns > self._longest_tick_ns:
+            self._note("gap", f"nothing was read for {(booked.end_ns - booked.start_ns) / 1e9:.0f} s", uuid)
+            booked = replace(booked, state="unknown", utilization_ratio=None)
         self._readings += 1
         self._last_answer_utc_ns = self._anchor.utc(said.at_ns)
-        self._book(self._interval(said, device))
+        self._book(booked)
         self._good[uuid] = said
         if slow:
             self._slow[uuid] = said
@@ -147,7 +168,9 @@ class Recorder:
 
     def _book(self, interval: Interval) -> None:
         uuid = interval.uuid
-        if self._until_ns is not None and interval.end_ns > self._until_ns > interval.start_ns:
+        if self._until_ns is not None and interval.end_ns > self._until_ns:
+            if interval.start_ns >= self._until_ns:
+                return  # all of it after the reap: not the run's
             interval, _ = cut(interval, self._until_ns)
         if self._host_watts:
             interval = replace(interval, host_microjoules=self._host_share_uj(interval))
@@ -189,6 +212,7 @@ class Recorder:
         slot = self._slot(edge_utc_ns, end_utc_ns)
         del self._minutes[edge_utc_ns]
         self._record(SlotEntry(slot))
+        self._slots_closed += 1
         self._slot_start_utc_ns = end_utc_ns
 
     def _slot(self, edge_utc_ns: int, end_utc_ns: int) -> Slot:
@@ -202,6 +226,7 @@ class Recorder:
                 for uuid, good in self._good.items()
                 if not isinstance(good.energy_microjoules, Missing)
             },
+            self._slots_closed,
         )
 
     def _see_rates(self, edge_utc_ns: int) -> None:
@@ -230,6 +255,9 @@ class Recorder:
 
     def _end(self, ended: Ended) -> None:
         """Book what is left up to the reap; a tick that was under way then may have read a moment beyond it."""
+        if not self._has_opened:
+            self._note("fault", "the NVIDIA driver never answered", "")
+            self._hold(Opened(self._pricing.assumed(), 0, None))
         end_ns = max(ended.at_ns, max(self._booked_ns.values(), default=0))
         for uuid, booked_ns in self._booked_ns.items():
             if booked_ns < end_ns:

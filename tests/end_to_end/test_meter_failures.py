@@ -1,5 +1,6 @@
 """Whatever happens to the meter, the job starts, runs and ends as it would have without it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -183,6 +184,67 @@ def test_strict_refuses_on_a_fault_in_a_found_file(tmp_path: Path) -> None:
         )
     assert done.returncode == 125
     assert not (tmp_path / "started").exists()
+
+
+def test_a_stderr_that_nobody_reads_holds_up_nothing() -> None:
+    """With stderr a pipe that is full and never read, the job runs and the meter ends as the job did."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 65_536)
+    os.set_blocking(writing, True)
+    with own_home() as environ:
+        command = [COSTMETER, "run", "--simulate", "healthy", "--", *JOB]
+        done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, stderr=writing, text=True, timeout=60)
+    os.close(reading)
+    os.close(writing)
+    assert (3, "works\n") == (done.returncode, done.stdout)
+
+
+@pytest.mark.parametrize("options", [[], ["--strict"], ["--json", "receipt.json"]], ids=["plain", "strict", "json"])
+def test_a_deleted_working_folder_changes_nothing_for_the_job(options: list[str]) -> None:
+    """From a folder that has been deleted the job runs, and is metered."""
+    with own_home() as environ:
+        script = 'd=$(mktemp -d); cd "$d"; rmdir "$d"; exec "$@"'
+        command = ["sh", "-c", script, "sh", COSTMETER, "run", "--simulate", "healthy", *options, "--", *JOB]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert (3, "works\n") == (done.returncode, done.stdout), done.stderr
+    assert "exit 3 (failed)" in done.stderr
+
+
+def test_a_driver_that_never_opens_still_costs_rent(tmp_path: Path) -> None:
+    """With a price set, the time of a run whose driver hangs from the start is worth money, and the fault is named."""
+    file = tmp_path / "hung.yaml"
+    file.write_text(STEADY + "\nfaults:\n  - {kind: hang}\n")
+    done = run(["--price", "3600", "--simulate", str(file)], ["sleep", "1"])
+    assert "never answered" in done.stderr
+    assert "unidentified GPU" in done.stderr
+    assert "no price" not in done.stderr
+
+
+def test_the_environment_may_choose_a_simulation() -> None:
+    """COSTMETER_SIMULATE names a scenario as --simulate does, and what is printed says that it is simulated."""
+    done = run([], JOB, COSTMETER_SIMULATE="healthy")
+    assert (3, "works\n") == (done.returncode, done.stdout)
+    assert "8 × H100 80GB HBM3" in done.stderr
+    assert "simulated" in done.stderr
+
+
+def test_a_wrong_scenario_in_the_environment_is_told_and_the_job_runs() -> None:
+    """A mistake in the environment keeps no job from starting."""
+    done = run([], JOB, COSTMETER_SIMULATE="helthy")
+    assert (3, "works\n") == (done.returncode, done.stdout)
+    assert "helthy" in done.stderr
+
+
+def test_a_faulty_scenario_file_is_a_wrong_flag(tmp_path: Path) -> None:
+    """Every fault of a scenario file is listed, and nothing is started."""
+    file = tmp_path / "bad.yaml"
+    file.write_text("devices: []\nsede: 3\n")
+    done = run(["--simulate", str(file)], JOB)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "sede" in done.stderr
 
 
 def test_a_killed_meter_leaves_the_job_alone_and_a_receipt_behind(tmp_path: Path) -> None:

@@ -139,3 +139,21 @@ def test_json_to_a_pipe_without_a_reader_is_told_and_not_waited_for(recorded: Re
     done = subprocess.run(argv, env=recorded.environ, capture_output=True, text=True, timeout=60)
     assert 3 == done.returncode
     assert f"--json {pipe}: not written" in done.stderr
+
+
+def test_json_to_an_open_descriptor_is_written_to_it(recorded: Recorded, tmp_path: Path) -> None:
+    """`--json /dev/fd/3 3>file` writes into that file."""
+    script = f"{COSTMETER} run -q --simulate healthy --json /dev/fd/3 -- true 3>{tmp_path}/receipt.json"
+    done = subprocess.run(["bash", "-c", script], env=recorded.environ, capture_output=True, text=True, timeout=60)
+    assert "ok" == json.loads((tmp_path / "receipt.json").read_text())["run"]["outcome"], done.stderr
+
+
+def test_json_follows_a_link(recorded: Recorded, tmp_path: Path) -> None:
+    """A link stays a link, and the file behind it holds the receipt."""
+    (tmp_path / "target.json").write_text("old")
+    link = tmp_path / "link.json"
+    link.symlink_to("target.json")
+    argv = [COSTMETER, "run", "-q", "--simulate", "healthy", "--json", str(link), "--", "true"]
+    assert 0 == subprocess.run(argv, env=recorded.environ, timeout=60).returncode
+    assert link.is_symlink()
+    assert "ok" == json.loads((tmp_path / "target.json").read_text())["run"]["outcome"]

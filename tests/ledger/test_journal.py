@@ -376,7 +376,7 @@ def test_a_stepped_wall_clock_loses_no_open_slot(tmp_path: Path, step_ns: int) -
     """After the wall clock was stepped, the open slot is later than all before it, whatever its date says."""
     cut_short = slot(minute(0).devices, 0, 30 * SECOND)
     open_start_ns = cut_short.end_utc_ns + step_ns
-    still_open = replace(minute(0), start_utc_ns=open_start_ns, end_utc_ns=open_start_ns + SECOND)
+    still_open = replace(minute(0), start_utc_ns=open_start_ns, end_utc_ns=open_start_ns + SECOND, number=1)
     lines: list[Record] = [*BEGINNING, SlotEntry(cut_short), Mark(cut_short.end_utc_ns, "clock", "stepped")]
     halves = encode_open(cut_short, ORDER, 1).ljust(2_048, b"\0") + encode_open(still_open, ORDER, 2).ljust(
         2_048, b"\0"

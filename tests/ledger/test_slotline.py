@@ -78,6 +78,7 @@ def test_a_line_is_short_where_there_is_little_to_say() -> None:
     """Eight GPUs alike need no arrays but their counters, and a line holds no money."""
     of = slot(dict.fromkeys("abcdefgh", FULL))
     assert {
+        "n": 0,
         "utc_ns": BEGAN_UTC_NS,
         "ns": MINUTE,
         "busy_ns": MINUTE,
@@ -142,5 +143,5 @@ def test_a_line_stays_within_what_the_open_slot_reserves() -> None:
     order = uuids(devices(8))
     of = {uuid: Quantities(*(chance.randrange(10**10, 10**11) for _ in range(15))) for uuid in order}
     line = encode(SlotEntry(Slot(2**61, 2**61 + MINUTE, of, dict.fromkeys(order, 10**18))), order)
-    assert len(json.loads(line)) == 20
+    assert len(json.loads(line)) == 21
     assert len(line) < 2_400

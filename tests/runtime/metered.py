@@ -25,17 +25,21 @@ SECOND = 1_000_000_000
 #: 2026-11-22 14:03:12 UTC.
 BEGAN_UTC_NS = 1_795_356_192 * SECOND
 BOOTED_NS = 5_000 * SECOND
+#: A period in which the ticks of a test may be minutes apart without being a gap.
+LAZY_NS = 90 * SECOND
 
 
 class Metered:
     """One run on one simulated node. Time passes only by `tick` and `end`."""
 
-    def __init__(self, library: SimulatedLibrary, clock: ManualClock, book: Book, host_watts: float = 0.0) -> None:
+    def __init__(
+        self, library: SimulatedLibrary, clock: ManualClock, book: Book, host_watts: float, period_ns: int
+    ) -> None:
         self.library, self.clock = library, clock
         self.source = NvmlSource(clock, library)
         self.start_ns = clock.boottime_ns()
         self.posts: list[Post] = []
-        self.header = header(clock)
+        self.header = header(clock, period_ns)
         pricing = Pricing(book.at, lambda: (), host_watts)
         self.recorder = Recorder(self.header, pricing, clock, self.posts.append)
         self._ticks = 0
@@ -85,8 +89,8 @@ class Metered:
             return Missing(error.message)
 
 
-def header(clock: Clock) -> Header:
-    """A run that begins now."""
+def header(clock: Clock, period_ns: int = LAZY_NS) -> Header:
+    """A run that begins now; its ticks may be minutes apart, as tests like them."""
     return Header(
         run="r-test",
         part=1,
@@ -100,7 +104,7 @@ def header(clock: Clock) -> Header:
         pid_start_ticks=1,
         start_ns=clock.boottime_ns(),
         anchor=anchor(clock),
-        period_ns=SECOND,
+        period_ns=period_ns,
         rule=IdleRule(),
         simulated=True,
         currency="USD",
@@ -108,10 +112,12 @@ def header(clock: Clock) -> Header:
 
 
 @contextmanager
-def metered(scenario: str, book: Book | None = None, host_watts: float = 0.0) -> Iterator[Metered]:
+def metered(
+    scenario: str, book: Book | None = None, host_watts: float = 0.0, period_ns: int = LAZY_NS
+) -> Iterator[Metered]:
     """A meter on the node of a scenario text; the driver is let go afterwards."""
     clock = ManualClock(BEGAN_UTC_NS, BOOTED_NS)
-    run = Metered(node(scenario, clock, BOOTED_NS), clock, book or Book(), host_watts)
+    run = Metered(node(scenario, clock, BOOTED_NS), clock, book or Book(), host_watts, period_ns)
     try:
         yield run
     finally:

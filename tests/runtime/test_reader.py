@@ -2,11 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from costmeter.clock import RealClock, anchor
+from costmeter.clock import Anchor, Clock, RealClock, anchor
 from costmeter.readings import Device, Missing, Reading
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.reader import STUCK_AFTER_NS, Reader
@@ -48,6 +48,12 @@ faults:
 )
 
 
+def anchored(clock: Clock) -> Callable[[], Anchor]:
+    """An anchor that stays as it is."""
+    taken = anchor(clock)
+    return lambda: taken
+
+
 class Running:
     """A reader on a simulated node and the machine's own clock, and what it posts."""
 
@@ -56,7 +62,7 @@ class Running:
         self.library: SimulatedLibrary = node(scenario, self.clock, self.clock.boottime_ns())
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         source = NvmlSource(self.clock, self.library)
-        self.reader = Reader(source, self.clock, anchor(self.clock), PERIOD_NS, tuple, self.events.put)
+        self.reader = Reader(source, self.clock, anchored(self.clock), PERIOD_NS, tuple, self.events.put)
         self.reader.start()
 
     def next(self) -> Event:
@@ -163,7 +169,7 @@ def test_only_held_devices_are_read() -> None:
     library = node(ONE_OF_TWO_HANGS.replace("at: 500 ms", "at: 1 h"), clock, clock.boottime_ns())
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
     source = NvmlSource(clock, library)
-    reader = Reader(source, clock, anchor(clock), PERIOD_NS, held_first, events.put)
+    reader = Reader(source, clock, anchored(clock), PERIOD_NS, held_first, events.put)
     reader.start()
     opened, batch = events.get(timeout=PATIENCE_SECONDS), events.get(timeout=PATIENCE_SECONDS)
     reader.end(Ended(clock.boottime_ns(), 0, None))
@@ -181,7 +187,7 @@ def test_a_gpu_that_is_still_held_after_the_end_is_told() -> None:
     processes = "    processes:\n      - {pid: 41001, memory: 1 GiB}\n      - {pid: 41002, memory: 1 GiB}\n"
     library = node(STEADY + processes, clock, clock.boottime_ns())
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    reader = Reader(NvmlSource(clock, library), clock, anchor(clock), PERIOD_NS, tuple, events.put)
+    reader = Reader(NvmlSource(clock, library), clock, anchored(clock), PERIOD_NS, tuple, events.put)
     reader.start()
     reader.end(Ended(clock.boottime_ns(), 0, None, orphans=frozenset({41002, 99})))
     assert reader.finished.wait(PATIENCE_SECONDS)
@@ -205,7 +211,7 @@ def test_a_failure_nobody_foresaw_costs_one_reading_and_not_the_thread() -> None
     clock = RealClock()
     library = node(STEADY, clock, clock.boottime_ns())
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    reader = Reader(Surprising(clock, library), clock, anchor(clock), PERIOD_NS, tuple, events.put)
+    reader = Reader(Surprising(clock, library), clock, anchored(clock), PERIOD_NS, tuple, events.put)
     reader.start()
     _, first, second = (events.get(timeout=PATIENCE_SECONDS) for _ in range(3))
     reader.end(Ended(clock.boottime_ns(), 0, None))

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmeter.ledger.query import Run, begin, fold_all
+from costmeter.ledger.journal import read_journal
+from costmeter.ledger.query import Run, begin, fold_all, fold_journal
 from costmeter.ledger.record import Footer, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant, Schedule
@@ -16,6 +18,7 @@ from costmeter.outputs.receipt import receipt
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.runtime.events import Ended
 from costmeter.runtime.recorder import outcome
+from costmeter.runtime.writer import Writer
 from tests.runtime.metered import BEGAN_UTC_NS, SECOND, Metered, metered
 from tests.sources.nodes import STEADY
 
@@ -399,3 +402,51 @@ def test_a_part_number_does_not_change_totals() -> None:
         play(run, [SECOND] * 5)
         other = fold_all(begin(replace(run.header, part=7)), run.records)
         assert run.written().totals == other.totals
+
+
+@pytest.mark.parametrize("step_seconds", [-3_600, 5, 30])
+def test_a_meter_killed_at_a_wall_clock_step_counts_nothing_twice(step_seconds: int, tmp_path: Path) -> None:
+    """At every tick around a step of the wall clock, what a kill -9 would leave on disk is what was live."""
+    with metered(STEADY) as run:
+        run.clock.advance(SECOND // 10_000)
+        run.open()
+        writer, written = Writer(tmp_path, "gpu01"), 0
+        for tick in range(80):
+            if tick == 20:
+                run.clock.step_wall(step_seconds * SECOND)
+            run.tick()
+            for post in run.posts[written:]:
+                writer.write(post)
+            written = len(run.posts)
+            assert run.snapshot.totals == fold_journal(read_journal(tmp_path / "gpu01.1.jsonl")).totals
+
+
+def test_time_that_nobody_watched_is_unknown_and_marked() -> None:
+    """After the machine slept for an hour, that hour is unknown, its energy the counter's, and a gap is marked."""
+    with metered(STEADY, period_ns=SECOND) as run:
+        run.open()
+        run.tick(0)
+        run.tick()
+        run.tick(3_600 * SECOND)
+        run.tick()
+        run.end()
+        part = run.written()
+        quantities = part.totals.whole.quantities
+        assert (2 * SECOND, 3_600 * SECOND) == (quantities.busy_nanoseconds, quantities.unknown_nanoseconds)
+        assert 3_602 * 300_000_000 == quantities.microjoules
+        assert 0 == quantities.unmeasured_nanoseconds
+        assert ["gap"] == [mark.kind for mark in part.marks]
+
+
+def test_a_tick_under_way_at_the_reap_books_nothing_beyond_it() -> None:
+    """A device that answered before the reap and one that answered after it are both booked to the reap."""
+    with metered(TWO_GPUS) as run:
+        run.open()
+        run.tick(0)
+        run.tick(2 * SECOND)
+        reaped_ns = run.clock.boottime_ns() - SECOND // 2
+        run.tick(0, until_ns=reaped_ns)
+        run.tick(SECOND, until_ns=reaped_ns)
+        run.recorder.handle(Ended(reaped_ns, 0, None))
+        lengths = [totals.quantities.nanoseconds for totals in run.written().totals.devices.values()]
+        assert [2 * SECOND] * 2 == lengths, "what was booked before the reap was known stays, and no more is added"
