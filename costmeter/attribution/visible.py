@@ -3,6 +3,7 @@
 Indices are taken in NVML's order, which is CUDA's under CUDA_DEVICE_ORDER=PCI_BUS_ID and wherever all GPUs are alike.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 from costmeter.readings import Device
@@ -28,11 +29,22 @@ def held(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]
     return tuple(devices) if listed is None else _listed(devices, listed)
 
 
-def count(gpus: str | None, environ: Mapping[str, str]) -> int:
-    """How many GPUs a run holds as far as its settings say, for when there is no driver to ask; 1 when they do not."""
+def present(folder: str = "/proc/driver/nvidia/gpus") -> int:
+    """How many GPUs the kernel module has, whether or not the driver's library answers; 0 where it is not loaded."""
+    try:
+        return len(os.listdir(folder))
+    except OSError:
+        return 0
+
+
+def count(gpus: str | None, environ: Mapping[str, str], node_gpus: int = 0) -> int:
+    """How many GPUs a run holds as far as its settings say, for when there is no driver to ask.
+
+    When they do not say, all of the node's; and one where nobody knows of any.
+    """
     listed = gpus if gpus is not None else environ.get(VARIABLE)
     if listed is None or listed == "all":
-        return 1
+        return max(1, node_gpus)
     return 0 if listed == "none" else len(set(_entries(listed)))
 
 

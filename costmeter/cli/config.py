@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from costmeter.cli import folder
+
 if TYPE_CHECKING:
     from costmeter.config.settings import Effective
 
@@ -32,7 +34,7 @@ def _show(explicit: str | None) -> int:
 
     from costmeter.config.layers import load_settings
 
-    loaded = load_settings(explicit, {}, os.environ, os.getcwd(), strict=False)
+    loaded = load_settings(explicit, {}, os.environ, folder.current(), strict=False)
     print("\n".join(_table(loaded.effective)))
     print(f"# files read: {', '.join(loaded.files) or 'none'}")
     for fault in loaded.faults:
@@ -52,7 +54,7 @@ def _check(file: str | None) -> int:
     from costmeter.errors import ConfigError
 
     if file is None:
-        loaded = load_settings(None, {}, os.environ, os.getcwd(), strict=False)
+        loaded = load_settings(None, {}, os.environ, folder.current(), strict=False)
         read, faults = loaded.files, loaded.faults
     else:
         read, faults = (file,), ()

@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from costmeter.cli import folder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `costmeter doctor`."""
@@ -18,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     from costmeter.runtime.checkup import Finding, examine
 
     environ = dict(os.environ)
-    loaded = load_settings(args.config, {}, environ, os.getcwd(), strict=False)
+    loaded = load_settings(args.config, {}, environ, folder.current(), strict=False)
     failed = False
     for finding in (Finding("warn", fault, "costmeter config check") for fault in loaded.faults):
         print(_line(finding.verdict, finding.text, finding.fix), flush=True)

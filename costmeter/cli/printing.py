@@ -15,7 +15,13 @@ def style(stream: TextIO, environ: Mapping[str, str]) -> Style:
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     color = (terminal and not environ.get("NO_COLOR")) or bool(environ.get("FORCE_COLOR"))
     width = _columns(stream, environ) if terminal else 80
-    return Style(min(width, _WIDEST), (stream.encoding or "").lower().replace("-", "") == "utf8", color)
+    knows_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8" and not _is_plain(environ)
+    return Style(min(width, _WIDEST), knows_utf8, color)
+
+
+def _is_plain(environ: Mapping[str, str]) -> bool:
+    """Whether somebody chose the C locale: Python writes UTF-8 all the same, to a terminal that may not show it."""
+    return (environ.get("LC_ALL") or environ.get("LANG")) in ("C", "POSIX")
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:

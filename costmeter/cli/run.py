@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+from costmeter.cli import folder
 from costmeter.config import flags
 from costmeter.errors import ConfigError, UsageError
 from costmeter.ledger.identity import run_id
@@ -82,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         if (outer := child.enclosing_wrapper(environ)) is not None:
             if not args.quiet:
-                _write(f"costmeter: already metered by the costmeter of pid {outer}; passing through\n")
+                _write(
+                    f"costmeter: metered already by pid {outer}; passing through, the options given here are ignored\n"
+                )
             child.exec_through(args.command, environ)
         loaded = _load(args, environ) if args.config or args.strict else None
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
@@ -141,7 +144,7 @@ def _check_scenario(path: str) -> None:
 def _load(args: argparse.Namespace, environ: dict[str, str]) -> "Loaded":
     from costmeter.config.layers import load_settings
 
-    return load_settings(args.config, _settings_flags(args), environ, _cwd(), args.strict)
+    return load_settings(args.config, _settings_flags(args), environ, folder.current(), args.strict)
 
 
 def _settings_flags(args: argparse.Namespace) -> dict[str, str]:
@@ -196,6 +199,7 @@ class _Meter:
             self._starter.start()
         except RuntimeError as refusal:  # no more threads allowed here
             self._failure = str(refusal)
+            _write(f"costmeter: warning: the meter could not start ({refusal}); the command runs on unmetered\n")
 
     def finish(self, status: int, reaped_ns: int, heard: set[int]) -> None:
         """Receipt and JSON, in a thread: a file, a pipe or a terminal that hangs is left behind with it."""
@@ -242,7 +246,7 @@ class _Meter:
             config=args.config,
             flags=_settings_flags(args),
             environ=self._environ,
-            cwd=_cwd(),
+            cwd=folder.current(),
             pid=os.getpid(),
             spawned_ns=self._child.spawned_ns,
             loaded=self._loaded,
@@ -250,7 +254,8 @@ class _Meter:
 
     def _finish(self, voice: _Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:
         try:
-            self._starter.join(START_SECONDS)
+            if self._starter.ident is not None:
+                self._starter.join(START_SECONDS)
             if self._metering is None:
                 voice.warn(f"no receipt: {self._failure or 'the meter did not start in time'}")
                 return
@@ -258,7 +263,7 @@ class _Meter:
 
             signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             exit_code = os.WEXITSTATUS(status) if signal is None else None
-            orphans = frozenset(child.living_orphans())
+            orphans = frozenset(self._child.orphans())
             ended = Ended(reaped_ns, exit_code, signal, frozenset(heard), orphans)
             self._print(voice, self._metering.finish(ended, deadline - time.monotonic()))
         except Exception as failure:
@@ -275,14 +280,6 @@ class _Meter:
             voice.warn(f"not saved: {result.unsaved}")
         if self._args.json is not None:
             write_json(self._args.json, result.receipt, voice.warn, child.descriptor_named(self._args.json))
-
-
-def _cwd() -> str:
-    """Where we are; the root where that folder has been deleted, since no project file can be found from there."""
-    try:
-        return os.getcwd()
-    except OSError:
-        return "/"
 
 
 def _write(text: str) -> None:

@@ -61,7 +61,8 @@ def parse_label(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-_GPU_LIST = re.compile(r"all|none|[A-Za-z0-9-]+(,[A-Za-z0-9-]+)*", re.ASCII)
+_GPU = r"(?:[0-9]{1,4}|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
+_GPU_LIST = re.compile(rf"all|none|{_GPU}(,{_GPU})*", re.ASCII)
 
 
 def parse_gpus(text: str) -> str:

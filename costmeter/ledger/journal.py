@@ -66,8 +66,10 @@ class JournalFile:
         return len(self._unwritten)
 
     def sync(self) -> None:
-        """Make what was appended survive a loss of power."""
+        """Make what was appended survive a loss of power. Raises OSError, too, when the file has been deleted."""
         os.fsync(self._file)
+        if os.fstat(self._file).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the journal was deleted while it was written")
 
     def write_open(self, record: bytes, devices: int) -> None:
         """Replace the older half of the open slot."""

@@ -177,7 +177,7 @@ def _settings(rates: Sequence[Rates]) -> dict[str, Origin]:
     """Where every setting comes from, over all parts: by GPU where GPUs differ, and said so where parts do."""
     origins: dict[str, Origin] = {}
     for name in dict.fromkeys(name for each in rates for name in each.origins):
-        asked = _charging(rates) if name == "electricity.price" else rates
+        asked = (_charging(rates) or rates) if name == "electricity.price" else rates
         said = list(dict.fromkeys(each.origins[name] for each in asked if name in each.origins))
         if said and not name.startswith(_SETTINGS_OF_GPUS):
             details = " / ".join(dict.fromkeys(origin.detail for origin in said))
@@ -239,7 +239,7 @@ def _rates(run: Run) -> dict[str, Any] | None:
             uuid: {component: plain(per_hour) for component, per_hour in device.hourly}
             for uuid, device in devices.items()
         },
-        "electricity_per_kwh": plain(_charging(rates)[-1].electricity_per_kwh),
+        "electricity_per_kwh": plain((_charging(rates) or rates)[-1].electricity_per_kwh),
         "electricity_charged": any(device.pays_electricity for device in devices.values()),
         "pue": plain(last.pue),
         "carbon_grams_per_kwh": plain(last.carbon_grams_per_kwh),
@@ -262,9 +262,9 @@ def _in_force(rates: Sequence[Rates]) -> dict[str, Rates]:
     return chosen
 
 
-def _charging(rates: Sequence[Rates]) -> Sequence[Rates]:
-    """The rates under which somebody pays for electricity; all where nobody does, as its price says nothing then."""
-    return [each for each in rates if any(device.pays_electricity for device in each.devices.values())] or rates
+def _charging(rates: Sequence[Rates]) -> list[Rates]:
+    """The rates under which electricity is paid for; in all others its price charges nothing."""
+    return [each for each in rates if any(device.pays_electricity for device in each.devices.values())]
 
 
 def _differ(rates: Sequence[Rates]) -> bool:

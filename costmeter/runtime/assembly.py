@@ -33,7 +33,7 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 #: How the time that is left after the child's end is divided between a driver and a disk that may both hang.
 READING_SHARE, WRITING_SHARE = 0.55, 0.45
 #: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
-_WATCH_SECONDS = 1.0
+_WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
 #: A driver that has not opened after this long is told of.
 _OPENING_NS = 10 * NANOSECONDS_PER_SECOND
 
@@ -87,7 +87,7 @@ class Metering:
         self._warnings: list[str] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._recorded = threading.Event()
-        self._told_of_driver = False
+        self._told_of_driver = self._told_of_disk = False
         self._settings = self._load()
         header = self._header()
         self._writer = Writer(state_directory(dict(options.environ)) / "runs" / safe_name(options.run_id), header.host)
@@ -110,7 +110,8 @@ class Metering:
     def finish(self, ended: Ended, seconds: float) -> Result:
         """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
         self._reader.end(ended)
-        self._reader.finished.wait(seconds * READING_SHARE)
+        if not self._reader.finished.wait(seconds * READING_SHARE):
+            self._reader.give_up(ended)
         self._events.put(ended)
         self._recorded.wait(seconds * WRITING_SHARE / 2)
         self._writer.done.wait(seconds * WRITING_SHARE / 2)
@@ -170,7 +171,7 @@ class Metering:
         if not self._settings.book.gpus:
             return ()
         why = Missing("no NVIDIA driver")
-        count = visible.count(self._options.gpus, self._options.environ)
+        count = visible.count(self._options.gpus, self._options.environ, visible.present())
         return tuple(Device(f"unidentified-{place}", place, "unidentified GPU", "", why, why) for place in range(count))
 
     # Running
@@ -178,11 +179,12 @@ class Metering:
     def _record_for_ever(self) -> None:
         while True:
             try:
-                event = self._events.get(timeout=_WATCH_SECONDS)
+                event = self._events.get(timeout=_WATCH_AGAIN_SECONDS if self._reader.is_waiting else _WATCH_SECONDS)
             except queue.Empty:
                 self._reader.watch()
                 self._see_driver()
                 continue
+            self._see_disk()
             try:
                 self._recorder.handle(event)
                 if isinstance(event, Opened | OpenFailed):
@@ -194,6 +196,13 @@ class Metering:
             if isinstance(event, Ended):
                 self._recorded.set()
                 return
+
+    def _see_disk(self) -> None:
+        """Tell, once, that the journal is not being saved; whether that has changed the receipt says."""
+        refusal = self._writer.refusal
+        if refusal and not self._told_of_disk:
+            self._told_of_disk = True
+            self._warn_person(f"the run is not being recorded: {refusal}; saving resumes when it can")
 
     def _see_driver(self) -> None:
         """Tell, once, that the driver has not even opened."""

@@ -29,6 +29,7 @@ import time
 from costmeter.runtime import lineage, signals
 from costmeter.runtime.command import SpawnFailed, as_found, exec_through, execute, explain, flush_quietly
 from costmeter.runtime.lineage import enclosing_wrapper, living_orphans
+from costmeter.runtime.sentinel import Sentinel
 
 TYPE_CHECKING = False  # the import of `typing` alone costs a third of the launch budget
 if TYPE_CHECKING:
@@ -50,10 +51,14 @@ _NAMED = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 _LOST = 125 << 8  # the status when something else in this process has reaped the child: our failure, by the book
 
 
+#: How long a signal to the group may come after one to us and still be the same event.
+_GROUP_SECONDS = 0.01
+
+
 class Child:
     """The running command. `pid`, and `spawned_ns`, the CLOCK_BOOTTIME nanoseconds just before the fork."""
 
-    __slots__ = ("_in_slurm_step", "_lock", "_reaped", "_waited", "pid", "spawned_ns")
+    __slots__ = ("_in_slurm_step", "_lock", "_reaped", "_sentinel", "_waited", "pid", "spawned_ns")
 
     def __init__(self, pid: int, spawned_ns: int, waited: set[signal.Signals], in_slurm_step: bool) -> None:
         self.pid = pid
@@ -62,6 +67,7 @@ class Child:
         self._in_slurm_step = in_slurm_step
         self._lock = _thread.allocate_lock()
         self._reaped = False
+        self._sentinel = _sentinel()
 
     def wait(self, forward: str = "auto", heard: Callable[[int], None] | None = None) -> tuple[int, int]:
         """Forward signals and reap until the child ends; its wait status, and the boot time at which it was reaped.
@@ -74,13 +80,31 @@ class Child:
             info = signals.await_signal(self._waited)
             if info.si_signo == signal.SIGCHLD:
                 continue
-            if signals.is_forwarded(forward, info, self.pid, self._in_slurm_step):
+            reached = self._reached_by_group(info)
+            if signals.is_forwarded(forward, info, self.pid, self._in_slurm_step, reached):
                 self.send(info.si_signo)
             if heard is not None:
                 _tell(heard, info.si_signo)
         ended_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         signals.write_unstopped()  # the receipt of a background job must not wait for `fg`
         return status, ended_ns
+
+    def _reached_by_group(self, info: signal.struct_siginfo) -> bool:
+        """Whether the child got this signal with us, as a member of our process group."""
+        if self._sentinel is None:
+            return False
+        if info.si_code <= 0:
+            time.sleep(_GROUP_SECONDS)  # `timeout` signals us first and the group next: one event, and one signal
+            signal.sigtimedwait({info.si_signo}, 0)
+        reached = self._sentinel.pending()
+        try:
+            return info.si_signo in reached and os.getpgid(self.pid) == os.getpgrp()
+        except OSError:
+            return False
+
+    def orphans(self) -> list[int]:
+        """The processes that the child left behind and that still run."""
+        return [pid for pid in living_orphans() if self._sentinel is None or pid != self._sentinel.pid]
 
     def send(self, number: int) -> bool:
         """Send the child a signal, from any thread; False once it was reaped, when its pid may be another's."""
@@ -92,6 +116,14 @@ class Child:
             except PermissionError:
                 return False  # it runs as another user now (sudo): the signal is its sender's to repeat
             return True
+
+    def _is_ours(self) -> bool:
+        """Whether the child is still there for us to reap."""
+        try:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def _reap(self) -> int | None:
         """Reap all that has ended; the child's status if it is among them."""
@@ -105,7 +137,7 @@ class Child:
                     self._reaped = True
                     return status
             if pid == 0:
-                return None
+                return None if self._is_ours() else _LOST
 
 
 def spawn(argv: list[str], environ: dict[str, str], keep: Collection[int] = ()) -> Child:
@@ -229,6 +261,14 @@ def _open_descriptors() -> list[int]:
         return [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:
         return []
+
+
+def _sentinel() -> Sentinel | None:
+    """Where no process more can be had, signals are passed on by their sender alone."""
+    try:
+        return Sentinel()
+    except OSError:
+        return None
 
 
 def _tell(heard: Callable[[int], None], number: int) -> None:

@@ -15,6 +15,8 @@ from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
 #: A driver call longer than this leaves its thread and its device behind.
 STUCK_AFTER_NS = 2 * NANOSECONDS_PER_SECOND
+#: Once one call hangs, others that do are not waited for as long: a sick driver seldom hangs alone.
+STUCK_AGAIN_AFTER_NS = NANOSECONDS_PER_SECOND // 2
 #: Values that change slowly or cost much (power beside a counter, memory) are asked for this often.
 SLOW_EVERY_NS = 15 * NANOSECONDS_PER_SECOND
 
@@ -55,11 +57,23 @@ class Reader:
         self._ended = ended
         self._ending.set()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether some call has hung: then `watch` is worth calling more often."""
+        return bool(self._stuck)
+
+    def give_up(self, ended: Ended) -> None:
+        """The last reading did not come in time: post which devices still owe an answer."""
+        with self._changing:
+            owing = self._stuck | ({self._asking[0]} if self._asking else set())
+        self._post(Batch(ended.at_ns, dict.fromkeys(owing, NO_ANSWER), slow=False, until_ns=ended.at_ns))
+
     def watch(self) -> None:
         """Leave a thread behind that is stuck in the driver. Called from outside, since a stuck thread cannot."""
         with self._changing:
             asking = self._asking
-            if asking is None or self._clock.boottime_ns() - asking[1] < STUCK_AFTER_NS:
+            patience_ns = STUCK_AGAIN_AFTER_NS if self._stuck else STUCK_AFTER_NS
+            if asking is None or self._clock.boottime_ns() - asking[1] < patience_ns:
                 return
             self._stuck.add(asking[0])
             self._asking = None

@@ -21,6 +21,8 @@ from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND, micr
 #: A device that was last read longer ago than so many periods and this long was not watched meanwhile (the machine
 #: slept, or the meter was stopped): what it did then nobody can say, though its counter knows what it drew.
 LATE_TICKS, LATE_NS = 3, 5 * NANOSECONDS_PER_SECOND
+#: Faults written to one journal; what happens to a device after so many of them is in its quantities.
+MARKS_WRITTEN = 2_000
 #: The wall clock may be this far off the anchor before the next slot edge takes a new one.
 ANCHOR_TOLERANCE_NS = NANOSECONDS_PER_SECOND
 
@@ -64,7 +66,7 @@ class Recorder:
         self._readings = self._failures = 0
         self._last_answer_utc_ns: int | None = None
         self._longest_tick_ns = LATE_TICKS * header.period_ns + LATE_NS
-        self._slots_closed = 0
+        self._slots_closed = self._marks = 0
         self._has_opened = False
         self._until_ns: int | None = None
         self._rates_edge_utc_ns = 0
@@ -162,6 +164,9 @@ class Recorder:
             self._note("fault", reason, uuid)
 
     def _note(self, kind: MarkKind, what: str, uuid: str) -> None:
+        self._marks += 1
+        if self._marks > MARKS_WRITTEN and kind == "fault":
+            return  # a device that flaps at every tick must not fill the disk
         self._record(Mark(self._anchor.utc(self._clock.boottime_ns()), kind, what, uuid))
 
     # Intervals into slots

@@ -98,19 +98,23 @@ def stop_with_group() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTTOU})
 
 
-def is_forwarded(policy: str, heard: signal.struct_siginfo, child: int, in_slurm_step: bool) -> bool:
+def is_forwarded(
+    policy: str, heard: signal.struct_siginfo, child: int, in_slurm_step: bool, reached_by_group: bool = False
+) -> bool:
     """Whether a signal that reached us must be passed on, because it has not reached the child by itself.
 
     `policy` is `always`, `never` or `auto`. Under `auto` the child has it already when the kernel sent it (a terminal
     signals the group, except that it hangs up its session's leader alone; timers and limits are our own), when
-    slurmstepd did (TERM and CONT go to every process of the job, and inside a step all signals do), and when the
-    child's own processes did (`kill 0`). SIGINT is never passed.
+    slurmstepd did (TERM and CONT go to every process of the job, and inside a step all signals do), when it went to our
+    whole process group (`reached_by_group`), and when the child's own processes did (`kill 0`). SIGINT is never passed.
     """
     number, sender = heard.si_signo, heard.si_pid
     if number in (signal.SIGINT, signal.SIGCHLD) or policy == "never":
         return False
     if policy == "always":
         return True
+    if reached_by_group:
+        return False
     if heard.si_code > 0 and not (number in (signal.SIGHUP, signal.SIGCONT) and os.getsid(0) == os.getpid()):
         return False
     if number == signal.SIGCONT and not lineage.is_stopped(child):

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pynvml
 
-from costmeter.clock import Clock
+from costmeter.clock import Clock, RealClock
 from costmeter.errors import DeviceGone, SourceRetry, SourceStopped
 from costmeter.readings import NOT_ASKED, Device, DriverFacts, Method, Missing, Reading
 from costmeter.sources.nvml_failures import failure, failure_of
-from costmeter.units import MICROJOULES_PER_MILLIJOULE
+from costmeter.units import MICROJOULES_PER_MILLIJOULE, NANOSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from costmeter.sources.simulated import SimulatedLibrary  # nobody with a real driver pays for loading it
@@ -64,6 +64,7 @@ class NvmlSource:
     ) -> None:
         self._clock = clock
         self._library = library
+        self._waiting = RealClock()  # threads are waited for in real time, whatever clock the readings have
         self._probe_seconds = probe_seconds
         self._opened: dict[str, _Opened] = {}
         self._is_open = False
@@ -98,7 +99,7 @@ class NvmlSource:
 
         When the counter fails this once, power is asked in its place. Raises SourceRetry when nothing answered.
         """
-        opened = self._opened.get(uuid) or self._not_listed(uuid)
+        opened = self._answering(uuid)
         energy_uj = opened.counter_refused or self._energy_microjoules(opened.handle)
         if isinstance(energy_uj, Missing):
             power_watts = self._power_watts(opened)
@@ -114,7 +115,7 @@ class NvmlSource:
 
     def processes(self, uuid: str) -> tuple[int, ...] | Missing:
         """Process ids with a compute context, those behind an MPS server included."""
-        handle = (self._opened.get(uuid) or self._not_listed(uuid)).handle
+        handle = self._answering(uuid).handle
         own = _tolerant(lambda: _listed(handle, "Compute"))
         if isinstance(own, Missing):
             return own
@@ -150,24 +151,27 @@ class NvmlSource:
             raise _stopped(error) from error
         if count == 0:
             raise SourceStopped("the NVIDIA driver lists no GPU", "run `nvidia-smi -L` to see what the driver sees")
-        found = [opened for index in range(count) if (opened := self._probe(index)) is not None]
-        if not found:
-            raise SourceStopped(f"none of the {count} GPUs of this node answered", "see what `nvidia-smi` says")
+        found = self._probe(count)
         self._opened = {opened.device.uuid: opened for opened in found}
         return tuple(opened.device for opened in found)
 
-    def _probe(self, index: int) -> _Opened | None:
-        """One device, given time to answer; None for one that cannot even say who it is.
+    def _probe(self, count: int) -> list[_Opened]:
+        """Every device, all asked at once and given time to answer together.
 
-        A device that hangs after that is opened unprobed: it costs while it is held, and the others open.
+        A device that hangs once it is known is opened unprobed. One that cannot even say who it is has no UUID to be
+        known by: it stays in the list under its index, because it is held and paid for like the others.
         """
-        found: list[_Opened] = []
-        thread = threading.Thread(target=self._examine, args=(index, found.append), name="probe", daemon=True)
-        thread.start()
-        thread.join(self._probe_seconds)
-        if thread.is_alive():
-            _LOGGER.warning("GPU hangs: index=%d seconds=%g", index, self._probe_seconds)
-        return found[-1] if found else None
+        found: list[list[_Opened]] = [[] for _ in range(count)]
+        threads = [
+            threading.Thread(target=self._examine, args=(index, found[index].append), name="probe", daemon=True)
+            for index in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        deadline_ns = self._waiting.boottime_ns() + round(self._probe_seconds * NANOSECONDS_PER_SECOND)
+        for thread in threads:
+            thread.join(max(0, deadline_ns - self._waiting.boottime_ns()) / NANOSECONDS_PER_SECOND)
+        return [reports[-1] if reports else _unidentified(index, _NO_ANSWER) for index, reports in enumerate(found)]
 
     def _examine(self, index: int, report: Callable[[_Opened], None]) -> None:
         """Report a device twice: when it is known, and when it has been probed for its best source of energy."""
@@ -175,7 +179,7 @@ class NvmlSource:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
         except pynvml.NVMLError as error:
-            _LOGGER.warning("GPU did not open: index=%d error=%s", index, error)
+            report(_unidentified(index, failure(error.value).missing))
             return
         unknown = Device(uuid, index, "unknown GPU", "", _NO_ANSWER, _NO_ANSWER)
         unprobed = _Opened(unknown, handle, _UNSIGNED_INT_BLANK - 1, None, None)
@@ -229,10 +233,24 @@ class NvmlSource:
             memory = _asked(lambda: pynvml.nvmlDeviceGetMemoryInfo(handle))
         return memory if isinstance(memory, Missing) else int(memory.used)
 
+    def _answering(self, uuid: str) -> _Opened:
+        """A device that may be asked."""
+        opened = self._opened.get(uuid) or self._not_listed(uuid)
+        if opened.handle is None:
+            why = opened.device.method
+            raise DeviceGone(why.reason if isinstance(why, Missing) else "did not open", "sudo dmesg | grep -i xid")
+        return opened
+
     def _not_listed(self, uuid: str) -> NoReturn:
         if not self._is_open:
             raise SourceStopped("the driver is not open")
         raise DeviceGone(f"the driver does not list {uuid}")
+
+
+def _unidentified(index: int, why: Missing) -> _Opened:
+    """A device the driver counts and that does not open, until it is opened again."""
+    device = Device(f"unidentified-{index}", index, "unidentified GPU", "", why, why)
+    return _Opened(device, None, _UNSIGNED_INT_BLANK - 1, why, why)
 
 
 def _function(name: str) -> Callable[..., int]:

@@ -95,6 +95,33 @@ def test_an_unknown_run_names_the_closest(recorded: Recorded) -> None:
     assert run_id in wrong.stderr
 
 
+def test_a_folder_without_a_journal_hides_no_run(recorded: Recorded) -> None:
+    """Where the newest folder is empty, the last run is the one before it, and the empty one is not suggested."""
+    empty = recorded.folder.parent / "r-empty"
+    empty.mkdir()
+    try:
+        assert [recorded.receipt] == json.loads(recorded.report("--json").stdout)
+        refused = recorded.report("r-empty")
+    finally:
+        empty.rmdir()
+    assert 1 == refused.returncode
+    assert "Closest: r-empty" not in refused.stderr
+
+
+def test_a_run_in_two_currencies_has_a_receipt_in_each(recorded: Recorded, tmp_path: Path) -> None:
+    """A requeue under another currency is shown beside the first part, newest first, and never added to it."""
+    environ = recorded.environ | {"COSTMETER_RUN_ID": "requeued", "XDG_STATE_HOME": str(tmp_path)}
+    for currency in ("EUR", "USD"):
+        config = tmp_path / f"{currency}.yaml"
+        config.write_text(f"currency: {currency}\n")
+        options = ["-q", "--simulate", "healthy", "--price", "2", "--config", str(config)]
+        subprocess.run([COSTMETER, "run", *options, "--", "true"], env=environ, check=True, timeout=60)
+    told = json.loads(recorded.report("requeued", "--json", XDG_STATE_HOME=str(tmp_path)).stdout)
+    assert ["USD", "EUR"] == [receipt["currency"] for receipt in told]
+    printed = recorded.report("requeued", PYTHONUTF8="1", XDG_STATE_HOME=str(tmp_path)).stdout
+    assert 2 == printed.count(" requeued · exit 0")
+
+
 def test_no_runs_at_all_says_how_to_make_one(recorded: Recorded, tmp_path: Path) -> None:
     """In an empty state directory the report names it and the command to type."""
     empty = recorded.report(XDG_STATE_HOME=str(tmp_path))

@@ -54,6 +54,35 @@ def end(process: subprocess.Popen[bytes]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["TERM", "HUP", "USR1", "USR2", "QUIT"])
+def test_a_signal_to_the_whole_group_comes_once(wrapper: Wrapper, name: str) -> None:
+    """A signal sent to the process group, which the command is in, is not passed on a second time."""
+    process = wrapper.start(RECORD)
+    read_ready(process)
+    os.killpg(process.pid, signal.Signals[f"SIG{name}"])
+    assert end(process) == [f"SIG{name}"]
+
+
+def test_after_a_signal_to_the_group_one_to_the_wrapper_is_forwarded(wrapper: Wrapper) -> None:
+    """What went to the group before says nothing of a signal that comes to the wrapper alone."""
+    process = wrapper.start(RECORD)
+    read_ready(process)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert read_line(process) == "SIGTERM"
+    process.send_signal(signal.SIGUSR1)
+    assert read_line(process) == "SIGUSR1"
+    process.send_signal(signal.SIGTERM)
+    assert end(process) == ["SIGTERM"]
+
+
+def test_always_forwards_what_the_group_has_too(wrapper: Wrapper) -> None:
+    """With --forward always a signal to the group reaches the command twice, as asked."""
+    process = wrapper.start(RECORD, "--forward", "always")
+    read_ready(process)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert {"SIGTERM"} == set(end(process))
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "USR1", "USR2", "QUIT"])
 def test_a_signal_is_forwarded_once(wrapper: Wrapper, name: str) -> None:
     """A signal sent to the wrapper alone reaches the command once, and the wrapper lives on with it."""
     process = wrapper.start(RECORD)

@@ -170,6 +170,15 @@ def test_all_parts_of_a_run_are_loaded_in_order_of_their_start(tmp_path: Path) -
     assert Decimal("0.166") == run.totals.whole.cost
 
 
+def test_parts_are_grouped_by_their_currency() -> None:
+    """Rates decide a part's currency, the header where there are none; groups and their parts stay in order."""
+    in_euros = in_memory([*BEGINNING[:2], rates_from_start(rates(RENTED.devices, currency="EUR")), minute()])
+    in_dollars, unmetered = in_memory([*BEGINNING, minute()]), in_memory([header(currency="EUR")])
+    assert ["EUR", "USD", "EUR"] == [part.currency for part in (in_euros, in_dollars, unmetered)]
+    groups = Run((in_euros, in_dollars, unmetered, in_dollars)).by_currency()
+    assert (Run((in_euros, unmetered)), Run((in_dollars, in_dollars))) == groups
+
+
 @pytest.mark.parametrize("suffix", [pytest.param("", id="folder"), pytest.param("/gpu01.1.jsonl", id="file")])
 def test_a_run_is_loaded_from_where_it_was_copied_to(tmp_path: Path, suffix: str) -> None:
     """A path instead of an id reads a folder of parts, or one part, wherever it lies."""
@@ -201,14 +210,31 @@ def test_a_run_that_is_not_there_names_the_closest(tmp_path: Path) -> None:
     run_of(tmp_path, "r-7f3c2a").close(finished=True)
     with pytest.raises(JournalError, match='no run "r-7f3c2" here') as refusal:
         load_run(tmp_path, "r-7f3c2")
-    assert refusal.value.hint == "Closest: r-7f3c2a. List: costmeter report"
+    assert refusal.value.hint == "Closest: r-7f3c2a. The last run: costmeter report"
 
 
-def test_a_run_like_no_other_is_answered_with_the_list(tmp_path: Path) -> None:
-    """Without a similar id, the hint is how to see them all."""
+def test_the_very_name_that_failed_is_never_the_closest(tmp_path: Path) -> None:
+    """A folder without a journal is no run, and is not suggested to the person who just named it."""
+    (tmp_path / "runs" / "r-7f3c2a").mkdir(parents=True)
+    with pytest.raises(JournalError) as refusal:
+        load_run(tmp_path, "r-7f3c2a")
+    assert refusal.value.hint == "The last run: costmeter report"
+
+
+def test_a_run_may_be_called_like_a_file(tmp_path: Path) -> None:
+    """An id that ends in .jsonl is a path only where there is such a file."""
+    run_of(tmp_path, "train.jsonl", minute()).close(finished=True)
+    assert Decimal("0.083") == load_run(tmp_path, "train.jsonl").totals.whole.cost
+    with pytest.raises(JournalError) as refusal:
+        load_run(tmp_path, "./train.jsonl")
+    assert "Closest: train.jsonl." in refusal.value.hint
+
+
+def test_a_run_like_no_other_is_answered_with_the_last(tmp_path: Path) -> None:
+    """Without a similar id, the hint is how to see the last run."""
     with pytest.raises(JournalError) as refusal:
         load_run(tmp_path, "r-7f3c2")
-    assert refusal.value.hint == "List: costmeter report"
+    assert refusal.value.hint == "The last run: costmeter report"
 
 
 def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
@@ -218,6 +244,13 @@ def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
         os.utime(tmp_path / "runs" / run_id, ns=(0, BEGAN_UTC_NS - age * HOUR))
     (tmp_path / "runs" / "notes.txt").touch()
     assert ["r-b", "r-c", "r-a"] == run_ids(tmp_path)
+
+
+def test_a_folder_without_a_journal_is_no_run(tmp_path: Path) -> None:
+    """A meter that could write nothing leaves an empty folder, which hides no run before it."""
+    run_of(tmp_path, "r-1").close(finished=True)
+    (tmp_path / "runs" / "r-2").mkdir()
+    assert ["r-1"] == run_ids(tmp_path)
 
 
 def test_a_state_directory_that_was_never_used_holds_no_runs(tmp_path: Path) -> None:

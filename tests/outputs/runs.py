@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from costmeter.ledger.query import Part, Run, begin, fold_all
-from costmeter.ledger.record import Footer, Header, Mark, Record, SlotEntry
+from costmeter.ledger.record import Footer, Header, Mark, Outcome, Record, SlotEntry
 from costmeter.meter.charge import DeviceRates, Origin, Rates
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.units import microjoules_from_power, portion
 from tests.samples import (
+    BEGAN_NS,
     BEGAN_UTC_NS,
     HOUR,
     JOULE,
@@ -25,6 +27,7 @@ from tests.samples import (
     rates_from_start,
     rental,
     silent,
+    slot,
     uuids,
 )
 
@@ -58,6 +61,28 @@ def entry(of: dict[str, Quantities], length_ns: int) -> SlotEntry:
     return SlotEntry(Slot(BEGAN_UTC_NS, BEGAN_UTC_NS + length_ns, of))
 
 
+def one(host: str, outcome: Outcome | None, exit_code: int | None = None, start_ns: int = 0) -> Part:
+    """One minute on two GPUs at $2.49, from `start_ns` after the beginning."""
+    order = uuids(TWO)
+    closed = slot(dict.fromkeys(order, measured(MINUTE, 10**10)), start_ns // MINUTE)
+    first = header(host=host, start_ns=BEGAN_NS + start_ns)
+    records: list[Record] = [
+        held(TWO),
+        rates_from_start(rates(dict.fromkeys(order, rental()))),
+        SlotEntry(closed),
+    ]
+    if outcome is not None:
+        end = footer(MINUTE, outcome, exit_code)
+        records.append(replace(end, ended_utc_ns=closed.end_utc_ns))
+    return part(first, *records)
+
+
+def repriced(given: Part, **changes: Any) -> Part:
+    """The part under other rates."""
+    assert given.rates is not None
+    return replace(given, rates=replace(given.rates, **changes))
+
+
 def with_host(of: Quantities, host_uj: int) -> Quantities:
     """What a GPU did, with its share of the host's energy, used evenly over the time."""
     busy_uj = portion(host_uj, of.busy_nanoseconds, of.nanoseconds)
@@ -73,9 +98,9 @@ def healthy() -> Run:
     length_ns, idle_ns = 11_527 * SECOND, 13_025 * SECOND // 10
     each = measured(length_ns - idle_ns, 6_902_000 * JOULE, idle_ns, 154_000 * JOULE)
     each = with_host(each, microjoules_from_power(900 / 8, length_ns))
-    slot = entry(dict.fromkeys(uuids(EIGHT), each), length_ns)
+    spent = entry(dict.fromkeys(uuids(EIGHT), each), length_ns)
     named = header(command=COMMAND, name="sft-llama", labels={"project": "llm", "team": "nlp"})
-    return Run((part(named, held(EIGHT), rates_from_start(RENTED), slot, footer(length_ns)),))
+    return Run((part(named, held(EIGHT), rates_from_start(RENTED), spent, footer(length_ns)),))
 
 
 def failed() -> Run:
@@ -111,14 +136,35 @@ def owned() -> Run:
         electricity_per_kwh=Decimal("0.12"),
         origins={name: origin for name, origin in origins.items() if name != "carbon.embodied"},
     )
-    slot = entry(dict.fromkeys(uuids(TWO), with_host(each, KWH // 2)), length_ns)
-    return Run((part(header(), held(TWO, 8), rates_from_start(under), slot, footer(length_ns)),))
+    spent = entry(dict.fromkeys(uuids(TWO), with_host(each, KWH // 2)), length_ns)
+    return Run((part(header(), held(TWO, 8), rates_from_start(under), spent, footer(length_ns)),))
 
 
 def no_driver() -> Run:
     """Nothing to meter and no price: the driver is not there."""
     mark = Mark(BEGAN_UTC_NS + SECOND // 5, "fault", "no NVIDIA driver (libnvidia-ml.so.1 not found)")
     return Run((part(header(), mark, held([], 0), footer(90 * SECOND)),))
+
+
+def none_held() -> Run:
+    """A command that was given none of the eight GPUs of its node."""
+    return Run((part(header(), held([], 8), footer(90 * SECOND)),))
+
+
+def nodes() -> Run:
+    """An hour on an H100 of one node, another on an A100 of the next at another price, a third node without driver."""
+    gpus = (device(0), device(1, "NVIDIA A100-SXM4-80GB"))
+    listed = Origin("list price 2026-05", "A100-80GB-SXM4 at lambda")
+    prices = ((gpus[0], "2.49", ORIGINS["gpu.price"]), (gpus[1], "1.29", listed))
+    parts = []
+    for place, (gpu, price, origin) in enumerate(prices):
+        under = replace(RENTED, devices={gpu.uuid: rental(price)}, origins=ORIGINS | {"gpu.price": origin})
+        spent = entry({gpu.uuid: measured(HOUR, 2_000_000 * JOULE)}, HOUR)
+        first = header(host=f"gpu0{place + 1}", start_ns=BEGAN_NS + place * SECOND)
+        parts.append(part(first, held([gpu]), rates_from_start(under), spent, footer(HOUR)))
+    mark = Mark(BEGAN_UTC_NS + 2 * SECOND, "fault", "no NVIDIA driver (libnvidia-ml.so.1 not found)")
+    last = header(host="gpu03", start_ns=BEGAN_NS + 2 * SECOND)
+    return Run((*parts, part(last, mark, held([], 0), footer(HOUR))))
 
 
 def interrupted() -> Run:
@@ -161,7 +207,7 @@ def simulated() -> Run:
     heads = replace(
         measured(3 * SECOND, 1_950 * JOULE), counter_microjoules=1_800 * JOULE, estimated_microjoules=150 * JOULE
     )
-    slot = entry({one[0].uuid: heads}, 3 * SECOND)
+    spent = entry({one[0].uuid: heads}, 3 * SECOND)
     first = header(simulated=True, command=("sleep", "3"))
     end = Footer(BEGAN_UTC_NS + 3 * SECOND, 3 * SECOND, "ok", 0, None, 221_000_000, 3)
-    return Run((part(first, held(one), rates_from_start(under), slot, end),))
+    return Run((part(first, held(one), rates_from_start(under), spent, end),))

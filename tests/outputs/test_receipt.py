@@ -10,12 +10,12 @@ from hypothesis import given
 
 from costmeter import __version__
 from costmeter.ledger.query import Part, Run, begin, fold_all
-from costmeter.ledger.record import Header, Mark, Outcome, RatesChange, Record, SlotEntry
-from costmeter.meter.charge import Origin
+from costmeter.ledger.record import Header, Mark, RatesChange, Record
+from costmeter.meter.charge import DeviceRates, Origin
 from costmeter.outputs.receipt import plain, receipt, timestamp
 from tests.outputs import runs
+from tests.outputs.runs import one, repriced
 from tests.samples import (
-    BEGAN_NS,
     BEGAN_UTC_NS,
     HOUR,
     MINUTE,
@@ -24,12 +24,9 @@ from tests.samples import (
     footer,
     header,
     held,
-    measured,
-    rates,
-    rates_from_start,
+    owned,
     recordings,
     rental,
-    slot,
     uuids,
 )
 
@@ -53,9 +50,13 @@ CONTRACT = {
 DEVICE = {
     "uuid", "index", "name", "joules", "method", "seconds", "unmeasured_seconds", "mean_utilization", "cost",
 }  # fmt: skip
+KINDS = ("provenance", "origins")
 ALL_RUNS = [
     pytest.param(run(), id=run.__name__)
-    for run in (runs.healthy, runs.failed, runs.owned, runs.no_driver, runs.interrupted, runs.simulated)
+    for run in (
+        *(runs.healthy, runs.failed, runs.owned, runs.no_driver, runs.none_held),
+        *(runs.nodes, runs.interrupted, runs.simulated),
+    )
 ]
 
 
@@ -159,6 +160,13 @@ def test_a_run_without_driver_cost_nothing_and_says_why() -> None:
     assert "no NVIDIA driver" in of["origins"]["cost.total"]
 
 
+@pytest.mark.parametrize(("node_gpus", "said"), [(8, "none of the node's 8 GPUs"), (1, "none of the node's 1 GPU")])
+def test_a_run_that_held_no_gpu_says_how_many_there_were(node_gpus: int, said: str) -> None:
+    """GPUs that the run was not given are not called missing."""
+    of = receipt(Run((runs.part(header(), held([], node_gpus), footer(MINUTE)),)))
+    assert f"nothing was metered: the run held {said}" == of["origins"]["cost.total"]
+
+
 def test_a_killed_run_is_interrupted() -> None:
     """Without a footer nobody knows how the run ended; while its meter lives, it is running."""
     run = runs.interrupted()
@@ -235,22 +243,6 @@ def test_plain_amounts(expected: str, amount: str) -> None:
 # Runs of several parts
 
 
-def one(host: str, outcome: Outcome | None, exit_code: int | None = None, start_ns: int = 0) -> Part:
-    """One minute on two GPUs at $2.49, from `start_ns` after the beginning."""
-    order = uuids(devices(2))
-    closed = slot(dict.fromkeys(order, measured(MINUTE, 10**10)), start_ns // MINUTE)
-    first = header(host=host, start_ns=BEGAN_NS + start_ns)
-    records: list[Record] = [
-        held(devices(2)),
-        rates_from_start(rates(dict.fromkeys(order, rental()))),
-        SlotEntry(closed),
-    ]
-    if outcome is not None:
-        end = footer(MINUTE, outcome, exit_code)
-        records.append(replace(end, ended_utc_ns=closed.end_utc_ns))
-    return runs.part(first, *records)
-
-
 @pytest.mark.parametrize(
     ("outcome", "exit_code", "parts"),
     [
@@ -275,6 +267,56 @@ def test_a_run_of_parts_lasts_from_first_start_to_last_end() -> None:
     of = receipt(Run((one("a", "ok", 0), one("b", "ok", 0, HOUR))))
     assert (3_660.0, ["a", "b"]) == (of["run"]["seconds"], of["run"]["hosts"])
     assert Decimal("0.166") == Decimal(of["cost"]["total"])
+
+
+def test_every_node_has_its_own_price() -> None:
+    """Prices and their origins are those of every part with GPUs, whatever the last part had."""
+    of = receipt(runs.nodes())
+    first, second = (row["uuid"] for row in of["devices"])
+    assert {first: {"rental": "2.49"}, second: {"rental": "1.29"}} == of["rates"]["gpu_per_hour"]
+    assert of["rates"]["changed_during_run"] is False
+    names = (f"gpu.price.{first}", f"gpu.price.{second}", "cost.total")
+    assert ["configured", *["list price 2026-05"] * 2] == [of["provenance"][name] for name in names]
+
+
+@pytest.mark.parametrize(
+    ("changed", "changes"),
+    [
+        pytest.param(False, {}, id="nothing"),
+        pytest.param(True, {"devices": dict.fromkeys(uuids(devices(2)), rental("6"))}, id="price"),
+        pytest.param(True, {"pue": Decimal(2)}, id="pue"),
+        pytest.param(False, {"electricity_per_kwh": Decimal(2)}, id="electricity-that-nobody-pays"),
+    ],
+)
+def test_parts_that_were_priced_differently_are_told(changed: bool, changes: dict[str, Any]) -> None:
+    """A requeue under another price changed it, although neither part saw a change."""
+    of = receipt(Run((one("a", "ok", 0), repriced(one("a", "ok", 0, HOUR), **changes))))
+    assert changed is of["rates"]["changed_during_run"]
+
+
+def test_a_gpu_without_a_price_in_its_last_part_keeps_the_one_it_had() -> None:
+    """Money that was counted is not shown as `no price` because a requeue had none."""
+    unpriced = repriced(one("a", "ok", 0, HOUR), devices=dict.fromkeys(uuids(devices(2)), DeviceRates((), False)))
+    of = receipt(Run((one("a", "ok", 0), unpriced)))
+    assert [{"rental": "2.49"}] * 2 == list(of["rates"]["gpu_per_hour"].values())
+
+
+def test_electricity_is_told_as_the_part_that_pays_it_knows_it() -> None:
+    """A rented second node, whose rent includes electricity, does not hide what the first pays for it."""
+    paid = {"electricity.price": Origin("configured", "costmeter.yaml:6"), "host.power": Origin("configured", "x:1")}
+    free = {"electricity.price": Origin("estimated", "not charged"), "host.power": Origin("estimated", "not set")}
+    bought = dict.fromkeys(uuids(devices(2)), owned("1"))
+    first = repriced(one("a", "ok"), devices=bought, electricity_per_kwh=Decimal("0.12"), origins=paid)
+    of = receipt(Run((first, repriced(one("b", "ok", 0, HOUR), devices={}, origins=free))))
+    assert ("0.12", True) == (of["rates"]["electricity_per_kwh"], of["rates"]["electricity_charged"])
+    assert ("configured", "costmeter.yaml:6") == tuple(of[kind]["electricity.price"] for kind in KINDS)
+    assert ("estimated", "differs by part: x:1 / not set") == tuple(of[kind]["host.power"] for kind in KINDS)
+
+
+def test_money_of_two_currencies_is_never_added() -> None:
+    """A receipt has one currency; parts of two are taken apart first."""
+    with pytest.raises(ValueError, match="too many values"):
+        receipt(Run((one("a", "ok", 0), repriced(one("b", "ok", 0), currency="EUR"))))
 
 
 def test_a_price_that_changed_is_told() -> None:

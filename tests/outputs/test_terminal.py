@@ -52,6 +52,8 @@ RUNS = [
     pytest.param("failed", runs.failed(), {"warnings": WARNINGS, "unsaved": UNSAVED}, id="failed-with-faults"),
     pytest.param("owned", runs.owned(), {}, id="owned-gpus-electricity-and-pue"),
     pytest.param("no-driver", runs.no_driver(), {}, id="no-driver-no-price"),
+    pytest.param("none-held", runs.none_held(), {}, id="none-of-the-nodes-gpus"),
+    pytest.param("nodes", runs.nodes(), {}, id="two-nodes-and-one-without-driver"),
     pytest.param("interrupted", runs.interrupted(), {}, id="interrupted-two-kinds-of-gpu"),
     pytest.param("simulated", runs.simulated(), {}, id="simulated"),
 ]
@@ -118,6 +120,20 @@ def test_a_run_without_a_price_has_no_column_of_zeros() -> None:
     assert "   no price" in lines[5]
     assert ["busy", "22.72", "88.7", "%"] == lines[8].split()[:4]
     assert ["total", "25.62"] == lines[10].split()
+
+
+def test_a_node_without_driver_takes_no_price_from_the_others() -> None:
+    """The headline is the money of the nodes that were metered, and the third node's fault is told below."""
+    text = text_of(runs.nodes())
+    assert "no price" not in text
+    assert "   $3.78 " in text
+    assert "no NVIDIA driver" in text
+
+
+def test_a_price_is_advised_only_where_it_would_help() -> None:
+    """A price lets time count without a driver; a run that held no GPU has no time to count."""
+    assert "set a price" in text_of(runs.no_driver())
+    assert "set a price" not in text_of(runs.none_held())
 
 
 def number(text: str) -> Decimal:

@@ -167,7 +167,7 @@ started = spawn(["sh", "-c", script], dict(os.environ))
 listed = sorted(int(word) for word in os.read(reading, 100).split())
 os.write(opened, b"go\\n")
 started.wait()
-found = sorted(child.living_orphans())
+found = sorted(started.orphans())
 for pid in found:
     os.kill(pid, signal.SIGKILL)
 tell(same=found == listed, count=len(found))
