@@ -83,9 +83,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         if (outer := child.enclosing_wrapper(environ)) is not None:
             if not args.quiet:
-                _write(
-                    f"costmeter: metered already by pid {outer}; passing through, the options given here are ignored\n"
-                )
+                _write(f"costmeter: metered by pid {outer} already; passing through, options given here are ignored\n")
             child.exec_through(args.command, environ)
         loaded = _load(args, environ) if args.config or args.strict else None
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())

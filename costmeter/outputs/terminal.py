@@ -26,7 +26,9 @@ _ASCII = str.maketrans(
 )
 _BAR_CELLS = 16
 _FAULTS_SHOWN = 5
-_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "GPU did not say"}
+#: Below this a share of a core is the meter's start and nothing else.
+_WORTH_A_SHARE_SECONDS = 10
+_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "see below"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
 _MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
@@ -298,7 +300,11 @@ def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[La
     if run["outcome"] == "failed" and _is_priced(receipt):
         yield "Sunk", f"{money(Decimal(receipt['cost']['total']), receipt['currency'])} went into a run that failed"
     if run["outcome"] == "interrupted":
-        yield "Note", "the meter was killed: counted up to its last reading, and how the run ended is not known"
+        yield (
+            "Note",
+            "the journal ends here, so the meter was killed or could not write: counted up to its last reading, "
+            "and how the run ended is not known",
+        )
     unmeasured = receipt["unmeasured_gpu_seconds"]
     if unmeasured > 0 and receipt["energy"]["methods"]:
         yield "Note", f"{duration(unmeasured)} of GPU time without a power reading: paid for, energy not invented"
@@ -326,4 +332,5 @@ def _meter(receipt: Mapping[str, Any], unsaved: str) -> Iterator[Labelled]:
         yield "Unsaved", unsaved
     cpu_seconds, seconds = receipt["meter"]["cpu_seconds"], receipt["run"]["seconds"]
     if cpu_seconds and seconds:
-        yield "Meter", f"{cpu_seconds:.2f} s of CPU, {100 * cpu_seconds / seconds:.2f} % of one core"
+        share = f", {100 * cpu_seconds / seconds:.2f} % of one core" if seconds >= _WORTH_A_SHARE_SECONDS else ""
+        yield "Meter", f"{cpu_seconds:.2f} s of CPU{share}"
