@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 
 from costmeter.clock import Anchor, Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, Mark, MarkKind, Outcome, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Mark, MarkKind, RatesChange, Record, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.interval import Interval, between, cut, head, silence
-from costmeter.meter.slot import ZERO, Quantities, Slot, next_edge, plus
+from costmeter.meter.slot import Slot, next_edge
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.readings import Device, Missing, Reading
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.minutes import Minutes
+from costmeter.runtime.outcome import outcome
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND, microjoules_from_power, watts_from_energy
 
 #: A device that was last read longer ago than so many periods and this long was not watched meanwhile (the machine
@@ -62,7 +64,7 @@ class Recorder:
         self._intervals: dict[str, Interval] = {}
         self._slow: dict[str, Reading] = {}
         self._resets: dict[str, int] = {}
-        self._minutes: dict[int, dict[str, Quantities]] = {}
+        self._minutes = Minutes()
         self._readings = self._failures = 0
         self._last_answer_utc_ns: int | None = None
         self._longest_tick_ns = LATE_TICKS * header.period_ns + LATE_NS
@@ -181,12 +183,7 @@ class Recorder:
             interval = replace(interval, host_microjoules=self._host_share_uj(interval))
         self._intervals[uuid] = interval
         self._booked_ns[uuid] = interval.end_ns
-        edge_utc_ns = next_edge(self._anchor.utc(interval.start_ns))
-        while self._anchor.utc(interval.end_ns) > edge_utc_ns:
-            piece, interval = cut(interval, self._anchor.boottime(edge_utc_ns))
-            self._add(edge_utc_ns, piece)
-            edge_utc_ns += NANOSECONDS_PER_MINUTE
-        self._add(edge_utc_ns, interval)
+        self._minutes.book(interval, self._anchor)
 
     def _host_share_uj(self, interval: Interval) -> int:
         """One GPU's share of the host over an interval. Telescopes from the spawn, so that cutting changes no sum."""
@@ -194,17 +191,13 @@ class Recorder:
         up_to_end = microjoules_from_power(watts, interval.end_ns - self._header.start_ns)
         return up_to_end - microjoules_from_power(watts, interval.start_ns - self._header.start_ns)
 
-    def _add(self, edge_utc_ns: int, piece: Interval) -> None:
-        minute = self._minutes.setdefault(edge_utc_ns, {})
-        minute[piece.uuid] = plus(minute.get(piece.uuid, ZERO), piece)
-
     def _close_slots(self) -> None:
         """Close every minute that all devices have left, oldest first, and see that the open one has its rates."""
         if not self._booked_ns:
             return
         reached_utc_ns = self._anchor.utc(min(self._booked_ns.values()))
         closed = False
-        for edge_utc_ns in sorted(self._minutes):
+        for edge_utc_ns in self._minutes.edges():
             self._see_rates(edge_utc_ns)
             if edge_utc_ns > reached_utc_ns:
                 break
@@ -215,17 +208,16 @@ class Recorder:
 
     def _close(self, edge_utc_ns: int, end_utc_ns: int) -> None:
         slot = self._slot(edge_utc_ns, end_utc_ns)
-        del self._minutes[edge_utc_ns]
+        self._minutes.drop(edge_utc_ns)
         self._record(SlotEntry(slot))
         self._slots_closed += 1
         self._slot_start_utc_ns = end_utc_ns
 
     def _slot(self, edge_utc_ns: int, end_utc_ns: int) -> Slot:
-        minute = self._minutes[edge_utc_ns]
         return Slot(
             self._slot_start_utc_ns,
             end_utc_ns,
-            {uuid: minute.get(uuid, ZERO) for uuid in self._devices},
+            self._minutes.held(edge_utc_ns, self._devices),
             {
                 uuid: good.energy_microjoules
                 for uuid, good in self._good.items()
@@ -250,7 +242,7 @@ class Recorder:
         off_ns = self._clock.utc_ns() - self._anchor.utc(boottime_ns)
         if abs(off_ns) <= ANCHOR_TOLERANCE_NS:
             return
-        for edge_utc_ns in sorted(self._minutes):
+        for edge_utc_ns in self._minutes.edges():
             self._close(edge_utc_ns, self._anchor.utc(max(self._booked_ns.values())))
         self._note("clock", f"wall clock was stepped by {off_ns / NANOSECONDS_PER_SECOND:+.3f} s", "")
         self._anchor = replace(self._anchor, utc_ns=self._anchor.utc_ns + off_ns)
@@ -269,7 +261,7 @@ class Recorder:
                 self._book(silence(uuid, booked_ns, end_ns))
         end_utc_ns = self._anchor.utc(end_ns)
         self._close_slots()
-        for edge_utc_ns in sorted(self._minutes):
+        for edge_utc_ns in self._minutes.edges():
             self._see_rates(edge_utc_ns)
             self._close(edge_utc_ns, min(edge_utc_ns, end_utc_ns))
         length_ns = end_ns - self._header.start_ns
@@ -298,9 +290,8 @@ class Recorder:
     def _snapshot(self) -> Snapshot:
         now_utc_ns = self._anchor.utc(max(self._booked_ns.values(), default=self._clock.boottime_ns()))
         open_slot = None
-        if self._minutes:
-            edge_utc_ns = min(self._minutes)
-            open_slot = self._slot(edge_utc_ns, min(edge_utc_ns, now_utc_ns))
+        if edges := self._minutes.edges():
+            open_slot = self._slot(edges[0], min(edges[0], now_utc_ns))
         return Snapshot(
             now_utc_ns,
             self._part,
@@ -320,21 +311,3 @@ def _mean_watts(interval: Interval) -> float | Missing:
     if interval.method is None:
         return Missing("energy was unmeasured")
     return watts_from_energy(interval.microjoules, interval.end_ns - interval.start_ns)
-
-
-#: INT and TERM, whose numbers are the same on every Linux.
-_CANCELS, _PREEMPTS = 2, 15
-
-
-def outcome(ended: Ended) -> Outcome:
-    """How a child's end is called: INT is a person who cancelled, TERM a preemption.
-
-    A command that ends well after INT was `ok`, as it chose to be. One that ends well after TERM was preempted all the
-    same: it saved its work and left, and did not reach its end.
-    """
-    seen = ended.heard if ended.signal is None else ended.heard | {ended.signal}
-    if _PREEMPTS in seen or ended.exit_code == 128 + _PREEMPTS:
-        return "preempted"
-    if ended.exit_code == 0:
-        return "ok"
-    return "cancelled" if _CANCELS in seen or ended.exit_code == 128 + _CANCELS else "failed"

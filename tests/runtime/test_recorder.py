@@ -17,7 +17,7 @@ from costmeter.meter.totals import DeviceTotals, by_component, by_state
 from costmeter.outputs.receipt import receipt
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.runtime.events import Ended
-from costmeter.runtime.recorder import outcome
+from costmeter.runtime.outcome import outcome
 from costmeter.runtime.writer import Writer
 from tests.runtime.metered import BEGAN_UTC_NS, SECOND, Metered, metered
 from tests.sources.nodes import STEADY
