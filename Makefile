@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## meter a real training run on simulated GPUs, and show its
 	@$(BIN)/python examples/demo.py
 
 test: setup lint  ## lint, type-check and test, with branch coverage
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term --cov-fail-under=92
 
 setup: $(TOOLS)  ## install the package and the development tools into .venv
 

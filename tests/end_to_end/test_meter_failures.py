@@ -223,6 +223,31 @@ def test_a_driver_that_never_opens_still_costs_rent(tmp_path: Path) -> None:
     assert "no price" not in done.stderr
 
 
+def test_gpus_that_hang_while_the_run_ends_are_named(tmp_path: Path) -> None:
+    """When all GPUs stop answering just before the end, the receipt says so, and their time is still paid for."""
+    file = tmp_path / "hung.yaml"
+    fault = "    faults:\n      - {kind: hang, at: 700 ms, functions: [nvmlDeviceGetTotalEnergyConsumption]}\n"
+    file.write_text(STEADY.rstrip() + "\n    count: 2\n" + fault)
+    done = run(["--simulate", str(file), "--json", str(tmp_path / "receipt.json")], ["sleep", "2"])
+    assert 0 == done.returncode
+    assert "the driver does not answer" in done.stderr
+    seconds = json.loads((tmp_path / "receipt.json").read_text())["gpu_seconds"]
+    assert seconds["unknown"] > 0
+    assert 4.0 <= sum(seconds.values())
+
+
+def test_a_gpu_that_is_lost_from_the_start_is_billed_and_named(tmp_path: Path) -> None:
+    """A GPU that does not open is held all the same: its time costs what was configured, and its fault is told."""
+    file = tmp_path / "lost.yaml"
+    file.write_text(STEADY.rstrip() + "\n    count: 2\nfaults:\n  - {kind: lost, devices: [0]}\n")
+    options = ["--simulate", str(file), "--price", "3.60", "--json", str(tmp_path / "receipt.json")]
+    done = run(options, ["sleep", "1"])
+    receipt = json.loads((tmp_path / "receipt.json").read_text())
+    assert "GPU 0: GPU is lost" in done.stderr
+    assert 2 == len(receipt["devices"])
+    assert receipt["devices"][0]["cost"] == receipt["devices"][1]["cost"] != "0"
+
+
 def test_the_environment_may_choose_a_simulation() -> None:
     """COSTMETER_SIMULATE names a scenario as --simulate does, and what is printed says that it is simulated."""
     done = run([], JOB, COSTMETER_SIMULATE="healthy")
