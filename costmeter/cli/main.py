@@ -1,11 +1,10 @@
 """The `costmeter` command: find the subcommand, load only it, run it, turn our errors into exit codes."""
 
-import argparse
 import importlib
 import sys
 
 from costmeter import __version__
-from costmeter.cli.parser import Parser
+from costmeter.cli.parser import Parser, formatter
 from costmeter.errors import ConfigError, CostmeterError, UsageError
 
 #: Exit codes of our own failures; see docs/reference.md.
@@ -38,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     if name is None:
         return _without_command(arguments)
     module = importlib.import_module(COMMANDS[name][0])
-    parser = Parser(prog=f"costmeter {name}", allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog=f"costmeter {name}", allow_abbrev=False, formatter_class=formatter)
     try:
         module.add_arguments(parser)
         parse = getattr(module, "parse", type(parser).parse_args)
@@ -59,7 +58,7 @@ def _without_command(arguments: list[str]) -> int:
         allow_abbrev=False,
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=formatter,
     )
     parser.add_argument("--version", action="version", version=f"costmeter {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")

@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
+#: Help is this wide. To ask the terminal, argparse imports `shutil` and what comes with it, at every start.
+HELP_COLUMNS = 96
+
+
+def formatter(prog: str) -> argparse.HelpFormatter:
+    """Help texts as they are written."""
+    return argparse.RawDescriptionHelpFormatter(prog, width=HELP_COLUMNS)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose mistakes reach the one place that prints and exits."""
 

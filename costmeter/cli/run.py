@@ -5,7 +5,6 @@ The job starts before anything slow is imported: command line, then the child, t
 
 import argparse
 import os
-import queue
 import sys
 import threading
 import time
@@ -154,7 +153,9 @@ class _Voice:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        from queue import SimpleQueue  # not before the launch
+
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
         self._writer = threading.Thread(target=self._write_all, name="costmeter-voice", daemon=True)
         self._writer.start()
 

@@ -4,22 +4,24 @@ import re
 
 from costmeter.errors import UsageError
 
-_PRICE = re.compile(r"\$?\s?([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})(?:\s?/\s?(?:gpu-?)?h(?:our|r)?)?", re.ASCII)
+_PRICE = r"([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})(?:\s?/\s?(?:gpu-?)?h(?:our|r)?)?"
 
 
 def parse_price(text: str) -> str:
-    """The number in `--price` (`2.49`, `2.49/gpu-h`, `$2.49`), still as text: exact, and Decimal is not needed yet.
+    """The number in `--price` (`2.49`, `2.49/gpu-h`), still as text: exact, and Decimal is not needed yet.
 
-    Raises UsageError for everything else, so that a mistyped price never becomes another price.
+    Raises UsageError for everything else, so that a mistyped price never becomes another price. A currency sign is
+    refused too: the currency is the settings', and nothing is converted.
     """
-    match = _PRICE.fullmatch(text.strip())
+    match = re.fullmatch(_PRICE, text.strip(), re.ASCII | re.DOTALL)
     if match is None:
-        raise UsageError(f'--price "{text}": expected a price per GPU-hour such as 2.49 or 2.49/gpu-h')
+        advice = ", with a point" if "," in text else ", without a currency" if re.search("[$€£A-Z]", text) else ""
+        raise UsageError(f'--price "{text}": expected a price per GPU-hour such as 2.49 or 2.49/gpu-h{advice}')
     number: str = match[1]
     return number
 
 
-_ADDRESS = re.compile(r"(?:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|):)?(?P<port>[0-9]{1,5})", re.ASCII)
+_ADDRESS = r"(?:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|):)?(?P<port>[0-9]{1,5})"
 LOOPBACK = "127.0.0.1"
 
 
@@ -28,7 +30,7 @@ def parse_address(text: str) -> tuple[str, int]:
 
     Raises UsageError for everything else.
     """
-    match = _ADDRESS.fullmatch(text.strip())
+    match = re.fullmatch(_ADDRESS, text.strip(), re.ASCII | re.DOTALL)
     if match is None or int(match["port"]) > 65_535:
         raise UsageError(
             f'--listen "{text}": expected an address such as 127.0.0.1:26786, or a port (0 for any free one)'
@@ -50,23 +52,23 @@ def parse_interval(text: str) -> float:
     return seconds
 
 
-_LABEL = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})=(.{0,200})", re.ASCII | re.DOTALL)
+_LABEL = r"([A-Za-z_][A-Za-z0-9_]{0,63})=(.{0,200})"
 
 
 def parse_label(text: str) -> tuple[str, str]:
     """`team=nlp` as name and value. Raises UsageError when the name could not be a metric label."""
-    match = _LABEL.fullmatch(text)
+    match = re.fullmatch(_LABEL, text, re.ASCII | re.DOTALL)
     if match is None:
         raise UsageError(f'--label "{text}": expected NAME=VALUE such as project=llm')
     return match[1], match[2]
 
 
 _GPU = r"(?:[0-9]{1,4}|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
-_GPU_LIST = re.compile(rf"all|none|{_GPU}(,{_GPU})*", re.ASCII)
+_GPU_LIST = rf"all|none|{_GPU}(,{_GPU})*"
 
 
 def parse_gpus(text: str) -> str:
     """`0,1`, UUIDs, `all` or `none`, unchanged. Raises UsageError for what can be none of them."""
-    if _GPU_LIST.fullmatch(text.strip()) is None:
+    if re.fullmatch(_GPU_LIST, text.strip(), re.ASCII | re.DOTALL) is None:
         raise UsageError(f'--gpus "{text}": expected indices or UUIDs such as 0,1 or GPU-8932f937, or all, or none')
     return text.strip()

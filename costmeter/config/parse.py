@@ -70,10 +70,15 @@ class _Parser:
                 expected = f"expected keys ({', '.join(section.keys)})"
                 self.items.fault(node.place, name, f"{expected}, not {shown_node(node)}")
             return
+        before = ""
         for key, value in node.entries:
             entry = section.keys.get(key.text)
             inner = f"{name}.{key.text}" if name else key.text
-            if entry is None:
+            if entry is None and before in values and key.text.isdecimal() and is_empty(value):
+                # `price: 2,10` in braces is `price: 2` and a key `10`: a mistyped price must not become another.
+                del values[before]
+                self.items.fault(key.place, before, f"a number with a comma? Write it with a point: .{key.text}")
+            elif entry is None:
                 where = f" in {name}" if name else ""
                 hint = suggestion(key.text, section.keys)
                 self.items.fault(key.place, "", f"unknown key {shown(key.text)}{where}{hint}")
@@ -83,6 +88,7 @@ class _Parser:
                 self.blocks = tuple(self._blocks(entry, value, inner))
             else:
                 self.section(entry, value, inner, values)
+            before = inner
 
     def _blocks(self, section: Section, node: Node, name: str) -> list[Values]:
         """A list of blocks. One whose match is faulty is left out: without its match it would fit every GPU."""

@@ -14,5 +14,8 @@ def start_line(run_id: str, devices: tuple[Device, ...], rates: Rates, simulated
         return f"{run_id}: no GPU to meter"
     names = gpu_names([{"name": device.name} for device in devices])
     per_hour = sum((price for uuid in rates.devices for _, price in rates.devices[uuid].hourly), Decimal(0))
-    price = f" at {money(per_hour, rates.currency, Decimal('0.01'))}/h" if per_hour else ", no price known"
+    is_priced = any(device.hourly for device in rates.devices.values())
+    price = f" at {money(per_hour, rates.currency, Decimal('0.01'))}/h" if is_priced else ", no price known"
+    if any(device.pays_electricity for device in rates.devices.values()):
+        price += " and electricity"
     return f"{run_id}: metering {names}{price}" + (" (simulated GPUs)" if simulated else "")

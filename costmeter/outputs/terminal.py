@@ -55,7 +55,7 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
         *_provenance(receipt),
         *_notes(receipt, warnings),
         *_meter(receipt, unsaved),
-        ("Again", f"costmeter report {receipt['run']['id']}"),
+        *([] if unsaved else [("Again", f"costmeter report {receipt['run']['id']}")]),
     ]
     above = [_frame(receipt, width), *_heading(receipt, width), ""]
     below = ["", *_table(receipt, style), *_wrapped(labelled, width)]

@@ -220,6 +220,10 @@ class Metering:
             advice = "Set one: --price 0.80/gpu-h, or add to costmeter.yaml:  gpu: {price: 0.80}"
             self._warn(f'no price for "{device.name}" (GPU {device.index}). {advice}')
         rates = self._settings.book.at(self._clock.utc_ns(), devices, self._recorder.part.node_gpus)
+        electricity = rates.origins["electricity.price"].detail
+        if electricity.startswith("missing"):
+            advice = "Add to costmeter.yaml:  electricity: {price: 0.30}"
+            self._warn(f"no electricity price in {rates.currency}, so electricity is not in the cost. {advice}")
         self._say(start_line(self._options.run_id, devices, rates, self._options.simulate is not None))
 
     def _serve(self, host: str, port: int) -> None:

@@ -11,7 +11,6 @@ It holds no descriptors but its two pipes, wakes only when asked, and dies with 
 from __future__ import annotations
 
 import os
-import select
 import signal
 
 _ASK = b"?"
@@ -38,6 +37,8 @@ class Sentinel:
 
     def pending(self) -> set[int]:
         """The signals that reached the group since this was last asked; none when the sentinel does not answer."""
+        import select  # not before the launch
+
         try:
             os.write(self._asking, _ASK)
             if not select.select([self._answers], [], [], _ANSWER_SECONDS)[0]:

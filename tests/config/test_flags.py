@@ -17,8 +17,7 @@ from costmeter.errors import UsageError
         pytest.param("2.49/gpu-h", "2.49", id="per-gpu-hour"),
         pytest.param("2.49/h", "2.49", id="per-hour"),
         pytest.param("2.49 / gpu-hour", "2.49", id="spaces"),
-        pytest.param("$2.49", "2.49", id="dollar"),
-        pytest.param("$2.490/gpu-h", "2.490", id="digits-kept"),
+        pytest.param("2.490/gpu-h", "2.490", id="digits-kept"),
         pytest.param(" 3 ", "3", id="whole"),
         pytest.param(".5", ".5", id="no-leading-zero"),
         pytest.param("0", "0", id="free"),
@@ -31,7 +30,24 @@ def test_prices_are_exact_text(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "abc", "-1", "2,49", "2.49/kWh", "2.49/day", "1e9", "NaN", "inf", "2.49 EUR", "2.4.9", "٣", "$", "9" * 40],
+    [
+        "",
+        "abc",
+        "-1",
+        "2,49",
+        "2.49/kWh",
+        "2.49/day",
+        "1e9",
+        "NaN",
+        "inf",
+        "2.49 EUR",
+        "2.4.9",
+        "٣",
+        "$",
+        "$2.49",
+        "€2.49",
+        "9" * 40,
+    ],
 )
 def test_other_texts_are_refused_with_an_example(text: str) -> None:
     """What is no price is refused, quoted, with what would be one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from costmeter.config.layers import check_explicit
+from costmeter.config.layers import check_explicit, load_settings
 from costmeter.config.settings import Loaded, Settings
 from costmeter.errors import ConfigError, UsageError
 from costmeter.meter.charge import Origin
@@ -287,3 +287,19 @@ def test_settings_without_a_file_need_no_yaml(site: Site) -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "setting", "unset"),
+    [
+        pytest.param("gpu: {price: 2,10}", "gpu.price", "list price of the model", id="gpu"),
+        pytest.param("electricity: {price: 0,30, pue: 1.1}", "electricity.price", "0.12", id="electricity"),
+    ],
+)
+def test_a_decimal_comma_does_not_become_another_price(tmp_path: Path, written: str, setting: str, unset: str) -> None:
+    """In braces `2,10` is two entries of YAML: the price is dropped with a fault, and nobody is billed 2."""
+    (tmp_path / "costmeter.yaml").write_text(written + "\n")
+    loaded = load_settings(None, {}, {"HOME": str(tmp_path)}, str(tmp_path), False)
+    assert 1 == len(loaded.faults)
+    assert "with a point" in loaded.faults[0]
+    assert loaded.effective[setting].value.startswith(unset)

@@ -19,7 +19,13 @@ def all_at(held: tuple[Device, ...], of: DeviceRates) -> Rates:
     ("expected", "held", "of", "simulated"),
     [
         pytest.param("r-1: metering 8 × H100 80GB HBM3 at $19.92/h", EIGHT, rental("2.49"), False, id="rented"),
-        pytest.param("r-1: metering 8 × H100 80GB HBM3 at $6.16/h", EIGHT, owned("0.770547945"), False, id="owned"),
+        pytest.param(
+            "r-1: metering 8 × H100 80GB HBM3 at $6.16/h and electricity",
+            EIGHT,
+            owned("0.770547945"),
+            False,
+            id="owned",
+        ),
         pytest.param(
             "r-1: metering 1 × H100 80GB HBM3 + 1 × A100-SXM4-80GB at $4.00/h",
             MIXED,
