@@ -128,6 +128,8 @@ class Metering:
         loaded = options.loaded or load_settings(options.config, options.flags, options.environ, options.cwd, False)
         for fault in loaded.faults:
             self._warn(fault)
+        if loaded.settings.budget is not None:
+            self._warn("budget: this version does not watch it; nothing is announced or stopped")
         return loaded.settings
 
     def _header(self) -> Header:
