@@ -239,49 +239,49 @@ def undocumented_modules(root: Path) -> list[str]:
     ]
 
 
-def _complain(faults: list[str]) -> None:
+def assert_none(faults: list[str]) -> None:
     assert not faults, "\n" + "\n".join(faults)
 
 
 def test_imports_point_down() -> None:
     """No module imports a floor above its own, or a sibling of its floor."""
-    _complain(upward_imports(ROOT))
+    assert_none(upward_imports(ROOT))
 
 
 def test_every_room_has_a_floor() -> None:
     """Every file and folder of the package stands in the plan of the house."""
-    _complain(rooms_without_floor(ROOT))
+    assert_none(rooms_without_floor(ROOT))
 
 
 @pytest.mark.parametrize("package", DOORWAYS)
 def test_each_effect_has_one_room(package: str) -> None:
     """A module with an effect is imported only in the room that owns the effect."""
-    _complain(wrong_doorways(ROOT, package))
+    assert_none(wrong_doorways(ROOT, package))
 
 
 def test_only_the_command_line_prints() -> None:
     """`print` is called in cli/ and nowhere else."""
-    _complain(stray_prints(ROOT))
+    assert_none(stray_prints(ROOT))
 
 
 def test_only_the_clock_asks_the_time() -> None:
     """`datetime.now` and its like are called in clock.py and nowhere else."""
-    _complain(stray_clocks(ROOT))
+    assert_none(stray_clocks(ROOT))
 
 
 def test_the_meter_is_pure() -> None:
     """meter/ opens no file, starts no thread, logs nothing and asks no clock."""
-    _complain(effects_in_meter(ROOT))
+    assert_none(effects_in_meter(ROOT))
 
 
 def test_files_hold_one_subject() -> None:
     """No file of the package is longer than the limit."""
-    _complain(long_files(ROOT))
+    assert_none(long_files(ROOT))
 
 
 def test_modules_say_what_they_are_for() -> None:
     """Every module of the package opens with a docstring."""
-    _complain(undocumented_modules(ROOT))
+    assert_none(undocumented_modules(ROOT))
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -294,7 +294,7 @@ def test_a_question_loads_no_library(option: str) -> None:
 
     assert answer.stdout
     assert f"{PACKAGE}.cli.main" in loaded
-    _complain([f"{option} loads {name}; import it where it is used" for name in sorted(HEAVY & loaded)])
+    assert_none([f"{option} loads {name}; import it where it is used" for name in sorted(HEAVY & loaded)])
 
 
 IMPORT_ALL = """
@@ -344,7 +344,7 @@ def test_nothing_happens_on_import() -> None:
     answer = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
 
     assert answer.returncode == 0, answer.stderr
-    _complain([f"{what}; do it when called, not on import" for what in json.loads(answer.stdout)])
+    assert_none([f"{what}; do it when called, not on import" for what in json.loads(answer.stdout)])
 
 
 def _house(root: Path, files: dict[str, str]) -> Path:

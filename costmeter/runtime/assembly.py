@@ -16,8 +16,8 @@ from costmeter.config.settings import Loaded, Settings
 from costmeter.config.yamlfile import load as load_yaml
 from costmeter.ledger import identity
 from costmeter.ledger.journal import safe_name, state_directory
-from costmeter.ledger.query import Run
-from costmeter.ledger.record import Header
+from costmeter.ledger.query import Part, Run, fold
+from costmeter.ledger.record import Header, SlotEntry
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.outputs.start import start_line
@@ -115,7 +115,14 @@ class Metering:
         self._events.put(ended)
         self._recorded.wait(seconds * WRITING_SHARE / 2)
         self._writer.done.wait(seconds * WRITING_SHARE / 2)
-        return Result(receipt(Run((self._recorder.part,))), self._writer.unsaved, tuple(self._warnings))
+        return Result(receipt(Run((self._counted(),))), self._writer.unsaved, tuple(self._warnings))
+
+    def _counted(self) -> Part:
+        """The run as recorded; where counting stopped before the footer, with the slot that was open then."""
+        part, last = self._recorder.part, self._writer.snapshot
+        if part.footer is not None or last is None or last.open_slot is None:
+            return part
+        return fold(last.part, SlotEntry(last.open_slot))
 
     def _warn(self, text: str) -> None:
         self._warnings.append(text)

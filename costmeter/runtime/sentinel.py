@@ -47,11 +47,6 @@ class Sentinel:
         except OSError:
             return set()
 
-    def dismiss(self) -> None:
-        """Let it end."""
-        for descriptor in (self._asking, self._answers):
-            os.close(descriptor)
-
 
 def _stand(parent: int, told_in: int, told_out: int) -> None:
     """In the sentinel: wait to be asked, say what is pending, until the one who asks is gone. Never returns."""
