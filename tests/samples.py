@@ -5,6 +5,7 @@ no part is longer than the whole.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import DeviceRates, Origin, Rates
 from costmeter.meter.interval import Interval
 from costmeter.meter.slot import Quantities, Slot
-from costmeter.readings import Device, DriverFacts, Method, Missing
+from costmeter.readings import Device, DriverFacts, Method, Mig, Missing
 from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
 
 # How long an example takes says nothing about whether it is right.
@@ -58,6 +59,17 @@ def device(index: int = 0, name: str = "NVIDIA H100 80GB HBM3", **changes: Any) 
 def devices(count: int) -> tuple[Device, ...]:
     """The first GPUs of a node."""
     return tuple(device(index) for index in range(count))
+
+
+def instances(board: Device, *widths: int) -> tuple[Device, ...]:
+    """The MIG instances that stand in place of a board: so many of its seven slices each, side by side."""
+    made: list[Device] = []
+    for place, width in enumerate(widths):
+        first = sum(widths[:place])
+        mig = Mig(board.uuid, place, place + 1, 0, first, first + width, 7)
+        name = f"{board.name} MIG {width}g.{width}0gb"
+        made.append(replace(board, uuid=f"MIG-{board.index:04x}{place:04x}-0000-5000", name=name, mig=mig))
+    return tuple(made)
 
 
 def uuids(held: Sequence[Device]) -> tuple[str, ...]:

@@ -1,32 +1,45 @@
 """Which of the node's GPUs a wrapped run holds, from `--gpus` or CUDA_VISIBLE_DEVICES.
 
-Indices are taken in NVML's order, which is CUDA's under CUDA_DEVICE_ORDER=PCI_BUS_ID and wherever all GPUs are alike.
+`--gpus` counts boards as NVML does (nvidia-smi's order), CUDA's variable as CUDA does: see `cuda`. What the container
+runtime was told (NVIDIA_VISIBLE_DEVICES) is not read: the driver shows only what it let in. Below an MPS server that
+was itself given a part of the node, CUDA counts within that part; nothing tells a meter of that.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 
+from costmeter.attribution import cuda, naming
+from costmeter.attribution.cuda import VARIABLE
 from costmeter.readings import Device
 
-VARIABLE = "CUDA_VISIBLE_DEVICES"
-_LONGEST_INDEX = 9
+__all__ = ["VARIABLE", "boards", "count", "doubts", "held", "node_gpus", "present", "unknown_entries"]
 
 
 def held(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> tuple[Device, ...]:
-    """The held devices in the order given: `gpus` where it is set, else CUDA_VISIBLE_DEVICES, else all.
+    """The held devices in the order given, without repeats: `gpus` where it is set, else CUDA's variable, else all.
 
-    An entry of `gpus` that names no GPU is passed over (and told, see `unknown_entries`); in CUDA's variable it ends
-    the list, because that is what CUDA does.
+    `gpus` is `all`, `none`, or a list: an index or a UUID of a board (with all its instances, when it is in MIG mode),
+    `0:1` (the instance at place 1 of board 0), the UUID of an instance, `MIG-GPU-<uuid>/<gi>/<ci>`. An entry of `gpus`
+    that names no GPU is passed over (and told, see `unknown_entries`); in CUDA's variable it ends the list, because
+    that is what CUDA does.
     """
-    if gpus == "all":
+    if gpus is None:
+        listed = environ.get(VARIABLE)
+        return tuple(devices) if listed is None else cuda.resolve(devices, listed, environ).devices
+    if _is_all(gpus):
         return tuple(devices)
-    if gpus == "none":
-        return ()
-    if gpus is not None:
-        named = (_find(devices, entry.strip()) for entry in gpus.split(","))
-        return tuple({device.uuid: device for device in named if device is not None}.values())
-    listed = environ.get(VARIABLE)
-    return tuple(devices) if listed is None else _listed(devices, listed)
+    named = (device for entry in _entries(gpus) for device in _find(devices, entry))
+    return tuple({device.uuid: device for device in named}.values())
+
+
+def boards(devices: Sequence[Device]) -> tuple[str, ...]:
+    """The UUIDs of the boards that carry these devices, each once, in their order: what is to be read."""
+    return tuple(dict.fromkeys(device.board for device in devices))
+
+
+def node_gpus(devices: Sequence[Device]) -> int:
+    """How many boards carry these devices."""
+    return len(boards(devices))
 
 
 def present(folder: str = "/proc/driver/nvidia/gpus") -> int:
@@ -40,46 +53,65 @@ def present(folder: str = "/proc/driver/nvidia/gpus") -> int:
 def count(gpus: str | None, environ: Mapping[str, str], node_gpus: int = 0) -> int:
     """How many GPUs a run holds as far as its settings say, for when there is no driver to ask.
 
-    When they do not say, all of the node's; and one where nobody knows of any.
+    When they do not say, all of the node's; and one where nobody knows of any. Instances of one board, where the
+    entries tell, are one GPU; an instance that is named by its own UUID counts as one.
     """
-    listed = gpus if gpus is not None else environ.get(VARIABLE)
-    if listed is None or listed == "all":
+    listed = environ.get(VARIABLE)
+    if (gpus is None and listed is None) or (gpus is not None and _is_all(gpus)):
         return max(1, node_gpus)
-    return 0 if listed == "none" else len(set(_entries(listed)))
+    if gpus is None:
+        readable, _ = cuda.entries(listed or "")
+        return len({naming.board_named(each.text) if each.number is None else each.number for each in readable})
+    named = {_board_named(entry) for entry in _entries(gpus)}
+    return len(named - {None})
 
 
 def unknown_entries(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> list[str]:
-    """Entries of the list that name no GPU of this node."""
-    listed = gpus if gpus is not None else environ.get(VARIABLE)
-    if listed is None or listed in ("all", "none"):
+    """Entries of the list that name no GPU of this node, each once: in CUDA's variable, that at which it ends."""
+    if gpus is None:
+        listed = environ.get(VARIABLE)
+        return [] if listed is None else list(map(cuda.shown, cuda.resolve(devices, listed, environ).unknown))
+    if _is_all(gpus):
         return []
-    return [entry for entry in _entries(listed) if _find(devices, entry) is None]
+    return [cuda.shown(entry) for entry in _entries(gpus) if not _find(devices, entry)]
 
 
-def _listed(devices: Sequence[Device], listed: str) -> tuple[Device, ...]:
-    """As CUDA reads its variable: in order, without repeats, ended by the first entry that names no GPU."""
-    found: dict[str, Device] = {}
-    for entry in _entries(listed):
-        device = _find(devices, entry)
-        if device is None:
-            break
-        found[device.uuid] = device
-    return tuple(found.values())
+def doubts(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> list[str]:
+    """Where CUDA may see other devices than `held` says, and how to make sure: a sentence or two each, to be told."""
+    listed = environ.get(VARIABLE)
+    return [] if gpus is not None or listed is None else list(cuda.resolve(devices, listed, environ).doubts)
 
 
-def _entries(listed: str) -> list[str]:
-    """Entries up to the first that ends the list: an empty one or a negative number."""
-    entries: list[str] = []
-    for entry in listed.split(","):
-        if not entry.strip() or entry.strip().startswith("-"):
-            break
-        entries.append(entry.strip())
-    return entries
+# The entries of --gpus
 
 
-def _find(devices: Sequence[Device], entry: str) -> Device | None:
-    """The device of an index, or of the one UUID that starts with the entry."""
-    if entry.isascii() and entry.isdigit() and len(entry) <= _LONGEST_INDEX:
-        return next((device for device in devices if device.index == int(entry)), None)
-    matching = [device for device in devices if device.uuid.startswith(entry)]
-    return matching[0] if len(matching) == 1 else None
+def _is_all(gpus: str) -> bool:
+    return gpus.strip().casefold() == "all"
+
+
+def _entries(gpus: str) -> list[str]:
+    """The entries, each once and without the empty ones; of `none`, there is none."""
+    if gpus.strip().casefold() == "none":
+        return []
+    return [entry for entry in dict.fromkeys(entry.strip() for entry in gpus.split(",")) if entry]
+
+
+def _find(devices: Sequence[Device], entry: str) -> tuple[Device, ...]:
+    """The devices of a board by index, of one of its places, or of a UUID; none where it names none."""
+    board, colon, place = (part.strip() for part in entry.partition(":"))
+    index = naming.index(board)
+    if index is None:
+        return naming.by_uuid(devices, entry)
+    on_board = tuple(device for device in devices if device.index == index)
+    if not colon:
+        return on_board
+    at = naming.index(place)
+    return tuple(device for device in on_board if device.mig is not None and device.mig.place == at)
+
+
+def _board_named(entry: str) -> str | int | None:
+    """Which board an entry says it is of, as far as that can be told without a driver; None where it says none."""
+    index = naming.index(entry.partition(":")[0].strip())
+    if index is not None:
+        return index
+    return naming.board_named(entry) if naming.is_uuid(entry) else None

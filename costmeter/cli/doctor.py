@@ -17,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every finding as it is found; 1 when one of them is a failure."""
     from costmeter.config.layers import load_settings
-    from costmeter.runtime.checkup import Finding, examine
+    from costmeter.runtime.checkup import examine
+    from costmeter.runtime.finding import Finding
 
     environ = dict(os.environ)
     loaded = load_settings(args.config, {}, environ, folder.current(), strict=False)

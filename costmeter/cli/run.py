@@ -37,6 +37,8 @@ examples:
   costmeter run --price 2.49 --name sft-llama -- torchrun --nproc-per-node=8 train.py
   costmeter run --listen 127.0.0.1:26786 -- python train.py     # Prometheus metrics while it runs
   costmeter run --simulate healthy -- python train.py           # no GPU needed
+  costmeter run --record run.jsonl.gz -- python train.py        # keep what the driver said, to replay it
+  costmeter run --replay run.jsonl.gz --price 1.99              # meter it again, without driver or command
 
 exit codes: the command's own; 2 wrong command line, 125 faulty --config, 126 not executable, 127 not found.
 Settings come from --config or costmeter.yaml; see: costmeter config show
@@ -61,11 +63,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="refuse to start on any fault in the settings found")
     parser.add_argument("--forward", choices=("auto", "always", "never"), default="auto", help="signals to the command")
     parser.add_argument("--no-command", action="store_true", help="do not record the command line")
+    parser.add_argument("--record", metavar="FILE", help="keep all that the driver says in a new file; .gz packs it")
+    parser.add_argument("--replay", metavar="FILE", help="meter a recording again: no command, no driver, no journal")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only warnings")
 
 
 def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
     """Parse our options and leave everything after the first `--` untouched, a second `--` included."""
+    args = _parsed(parser, arguments)
+    if args.replay is not None:
+        from costmeter.cli import recordings
+
+        recordings.check_alone(args, parser)
+    return args
+
+
+def _parsed(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
     if "--" not in arguments:
         return parser.parse_args(arguments)
     split = arguments.index("--")
@@ -78,6 +91,10 @@ def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Nam
 def run(args: argparse.Namespace) -> int:
     """Start the command, meter it, end as it ended. Returns only when the command could not be started."""
     environ = dict(os.environ)
+    if args.replay is not None:
+        from costmeter.cli import recordings
+
+        return recordings.replay(args, environ)
     _check(args, environ)
     try:
         if (outer := child.enclosing_wrapper(environ)) is not None:
@@ -118,6 +135,10 @@ def _check(args: argparse.Namespace, environ: dict[str, str]) -> None:
     args.gpus = flags.parse_gpus(args.gpus) if args.gpus is not None else None
     if args.json is not None and not os.path.isdir(os.path.dirname(args.json) or "."):
         raise UsageError(f'--json "{args.json}": no such folder')
+    if args.record is not None:
+        from costmeter.cli import recordings
+
+        recordings.check(args.record)
     if args.simulate is not None and args.simulate not in SCENARIOS:
         _check_scenario(args.simulate)
     # From the environment, unlike from a flag, a mistake keeps no job from starting: the meter tells it.
@@ -249,6 +270,7 @@ class _Meter:
             pid=os.getpid(),
             spawned_ns=self._child.spawned_ns,
             loaded=self._loaded,
+            record=args.record,
         )
 
     def _finish(self, voice: _Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:

@@ -63,12 +63,13 @@ def parse_label(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-_GPU = r"(?:[0-9]{1,4}|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
+_GPU = r"(?:[0-9]{1,4}(?::[0-9]{1,3})?|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
 _GPU_LIST = rf"all|none|{_GPU}(,{_GPU})*"
 
 
 def parse_gpus(text: str) -> str:
-    """`0,1`, UUIDs, `all` or `none`, unchanged. Raises UsageError for what can be none of them."""
-    if re.fullmatch(_GPU_LIST, text.strip(), re.ASCII | re.DOTALL) is None:
-        raise UsageError(f'--gpus "{text}": expected indices or UUIDs such as 0,1 or GPU-8932f937, or all, or none')
+    """`0,1`, `0:1` (a MIG instance), UUIDs, `all` or `none`, unchanged. Raises UsageError for what can be none."""
+    if re.fullmatch(_GPU_LIST, text.strip(), re.ASCII | re.DOTALL | re.IGNORECASE) is None:
+        forms = "0,1 or 0:1 (a MIG instance) or GPU-8932f937, or all, or none"
+        raise UsageError(f'--gpus "{text}": expected indices or UUIDs such as {forms}')
     return text.strip()

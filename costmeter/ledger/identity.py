@@ -44,13 +44,17 @@ def boot_id() -> str:
 
 
 def start_ticks(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when there is no such process. With pid: an identity."""
+    """When a process started, in clock ticks since boot; None when there is none. With the pid it is an identity.
+
+    One that is dead and has not been reaped yet is none.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             stat = file.read()
     except OSError:
         return None
-    return int(stat.rpartition(b")")[2].split()[19])
+    fields = stat.rpartition(b")")[2].split()
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def is_alive(pid: int, ticks: int, boot: str) -> bool:

@@ -13,7 +13,7 @@ from costmeter.ledger.record import SCHEMA, Devices, Footer, Header, Mark, Rates
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import DeviceRates, Origin, Rates
-from costmeter.readings import Device, DriverFacts, Missing
+from costmeter.readings import Device, DriverFacts, Mig, Missing, PowerRange
 
 _CHECK = b',"crc":"'
 _CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
@@ -76,35 +76,61 @@ def _decode_header(body: dict[str, Any], _: tuple[str, ...]) -> Header:
 
 
 def _encode_devices(entry: Devices, _: tuple[str, ...]) -> dict[str, object]:
-    devices = [
-        {
-            "uuid": device.uuid,
-            "index": device.index,
-            "name": device.name,
-            "pci_bus_id": device.pci_bus_id,
-            "power_limit_watts": _known(device.power_limit_watts),
-            "method": _known(device.method),
-        }
-        for device in entry.devices
-    ]
     driver = None if entry.driver is None else asdict(entry.driver)
-    return {"type": "devices", "node_gpus": entry.node_gpus, "driver": driver, "devices": devices}
+    body: dict[str, object] = {"type": "devices", "node_gpus": entry.node_gpus, "driver": driver}
+    if entry.since_ns:
+        body["since_ns"] = dict(entry.since_ns)
+    return body | {"devices": [encode_device(device) for device in entry.devices]}
 
 
 def _decode_devices(body: dict[str, Any], _: tuple[str, ...]) -> Devices:
-    devices = tuple(
-        Device(
-            item["uuid"],
-            item["index"],
-            item["name"],
-            item["pci_bus_id"],
-            _unknown(item["power_limit_watts"]),
-            _unknown(item["method"]),
-        )
-        for item in body["devices"]
-    )
     driver = None if body["driver"] is None else DriverFacts(**body["driver"])
-    return Devices(devices, driver, body["node_gpus"])
+    devices = tuple(decode_device(item) for item in body["devices"])
+    return Devices(devices, driver, body["node_gpus"], body.get("since_ns", {}))
+
+
+def encode_device(device: Device) -> dict[str, object]:
+    """A device as JSON-ready values; what is as on most devices is left out."""
+    body: dict[str, object] = {
+        "uuid": device.uuid,
+        "index": device.index,
+        "name": device.name,
+        "pci_bus_id": device.pci_bus_id,
+        "power_limit_watts": _known(device.power_limit_watts),
+        "method": _known(device.method),
+    }
+    if device.mig is not None:
+        body["mig"] = asdict(device.mig)
+    if device.scope != "gpu":
+        body["scope"] = device.scope
+    if not isinstance(device.power_range, Missing):
+        body["power_range"] = asdict(device.power_range)
+    if device.power_is_mean:
+        body["power_is_mean"] = True
+    if device.speed:
+        body["speed"] = device.speed
+    return body
+
+
+def decode_device(body: Mapping[str, Any]) -> Device:
+    """The device that was written. Raises KeyError or TypeError on anything else."""
+    span, mig = body.get("power_range"), body.get("mig")
+    return Device(
+        body["uuid"],
+        body["index"],
+        body["name"],
+        body["pci_bus_id"],
+        _unknown(body["power_limit_watts"]),
+        _unknown(body["method"]),
+        None if mig is None else Mig(**mig),
+        body.get("scope", "gpu"),
+        _NOT_WRITTEN if span is None else PowerRange(**span),
+        body.get("power_is_mean", False),
+        body.get("speed", 0),
+    )
+
+
+_NOT_WRITTEN = Missing("not probed")
 
 
 def _known(value: object) -> object:

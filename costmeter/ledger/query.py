@@ -20,12 +20,17 @@ UNPRICED = "slots before any readable rates, not counted"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first."""
+    """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first.
+
+    `counters_microjoules` are the devices' counters up to which everything is booked.
+    """
 
     header: Header
     devices: Mapping[str, Device] = field(default_factory=dict)
     driver: DriverFacts | None = None
     node_gpus: int = 0
+    since_ns: Mapping[str, int] = field(default_factory=dict)
+    counters_microjoules: Mapping[str, int] = field(default_factory=dict)
     first_rates: Rates | None = None
     rates: Rates | None = None
     prices_changed: bool = False
@@ -76,13 +81,19 @@ def fold(part: Part, record: Record) -> Part:
         if part.rates is None:
             said = () if UNPRICED in part.problems else (UNPRICED,)
             return replace(part, problems=(*part.problems, *said), ended_utc_ns=slot.end_utc_ns)
-        return replace(part, totals=part.totals + totals(slot, part.rates), ended_utc_ns=slot.end_utc_ns)
+        return replace(
+            part,
+            totals=part.totals + totals(slot, part.rates),
+            ended_utc_ns=slot.end_utc_ns,
+            counters_microjoules=slot.counters_microjoules,
+        )
     if isinstance(record, RatesChange):
         first = part.first_rates or record.rates
         return replace(part, first_rates=first, rates=record.rates, prices_changed=part.first_rates is not None)
     if isinstance(record, Devices):
         devices = dict(part.devices) | {device.uuid: device for device in record.devices}
-        return replace(part, devices=devices, driver=record.driver, node_gpus=record.node_gpus)
+        since_ns = dict(record.since_ns) | dict(part.since_ns)  # the first word holds
+        return replace(part, devices=devices, driver=record.driver, node_gpus=record.node_gpus, since_ns=since_ns)
     if isinstance(record, Mark):
         if len(part.marks) >= MARKS_KEPT:
             return replace(part, marks_dropped=part.marks_dropped + 1)

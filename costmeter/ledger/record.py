@@ -42,11 +42,15 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """The held devices, in the order of every array that follows, and how many GPUs the node has."""
+    """The held devices, in the order of every array that follows, and how many GPUs the node has.
+
+    `since_ns` is from when (CLOCK_BOOTTIME) those devices are counted that are not counted from the spawn on.
+    """
 
     devices: tuple[Device, ...]
     driver: DriverFacts | None
     node_gpus: int
+    since_ns: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

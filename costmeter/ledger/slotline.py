@@ -23,6 +23,7 @@ _STATE_ARRAYS = {
     "busy_host_uj": "busy_host_microjoules",
     "idle_host_uj": "idle_host_microjoules",
     "unknown_host_uj": "unknown_host_microjoules",
+    "recovered_ns": "recovered_nanoseconds",
 }
 _METHOD_ARRAYS = {method: f"{method}_microjoules" for method in METHODS}
 
@@ -40,8 +41,7 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
         body["observed_ns"] = observed_ns
     _put_methods(body, devices)
     if slot.counters_microjoules:
-        counters = (slot.counters_microjoules.get(uuid) for uuid in order)
-        body["counters_mj"] = [None if uj is None else uj // MICROJOULES_PER_MILLIJOULE for uj in counters]
+        _put_counters(body, [slot.counters_microjoules.get(uuid) for uuid in order])
     return body
 
 
@@ -60,9 +60,7 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     devices = {
         uuid: Quantities(**{name: values[place] for name, values in arrays.items()}) for place, uuid in enumerate(order)
     }
-    counters = body.get("counters_mj") or []
-    known = {uuid: mj * MICROJOULES_PER_MILLIJOULE for uuid, mj in zip(order, counters, strict=False) if mj is not None}
-    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, known, body["n"])
+    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, _take_counters(body, order), body["n"])
 
 
 _STATES = ("busy", "idle", "unknown")
@@ -96,6 +94,19 @@ def _take(body: Mapping[str, Any], key: str, count: int) -> list[int]:
     if len(values) != count or not all(isinstance(value, int) for value in values):
         raise ValueError(f"{key} is not {count} integers")
     return list(values)
+
+
+def _put_counters(body: dict[str, object], counters_uj: list[int | None]) -> None:
+    """In millijoules, as the driver counts, where nothing finer was booked."""
+    is_fine = any(uj is not None and uj % MICROJOULES_PER_MILLIJOULE for uj in counters_uj)
+    unit = 1 if is_fine else MICROJOULES_PER_MILLIJOULE
+    body["counters_uj" if is_fine else "counters_mj"] = [None if uj is None else uj // unit for uj in counters_uj]
+
+
+def _take_counters(body: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, int]:
+    fine = body.get("counters_uj")
+    counters, unit = (fine, 1) if fine else (body.get("counters_mj") or [], MICROJOULES_PER_MILLIJOULE)
+    return {uuid: count * unit for uuid, count in zip(order, counters, strict=False) if count is not None}
 
 
 def _put_methods(body: dict[str, object], devices: list[Quantities]) -> None:

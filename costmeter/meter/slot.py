@@ -13,8 +13,10 @@ class Quantities:
 
     The three states' nanoseconds sum to the length; the three states' microjoules and the three methods' microjoules
     sum to the same energy. The device's share of the host's energy stands apart from it, by the same states.
-    `unmeasured_nanoseconds` is the part of the length whose energy nobody knows. Utilization is kept as ratio ×
-    nanoseconds (`utilized_nanoseconds`) over the nanoseconds it is known for (`observed_nanoseconds`).
+    `unmeasured_nanoseconds` is the part of the length whose energy was not known when it was booked;
+    `recovered_nanoseconds` is how much such time, here or before, has its energy in here, because the counter told it
+    later. Utilization is kept as ratio × nanoseconds (`utilized_nanoseconds`) over the nanoseconds it is known for
+    (`observed_nanoseconds`).
     """
 
     busy_nanoseconds: int = 0
@@ -32,6 +34,7 @@ class Quantities:
     busy_host_microjoules: int = 0
     idle_host_microjoules: int = 0
     unknown_host_microjoules: int = 0
+    recovered_nanoseconds: int = 0
 
     @property
     def nanoseconds(self) -> int:
@@ -47,6 +50,11 @@ class Quantities:
     def host_microjoules(self) -> int:
         """This device's share of the host's energy."""
         return self.busy_host_microjoules + self.idle_host_microjoules + self.unknown_host_microjoules
+
+    @property
+    def unknown_energy_nanoseconds(self) -> int:
+        """How much of the time has an energy that nobody knows, after all."""
+        return self.unmeasured_nanoseconds - self.recovered_nanoseconds
 
     @property
     def mean_utilization(self) -> float | None:
@@ -70,6 +78,7 @@ class Quantities:
             self.busy_host_microjoules + other.busy_host_microjoules,
             self.idle_host_microjoules + other.idle_host_microjoules,
             self.unknown_host_microjoules + other.unknown_host_microjoules,
+            self.recovered_nanoseconds + other.recovered_nanoseconds,
         )
 
 
@@ -80,8 +89,9 @@ ZERO = Quantities()
 class Slot:
     """Quantities of every held device from `start_utc_ns` to `end_utc_ns`.
 
-    `counters_microjoules` are the devices' own energy counters as last read inside the slot: what a later meter needs
-    to fill a gap. `number` counts the slots of one journal from 0: how a reader tells an open slot from a closed one.
+    `counters_microjoules` are the values of the devices' own energy counters up to which everything is booked: what a
+    later meter needs to fill a gap. `number` counts the slots of one journal from 0: how a reader tells an open slot
+    from a closed one.
     """
 
     start_utc_ns: int
@@ -104,7 +114,7 @@ def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:
         sum_so_far.busy_microjoules + (energy_uj if busy else 0),
         sum_so_far.idle_microjoules + (energy_uj if idle else 0),
         sum_so_far.unknown_microjoules + (energy_uj if unknown else 0),
-        sum_so_far.unmeasured_nanoseconds + (length_ns if method is None else 0),
+        sum_so_far.unmeasured_nanoseconds + interval.unmeasured_nanoseconds,
         sum_so_far.counter_microjoules + (energy_uj if method == "counter" else 0),
         sum_so_far.power_microjoules + (energy_uj if method == "power" else 0),
         sum_so_far.estimated_microjoules + (energy_uj if method == "estimated" else 0),
@@ -113,6 +123,7 @@ def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:
         sum_so_far.busy_host_microjoules + (host_uj if busy else 0),
         sum_so_far.idle_host_microjoules + (host_uj if idle else 0),
         sum_so_far.unknown_host_microjoules + (host_uj if unknown else 0),
+        sum_so_far.recovered_nanoseconds + interval.recovered_nanoseconds,
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from costmeter import __version__
 from costmeter.ledger.query import Part, Run
+from costmeter.meter.band import BANDS, SENSOR_GAIN, band, found
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
-from costmeter.readings import METHODS, Device, Missing
+from costmeter.readings import Device, Mig
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
     MICROJOULES_PER_JOULE,
@@ -58,7 +59,7 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
             "idle": _seconds(quantities.idle_nanoseconds),
             "unknown": _seconds(quantities.unknown_nanoseconds),
         },
-        "unmeasured_gpu_seconds": _seconds(quantities.unmeasured_nanoseconds),
+        "unmeasured_gpu_seconds": _seconds(quantities.unknown_energy_nanoseconds),
         "idle_reasons": {},
         "devices": _devices(run),
         "progress": {"steps": None, "tokens": None, "cost_per_step": None, "cost_per_million_tokens": None},
@@ -108,14 +109,16 @@ def _energy(whole: DeviceTotals) -> dict[str, Any]:
     quantities = whole.quantities
     gpu_uj = quantities.microjoules
     total_uj = gpu_uj + whole.quantities.host_microjoules + whole.overhead_microjoules
-    by_method = {method: getattr(quantities, f"{method}_microjoules") for method in METHODS}
+    by_method = found(quantities)
     return {
         "total_joules": _joules(total_uj),
         "gpu_joules": _joules(gpu_uj),
         "host_joules": _joules(whole.quantities.host_microjoules),
         "overhead_joules": _joules(whole.overhead_microjoules),
         "total_kwh": total_uj / MICROJOULES_PER_KWH,
-        "methods": {method: _joules(uj) for method, uj in by_method.items() if uj},
+        "methods": {method: _joules(uj) for method, uj in by_method.items()},
+        "bands": {method: BANDS[method] for method in by_method},
+        "band": band(quantities),
     }
 
 
@@ -129,17 +132,24 @@ def _devices(run: Run) -> list[dict[str, Any]]:
 
 def _device(device: Device, totals: DeviceTotals) -> dict[str, Any]:
     quantities = totals.quantities
+    by_method = found(quantities)
     return {
         "uuid": device.uuid,
         "index": device.index,
         "name": device.name,
+        "scope": device.scope,
+        "mig": None if device.mig is None else _slices(device.mig),
         "joules": _joules(quantities.microjoules),
-        "method": None if isinstance(device.method, Missing) else device.method,
+        "method": max(by_method, key=lambda method: by_method[method], default=None),
         "seconds": _seconds(quantities.nanoseconds),
-        "unmeasured_seconds": _seconds(quantities.unmeasured_nanoseconds),
+        "unmeasured_seconds": _seconds(quantities.unknown_energy_nanoseconds),
         "mean_utilization": quantities.mean_utilization,
         "cost": plain(totals.cost),
     }
+
+
+def _slices(mig: Mig) -> dict[str, Any]:
+    return {"board": mig.board, "slices": mig.end_slice - mig.first_slice, "of": mig.slices}
 
 
 def _origins(run: Run, whole: DeviceTotals) -> Mapping[str, Origin]:
@@ -217,14 +227,21 @@ _FIGURE_OF_SETTING = {
 
 
 def _method_detail(whole: DeviceTotals) -> str:
-    """How the GPUs' energy was found, and by how much it may be off: the sensor's gain, which no client can remove."""
-    quantities = whole.quantities
-    found = {method: getattr(quantities, f"{method}_microjoules") for method in METHODS}
-    used = [method for method, uj in found.items() if uj]
-    if not used:
+    """How the GPUs' energy was found, and by how much it may be off: by the method, and by the sensor on top."""
+    by_method, within = found(whole.quantities), band(whole.quantities)
+    if within is None:
         return "no energy was read"
-    by = ", ".join(f"{method} {100 * found[method] / quantities.microjoules:.1f} %" for method in used)
-    return f"{used[0] if len(used) == 1 else by}, sensor ±5 %"
+    total_uj = sum(by_method.values())
+    names = [f"{method} {100 * uj / total_uj:.1f} %" for method, uj in by_method.items()]
+    how = next(iter(by_method)) if len(by_method) == 1 else f"{', '.join(names)}:"
+    if how == "estimated":
+        return f"±{_percent(within)} %"
+    return f"{how} ±{_percent(within)} %, sensor ±{_percent(SENSOR_GAIN)} % on top"
+
+
+def _percent(share: float) -> str:
+    """Two digits of a percentage: 1, 1.7, 23."""
+    return f"{100 * share:.2g}"
 
 
 def _rates(run: Run) -> dict[str, Any] | None:

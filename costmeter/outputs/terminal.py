@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from costmeter.outputs.faultlines import fault_lines
 from costmeter.outputs.figures import (
     carbon,
     carbons,
@@ -19,6 +20,7 @@ from costmeter.outputs.figures import (
     rounded,
     significant,
 )
+from costmeter.outputs.gpus import gpu_names as gpu_names
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
@@ -120,15 +122,6 @@ def _packed(pieces: Iterable[str], margin: str, between: str, width: int) -> Ite
             longer = margin + piece
         line = longer
     yield line
-
-
-def gpu_names(devices: list[dict[str, Any]]) -> str:
-    """`8 × H100 80GB HBM3`, several models joined by +."""
-    counts: dict[str, int] = {}
-    for device in devices:
-        name = str(device["name"]).removeprefix("NVIDIA ")
-        counts[name] = counts.get(name, 0) + 1
-    return " + ".join(f"{count} × {name}" for name, count in counts.items())
 
 
 def _local(text: str) -> datetime:
@@ -261,8 +254,9 @@ def _energy(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[La
         yield "Energy", "not measured"
         return
     parts = {name: receipt["energy"][f"{name}_joules"] for name in ("gpu", "host", "overhead")}
+    is_module = any(device["scope"] == "module" for device in receipt["devices"])
     said = {
-        "gpu": ("GPUs", _why(receipt, "energy.gpu_joules")),
+        "gpu": ("GPUs and their modules' CPUs" if is_module else "GPUs", _why(receipt, "energy.gpu_joules")),
         "host": ("host", _why(receipt, "energy.host_joules")),
         "overhead": ("cooling", f" (PUE {rates['pue']})"),
     }
@@ -307,14 +301,23 @@ def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[La
         )
     unmeasured = receipt["unmeasured_gpu_seconds"]
     if unmeasured > 0 and receipt["energy"]["methods"]:
-        yield "Note", f"{duration(unmeasured)} of GPU time without a power reading: paid for, energy not invented"
+        yield (
+            "Note",
+            f"energy of {duration(unmeasured)} of GPU time is not known and not in the total; paid for all the same",
+        )
+    if any(device["mig"] and device["mean_utilization"] is None for device in receipt["devices"]):
+        yield (
+            "Note",
+            "the driver does not tell whether a MIG instance is busy; energy is its slices' share of the board's",
+        )
     told = (*warnings, receipt["origins"].get("cost.total", ""))
     faults = [fault for fault in meter["faults"] if not any(fault["what"] in text for text in told)]
-    for fault in faults[:_FAULTS_SHOWN]:
-        gpu = next((f"GPU {d['index']}: " for d in receipt["devices"] if d["uuid"] == fault["device"]), "")
-        yield "Fault", f"{_at(fault['at'], run['started_at'])} {gpu}{fault['what']}"
-    if len(faults) + meter["faults_dropped"] > _FAULTS_SHOWN:
-        yield "", f"and {len(faults) + meter['faults_dropped'] - _FAULTS_SHOWN} more; see --json"
+    lines = fault_lines(faults, receipt["devices"])
+    for line in lines[:_FAULTS_SHOWN]:
+        yield "Fault", f"{_at(line.at, run['started_at'])} {line.text}"
+    more = len(lines[_FAULTS_SHOWN:]) + meter["faults_dropped"]
+    if more:
+        yield "", f"and {more} more; see --json"
     for problem in meter["journal_problems"]:
         yield "Journal", problem
     for warning in warnings:

@@ -22,7 +22,7 @@ from costmeter.rates.prices import (
     default_price,
     embodied,
 )
-from costmeter.readings import Device
+from costmeter.readings import Device, Mig
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,14 @@ class Book:
         plan = next((plan for plan in self.gpus if plan.match.fits(device)), LIST_PRICE)
         grams_per_hour, embodied_origin = self._embodied(device, utc_ns)
         if plan.owned is not None:
-            rates = DeviceRates(plan.owned.hourly, True, grams_per_hour)
-            return _Entry(rates, plan.owned.origin, embodied_origin)
-        hourly, price_origin = self._rental(plan.price, device, utc_ns, node_gpus)
-        return _Entry(DeviceRates(hourly, False, grams_per_hour), price_origin, embodied_origin)
+            hourly, price_origin = plan.owned.hourly, plan.owned.origin
+        else:
+            hourly, price_origin = self._rental(plan.price, device, utc_ns, node_gpus)
+        if device.mig is not None:
+            hourly = tuple((component, _sliced(per_hour, device.mig)) for component, per_hour in hourly)
+            grams_per_hour = _sliced(grams_per_hour, device.mig)
+            price_origin, embodied_origin = (_part_of(o, device.mig) for o in (price_origin, embodied_origin))
+        return _Entry(DeviceRates(hourly, plan.owned is not None, grams_per_hour), price_origin, embodied_origin)
 
     def _rental(
         self, price: Sourced | Instance | None, device: Device, utc_ns: int, node_gpus: int
@@ -182,6 +186,19 @@ class _Entry:
     rates: DeviceRates
     price: Origin
     embodied: Origin
+
+
+def _sliced(whole: Decimal, mig: Mig) -> Decimal:
+    """A MIG instance's part of what its board costs: by its slices, to 1e-12 of the unit."""
+    return (whole * (mig.end_slice - mig.first_slice) / mig.slices).quantize(_FINEST)
+
+
+#: A charge is kept to this part of its currency.
+_FINEST = Decimal("1e-12")
+
+
+def _part_of(origin: Origin, mig: Mig) -> Origin:
+    return Origin(origin.word, f"{mig.end_slice - mig.first_slice}/{mig.slices} of {origin.detail}")
 
 
 def _listed_origin(listed: DefaultPrice) -> Origin:

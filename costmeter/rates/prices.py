@@ -60,23 +60,27 @@ class Embodied:
 
 def default_price(nvml_name: str) -> DefaultPrice | None:
     """The list price of a GPU by the name the driver reports; None for a model nobody lists."""
-    return _prices().get(_model(nvml_name))
+    return _prices().get(model(nvml_name))
 
 
 def embodied(nvml_name: str) -> Embodied | None:
     """The embodied carbon of a GPU by the name the driver reports; None where no figure is published."""
-    return _embodied().get(_model(nvml_name))
+    return _embodied().get(model(nvml_name))
 
 
-def _model(nvml_name: str) -> str:
-    """The name without what drivers of different ages put before it ("NVIDIA ", "Tesla ") and without case."""
-    return " ".join(nvml_name.casefold().split()).removeprefix("nvidia ").removeprefix("tesla ")
+def model(nvml_name: str) -> str:
+    """The board's name without what drivers of different ages put before it ("NVIDIA ", "Tesla ") and without case.
+
+    A MIG instance's name is its board's and its profile (`NVIDIA A100-SXM4-80GB MIG 3g.40gb`): the profile goes.
+    """
+    name = " ".join(nvml_name.casefold().split()).partition(" mig ")[0]
+    return name.removeprefix("nvidia ").removeprefix("tesla ")
 
 
 @cache
 def _prices() -> dict[str, DefaultPrice]:
     prices = {}
-    for row in _rows("default_prices.csv"):
+    for row in rows("default_prices.csv"):
         price = DefaultPrice(
             row["gpu_key"],
             Decimal(row["price_usd_per_gpu_hour"]),
@@ -87,20 +91,21 @@ def _prices() -> dict[str, DefaultPrice]:
             row["snapshot_date"],
             row["source"],
         )
-        prices.update(dict.fromkeys(map(_model, row["nvml_names"].split("|")), price))
+        prices.update(dict.fromkeys(map(model, row["nvml_names"].split("|")), price))
     return prices
 
 
 @cache
 def _embodied() -> dict[str, Embodied]:
     figures = {}
-    for row in _rows("gpu_models.csv"):
+    for row in rows("gpu_models.csv"):
         if row["embodied_kgco2e"]:
             figure = Embodied(row["gpu_key"], Decimal(row["embodied_kgco2e"]), row["embodied_source"])
-            figures.update(dict.fromkeys(map(_model, row["nvml_names"].split("|")), figure))
+            figures.update(dict.fromkeys(map(model, row["nvml_names"].split("|")), figure))
     return figures
 
 
-def _rows(filename: str) -> Iterator[dict[str, str]]:
+def rows(filename: str) -> Iterator[dict[str, str]]:
+    """The rows of a table in `data/`, without its comments."""
     with (DATA / filename).open(encoding="utf-8", newline="") as lines:
         yield from csv.DictReader(line for line in lines if not line.startswith("#"))

@@ -6,7 +6,8 @@ Imported after the job has started, in a thread of its own, so that nothing here
 import queue
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from costmeter.attribution import visible
@@ -18,15 +19,20 @@ from costmeter.ledger import identity
 from costmeter.ledger.journal import safe_name, state_directory
 from costmeter.ledger.query import Part, Run, fold
 from costmeter.ledger.record import Header, SlotEntry
+from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, left_behind
+from costmeter.meter.charge import Origin
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.outputs.start import start_line
 from costmeter.outputs.versions import versions
-from costmeter.readings import Device, Missing
+from costmeter.rates.book import Book
+from costmeter.readings import Device, Missing, unidentified
 from costmeter.runtime.events import Ended, Event, Opened, OpenFailed
 from costmeter.runtime.reader import Reader
 from costmeter.runtime.recorder import Pricing, Recorder
+from costmeter.runtime.recording import RecordingWriter
 from costmeter.runtime.writer import Writer
+from costmeter.sources.host import HostSource
 from costmeter.sources.nvml import NvmlSource
 from costmeter.units import NANOSECONDS_PER_SECOND
 
@@ -36,6 +42,8 @@ READING_SHARE, WRITING_SHARE = 0.55, 0.45
 _WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
 #: A driver that has not opened after this long is told of.
 _OPENING_NS = 10 * NANOSECONDS_PER_SECOND
+#: Where the host's /sys is, for containers that mount it elsewhere.
+SYSFS_VARIABLE = "COSTMETER_SYSFS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,7 @@ class Options:
     pid: int
     spawned_ns: int
     loaded: Loaded | None = None
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,19 @@ def source(simulate: str | None, clock: Clock) -> NvmlSource:
     return NvmlSource(clock, open_library(simulate, load_yaml, clock))
 
 
+def assumed(book: Book, count: int) -> tuple[Device, ...]:
+    """So many GPUs that nobody can name, where a price is set for their time; else none."""
+    why = Missing("no NVIDIA driver")
+    return tuple(unidentified(place, why) for place in range(count)) if book.gpus else ()
+
+
+def host_origin(zones: tuple[str, ...] | Missing) -> Origin:
+    """What the host's energy comes from when it is to be measured, or why it is not."""
+    if isinstance(zones, Missing):
+        return Origin("estimated", f"missing: {zones.reason}")
+    return Origin("measured", f"RAPL: {', '.join(zones)}")
+
+
 class Metering:
     """One metered run, from just after the child's start to just after its end."""
 
@@ -87,20 +109,24 @@ class Metering:
         self._warnings: list[str] = []
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._recorded = threading.Event()
-        self._told_of_driver = self._told_of_disk = False
+        self._told_of_driver = self._told_of_disk = self._has_announced = False
         self._settings = self._load()
+        self._host = self._open_host()
         header = self._header()
-        self._writer = Writer(state_directory(dict(options.environ)) / "runs" / safe_name(options.run_id), header.host)
-        self._recorder = Recorder(header, self._pricing(), self._clock, self._writer.post)
-        driver = source(options.simulate, self._clock)
+        folder = state_directory(dict(options.environ)) / "runs" / safe_name(options.run_id)
+        self._writer = Writer(folder, header.host)
+        earlier = self._earlier(folder, header)
+        self._recorder = Recorder(header, self._pricing(), self._clock, self._writer.post, earlier)
+        self._recording = self._record(header, earlier)
+        driver, host = source(options.simulate, self._clock), self._host.read if self._host else None
         period_ns = header.period_ns
-        self._reader = Reader(
-            driver, self._clock, lambda: self._recorder.anchor, period_ns, self._hold, self._events.put
-        )
+        self._reader = Reader(driver, self._clock, self._anchor, period_ns, self._hold, self._events.put, host)
 
     def start(self) -> None:
         """Start every thread. Returns at once."""
         self._writer.start()
+        if self._recording is not None:
+            self._recording.start()
         threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
         self._reader.start()
         if self._options.listen is not None:  # in a thread of its own: a name may take long to look up
@@ -115,6 +141,8 @@ class Metering:
         self._events.put(ended)
         self._recorded.wait(seconds * WRITING_SHARE / 2)
         self._writer.done.wait(seconds * WRITING_SHARE / 2)
+        if self._recording is not None:
+            self._recording.finish(seconds * WRITING_SHARE / 4)
         return Result(receipt(Run((self._counted(),))), self._writer.unsaved, tuple(self._warnings))
 
     def _counted(self) -> Part:
@@ -127,6 +155,10 @@ class Metering:
     def _warn(self, text: str) -> None:
         self._warnings.append(text)
         self._warn_person(text)
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warnings:
+            self._warn(text)
 
     # Building
 
@@ -161,6 +193,33 @@ class Metering:
             versions=versions(),
         )
 
+    def _open_host(self) -> HostSource | None:
+        """The host's counters, where they are to be read and can be; the book says which, or why not.
+
+        Beside simulated GPUs this machine's counters mean nothing; a tree that is named for them does.
+        """
+        settings, sysfs = self._settings, self._options.environ.get(SYSFS_VARIABLE)
+        if settings.host.source != "auto" or (self._options.simulate is not None and sysfs is None):
+            return None
+        host = HostSource(self._clock, sysfs or "/sys")
+        zones = host.open()
+        self._settings = replace(settings, book=replace(settings.book, host=host_origin(zones)))
+        return None if isinstance(zones, Missing) else host
+
+    def _earlier(self, folder: Path, header: Header) -> Earlier:
+        """What a meter of this very run left that died here; a job that Slurm queued anew held nothing meanwhile."""
+        if self._options.environ.get("SLURM_RESTART_COUNT", "0") != "0":
+            return NOTHING_EARLIER
+        return left_behind(folder, header.host, header.boot_id, self._clock.boottime_ns())
+
+    def _record(self, header: Header, earlier: Earlier) -> RecordingWriter | None:
+        options, settings = self._options, self._settings
+        if options.record is None:
+            return None
+        host = settings.book.host if settings.host.source == "auto" else None
+        path = Path(options.record)
+        return RecordingWriter(path, header, self._gpus_assumed(), self._clock, self._warn, host, earlier)
+
     def _pricing(self) -> Pricing:
         book, watts = self._settings.book, self._settings.host.watts
         return Pricing(book.at, self._assumed, float(watts or 0))
@@ -172,16 +231,17 @@ class Metering:
         gpus, environ = self._options.gpus, self._options.environ
         for entry in visible.unknown_entries(devices, gpus, environ):
             setting = "--gpus" if gpus is not None else visible.VARIABLE
-            self._warn(f'{setting}: no GPU "{entry}" on this node; see: nvidia-smi -L')
+            self._warn_once(f'{setting}: no GPU "{entry}" on this node; see: nvidia-smi -L')
+        for doubt in visible.doubts(devices, gpus, environ):
+            self._warn_once(doubt)
         return visible.held(devices, gpus, environ)
 
     def _assumed(self) -> tuple[Device, ...]:
         """Without a driver nobody can say which GPUs are held; with a price set, their time is still worth money."""
-        if not self._settings.book.gpus:
-            return ()
-        why = Missing("no NVIDIA driver")
-        count = visible.count(self._options.gpus, self._options.environ, visible.present())
-        return tuple(Device(f"unidentified-{place}", place, "unidentified GPU", "", why, why) for place in range(count))
+        return assumed(self._settings.book, self._gpus_assumed())
+
+    def _gpus_assumed(self) -> int:
+        return visible.count(self._options.gpus, self._options.environ, visible.present())
 
     # Running
 
@@ -195,8 +255,10 @@ class Metering:
                 continue
             self._see_disk()
             try:
+                if self._recording is not None:
+                    self._recording.post(event)
                 self._recorder.handle(event)
-                if isinstance(event, Opened | OpenFailed):
+                if isinstance(event, Opened | OpenFailed) and not self._has_announced:
                     self._announce(event)
             except Exception as fault:  # the job goes on; a total that may be wrong is not added to
                 self._warn(f"the meter stopped counting ({type(fault).__name__}: {fault})")
@@ -221,6 +283,8 @@ class Metering:
             self._warn("the NVIDIA driver does not answer; metering goes on when it does. Check: costmeter doctor")
 
     def _announce(self, event: Opened | OpenFailed) -> None:
+        """Say what is metered, and at which price; once more where the driver came late."""
+        self._has_announced = isinstance(event, Opened)
         devices = tuple(self._recorder.part.devices.values())
         if isinstance(event, OpenFailed):
             consequence = "Metering time × price only; energy and CO2 will be missing."

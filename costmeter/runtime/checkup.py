@@ -3,34 +3,32 @@
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
 
 from costmeter.clock import RealClock
 from costmeter.config.settings import Settings
 from costmeter.errors import SourceError
 from costmeter.ledger.journal import state_directory
 from costmeter.readings import Device, Missing
-from costmeter.runtime.assembly import source
-from costmeter.sources.nvml import NvmlSource
+from costmeter.runtime import boardcheck
+from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
+from costmeter.runtime.finding import Finding, Verdict
+from costmeter.sources.host import HostSource
+from costmeter.sources.nvml import PROBE_SECONDS, NvmlSource
 from costmeter.units import NANOSECONDS_PER_SECOND
 
-Verdict = Literal["ok", "warn", "fail"]
-
-#: A driver that takes longer to open is given up on.
-DRIVER_SECONDS = 5.0
+#: A driver that takes longer to open is given up on. A board that hangs alone has been by then.
+DRIVER_SECONDS = PROBE_SECONDS + 1.5
+#: So long a disk, or the host's counters, may take.
+FILE_SECONDS = 1.0
 #: 2020-01-01 UTC: a wall clock before this was never set.
 _EARLIEST_UTC_NS = 1_577_836_800 * NANOSECONDS_PER_SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: how it is, what was found, and what to type to mend it (empty when there is nothing to)."""
-
-    verdict: Verdict
-    text: str
-    fix: str = ""
+Answer = TypeVar("Answer")
+Otherwise = TypeVar("Otherwise")
 
 
 def examine(settings: Settings, environ: Mapping[str, str], simulate: str | None) -> Iterator[Finding]:
@@ -46,25 +44,31 @@ def examine(settings: Settings, environ: Mapping[str, str], simulate: str | None
         yield from _devices(driver, devices)
     yield from _prices(settings, devices, clock)
     yield _carbon(settings, clock)
+    yield from _host(settings, environ, simulate, clock)
     yield _wall_clock(clock)
     yield _state(environ)
 
 
 def _opened(driver: NvmlSource) -> tuple[Device, ...] | SourceError:
     """The devices, or why there are none. A driver that hangs keeps its thread and not us."""
-    answers: list[tuple[Device, ...] | SourceError] = []
 
-    def ask() -> None:
+    def ask() -> tuple[Device, ...] | SourceError:
         try:
-            answers.append(driver.open())
+            return driver.open()
         except SourceError as error:
-            answers.append(error)
+            return error
 
-    thread = threading.Thread(target=ask, daemon=True)
+    hung = SourceError(f"the NVIDIA driver does not answer within {DRIVER_SECONDS:.1f} s", "sudo dmesg | grep -i xid")
+    return _within(DRIVER_SECONDS, ask, hung)
+
+
+def _within(seconds: float, ask: Callable[[], Answer], otherwise: Otherwise) -> Answer | Otherwise:
+    """What an answer is; something else when it does not come in time. What hangs keeps its thread and not us."""
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(ask()), name="ask", daemon=True)
     thread.start()
-    thread.join(DRIVER_SECONDS)
-    hung = SourceError(f"the NVIDIA driver does not answer within {DRIVER_SECONDS:.0f} s", "sudo dmesg | grep -i xid")
-    return answers[0] if answers else hung
+    thread.join(seconds)
+    return answers[0] if answers else otherwise
 
 
 def _devices(driver: NvmlSource, devices: Sequence[Device]) -> Iterator[Finding]:
@@ -73,33 +77,16 @@ def _devices(driver: NvmlSource, devices: Sequence[Device]) -> Iterator[Finding]
         return
     facts = driver.facts()
     kind = "simulated NVML" if facts.simulated else "NVML"
-    count = f"{len(devices)} GPU{'' if len(devices) == 1 else 's'}"
-    with_counter = sum(device.method == "counter" for device in devices)
-    yield Finding("ok", f"{kind} {facts.version}, {count}, energy counter on {with_counter}/{len(devices)}")
-    for device in devices:
-        yield from _device(driver, device)
-
-
-def _device(driver: NvmlSource, device: Device) -> Iterator[Finding]:
-    place = f"GPU {device.index} {device.name}"
-    if isinstance(device.method, Missing):
-        yield Finding(
-            "warn", f"{place}: energy cannot be read ({device.method.reason}); its time is metered all the same"
-        )
-    elif device.method != "counter":
-        yield Finding("warn", f"{place}: no energy counter; energy comes from {device.method} readings")
-    try:
-        reading = driver.read(device.uuid, slow=True)
-    except SourceError as error:
-        yield Finding("fail", f"{place}: {error.message}", error.hint or "sudo dmesg | grep -i xid")
-        return
-    if isinstance(reading.utilization_ratio, Missing):
-        why = reading.utilization_ratio.reason
-        yield Finding("warn", f"{place}: utilization cannot be read ({why}); busy or idle stays unknown")
+    boards = {device.board: device for device in devices}
+    count = f"{len(boards)} GPU{'' if len(boards) == 1 else 's'}"
+    with_counter = sum(device.method == "counter" for device in boards.values())
+    yield Finding("ok", f"{kind} {facts.version}, {count}, energy counter on {with_counter}/{len(boards)}")
+    yield from boardcheck.findings(driver, devices)
 
 
 def _prices(settings: Settings, devices: Sequence[Device], clock: RealClock) -> Iterator[Finding]:
-    """One line per model and price."""
+    """One line per model and price, of those boards that said what they are."""
+    devices = [device for device in devices if device.pci_bus_id]
     unpriced = {device.uuid for device in settings.book.unpriced(devices)}
     rates = settings.book.at(clock.utc_ns(), devices)
     lines: dict[Finding, None] = {}
@@ -125,6 +112,25 @@ def _trust(word: str) -> Verdict:
     return "ok" if word in ("configured", "measured") else "warn"
 
 
+def _host(settings: Settings, environ: Mapping[str, str], simulate: str | None, clock: RealClock) -> Iterator[Finding]:
+    """Where the host's energy comes from. Beside simulated GPUs this machine's counters are not looked at."""
+    sysfs = environ.get(SYSFS_VARIABLE)
+    if settings.host.source != "auto":
+        watts = settings.host.watts
+        yield Finding(
+            "ok", f"host energy: {'not counted, as configured' if watts is None else f'{watts} W, configured'}"
+        )
+    elif simulate is None or sysfs is not None:
+        source = HostSource(clock, sysfs or "/sys")
+        hung = Missing(f"{sysfs or '/sys'} does not answer, set host.power in watts")
+        origin = host_origin(_within(FILE_SECONDS, source.open, hung))
+        is_read = origin.word == "measured"
+        detail = origin.detail.removeprefix("missing: ")
+        yield Finding("ok" if is_read else "warn", f"host energy: {detail}" if is_read else f"no host energy: {detail}")
+        for problem in source.problems if is_read else ():
+            yield Finding("warn", f"host energy without {problem}")
+
+
 def _wall_clock(clock: RealClock) -> Finding:
     if clock.utc_ns() < _EARLIEST_UTC_NS:
         return Finding("fail", "the wall clock was never set, so tariff hours are wrong", "timedatectl set-ntp true")
@@ -134,6 +140,12 @@ def _wall_clock(clock: RealClock) -> Finding:
 def _state(environ: Mapping[str, str]) -> Finding:
     """Whether journals can be written, found out by writing."""
     directory = state_directory(dict(environ))
+    move = "export XDG_STATE_HOME=/a/writable/folder"
+    hung = Finding("fail", f"{directory} does not answer within {FILE_SECONDS:.0f} s; runs would not be recorded", move)
+    return _within(FILE_SECONDS, lambda: _written(directory, move), hung)
+
+
+def _written(directory: Path, move: str) -> Finding:
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".doctor-") as probe:
@@ -141,6 +153,5 @@ def _state(environ: Mapping[str, str]) -> Finding:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as refusal:
-        text = f"{directory}: {refusal.strerror or refusal}; runs would not be recorded"
-        return Finding("fail", text, "export XDG_STATE_HOME=/a/writable/folder")
+        return Finding("fail", f"{directory}: {refusal.strerror or refusal}; runs would not be recorded", move)
     return Finding("ok", f"state directory {directory} is writable")

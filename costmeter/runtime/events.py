@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from costmeter.errors import SourceError
-from costmeter.readings import Device, DriverFacts, Missing, Reading
+from costmeter.readings import Device, DriverFacts, HostReading, Missing, Reading
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The driver answered: the devices this run holds, and how many the node has."""
+    """The driver answered: the devices this run holds, and how many boards the node has.
+
+    Comes again when the driver was opened anew and shows other devices, or the same ones elsewhere.
+    """
 
     devices: tuple[Device, ...]
     node_gpus: int
@@ -18,14 +21,16 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class OpenFailed:
-    """There is no driver to read, and will be none."""
+    """There is no driver to read. It is looked for again now and then; when it appears, `Opened` follows."""
 
     error: SourceError
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One tick: what every held device said, or why it did not. `at_ns` is when the tick began (CLOCK_BOOTTIME).
+    """One tick: what every held board said, or why it did not. `at_ns` is when the tick began (CLOCK_BOOTTIME).
+
+    `readings` are by the UUID of the board. `host` was read after them all, so that no device's time ends beyond it.
 
     The last tick comes after the child was reaped, at `until_ns`: what it read beyond that instant is not the run's.
     It also tells which devices are `still_held` by processes that the child left behind.
@@ -36,6 +41,7 @@ class Batch:
     slow: bool
     until_ns: int | None = None
     still_held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    host: HostReading | Missing | None = None
 
 
 @dataclass(frozen=True, slots=True)

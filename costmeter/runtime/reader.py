@@ -1,30 +1,42 @@
 """The reader: the one thread that waits for the driver, so that nothing else has to.
 
 A call into a sick driver can hang for ever and cannot be taken back. When one exceeds two seconds, the thread that is
-stuck in it is left behind with its device, and a fresh one goes on with the others.
+stuck in it is left behind with its board, and a fresh one goes on with the others.
 """
 
+import random
 import threading
 from collections.abc import Callable
 
 from costmeter.clock import Anchor, Clock
 from costmeter.errors import SourceError, SourceStopped
-from costmeter.readings import Device, Missing, Reading, Source
+from costmeter.readings import Device, HostReading, Missing, Reading, Sample, Source
+from costmeter.runtime.driver import NOTHING_FOUND, Driver
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.sampling import Sampling
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
-#: A driver call longer than this leaves its thread and its device behind.
+#: A driver call longer than this leaves its thread and its board behind.
 STUCK_AFTER_NS = 2 * NANOSECONDS_PER_SECOND
-#: Once one call hangs, others that do are not waited for as long: a sick driver seldom hangs alone.
+#: Once one call hangs, others that do are not waited for as long: a sick driver seldom hangs alone. Nor at the end.
 STUCK_AGAIN_AFTER_NS = NANOSECONDS_PER_SECOND // 2
-#: Values that change slowly or cost much (power beside a counter, memory) are asked for this often.
+#: Values that change slowly or cost much (memory; power where it does not come with the counter) are asked this often.
 SLOW_EVERY_NS = 15 * NANOSECONDS_PER_SECOND
 
 NO_ANSWER = Missing("the driver does not answer")
+NOT_LISTED = Missing("the driver does not list it any more")
 
 
 class Reader:
-    """Reads all held devices every period, aligned to the UTC second and minute, and posts each tick as a Batch."""
+    """Reads all held boards every period, aligned to the UTC second and minute, and posts each tick as a Batch.
+
+    `hold` picks the held devices of all there are; `host` reads the host's counters, where they count.
+
+    One thread reads at a time: that of the latest generation. Every other was left behind in a call, and learns so when
+    the call returns; all it does then is to say that its board answers again. What threads share (the generation, which
+    call is under way, which boards are stuck, what the tick under way has read) changes under one lock, and so does
+    posting a tick: a thread that was left behind or given up on posts none.
+    """
 
     def __init__(
         self,
@@ -34,23 +46,28 @@ class Reader:
         period_ns: int,
         hold: Callable[[tuple[Device, ...]], tuple[Device, ...]],
         post: Callable[[Event], None],
+        host: Callable[[], HostReading | Missing] | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self._source, self._clock, self._anchor = source, clock, anchor
-        self._period_ns, self._hold, self._post = period_ns, hold, post
+        self._period_ns, self._hold, self._post, self._host = period_ns, hold, post, host
+        self._driver, self._sampling = Driver(source, clock), Sampling(period_ns, chance)
+        self._found = NOTHING_FOUND
+        self._devices: tuple[Device, ...] = ()
+        self._unlisted: frozenset[Device] = frozenset()
+        self._slow_due_ns = 0
         self._ending = threading.Event()
         self._ended: Ended | None = None
         self.finished = threading.Event()
+        self._changing = threading.RLock()
         self._generation = 0
-        self._changing = threading.Lock()
-        self._devices: tuple[Device, ...] = ()
-        self._stuck: set[str] = set()
         self._asking: tuple[str, int] | None = None
-        self._slow_due_ns = 0
-        self._has_reopened = False
+        self._stuck: set[str] = set()
+        self._said: dict[str, Reading | Missing] = {}
 
     def start(self) -> None:
         """Open the driver and begin, in a thread of its own."""
-        self._spawn(self._open_and_read)
+        self._spawn(self._open_and_read, self._generation)
 
     def end(self, ended: Ended) -> None:
         """The child was reaped: ask for one last reading; `finished` is set once it has been posted."""
@@ -59,51 +76,66 @@ class Reader:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether some call has hung: then `watch` is worth calling more often."""
-        return bool(self._stuck)
+        """Whether `watch` is worth calling more often: some call has hung, or none may last long any more."""
+        return bool(self._stuck) or self._ending.is_set()
 
     def give_up(self, ended: Ended) -> None:
-        """The last reading did not come in time: post which devices still owe an answer."""
+        """The last reading did not come in time: post what there is of it, and which boards still owe an answer."""
         with self._changing:
+            self._generation += 1
             owing = self._stuck | ({self._asking[0]} if self._asking else set())
-        self._post(Batch(ended.at_ns, dict.fromkeys(owing, NO_ANSWER), slow=False, until_ns=ended.at_ns))
+            said = self._completed(self._said) | dict.fromkeys(owing, NO_ANSWER)
+            self._post(Batch(ended.at_ns, said, slow=False, until_ns=ended.at_ns))
 
     def watch(self) -> None:
         """Leave a thread behind that is stuck in the driver. Called from outside, since a stuck thread cannot."""
         with self._changing:
-            asking = self._asking
-            patience_ns = STUCK_AGAIN_AFTER_NS if self._stuck else STUCK_AFTER_NS
-            if asking is None or self._clock.boottime_ns() - asking[1] < patience_ns:
+            patience_ns = STUCK_AGAIN_AFTER_NS if self.is_waiting else STUCK_AFTER_NS
+            if self._asking is None or self._clock.boottime_ns() - self._asking[1] < patience_ns:
                 return
-            self._stuck.add(asking[0])
+            self._stuck.add(self._asking[0])
             self._asking = None
             self._generation += 1
-        self._spawn(self._read_for_ever)
+            generation = self._generation
+        self._spawn(self._read_for_ever, generation)
 
-    def _spawn(self, work: Callable[[int], None]) -> None:
-        threading.Thread(target=work, args=(self._generation,), name="costmeter-reader", daemon=True).start()
+    def _spawn(self, work: Callable[[int], None], generation: int) -> None:
+        threading.Thread(target=work, args=(generation,), name="costmeter-reader", daemon=True).start()
+
+    # Threads
 
     def _open_and_read(self, generation: int) -> None:
-        try:
-            everything = self._source.open()
-            self._devices = self._hold(everything)
-            self._post(Opened(self._devices, len(everything), self._source.facts()))
-        except SourceError as error:
+        self._host_reading()  # the host's energy counts from here on
+        error = self._driver.open()
+        if error is not None:
             self._post(OpenFailed(error))
-            self._devices = ()
-        except Exception as fault:  # as above all else, time goes on and is booked
-            self._post(OpenFailed(SourceStopped(f"the driver could not be opened: {type(fault).__name__}: {fault}")))
-            self._devices = ()
         self._read_for_ever(generation)
 
     def _read_for_ever(self, generation: int) -> None:
-        while generation == self._generation:
+        while True:
+            self._hold_found(generation)
             last = self._ending.is_set()
-            self._read_once(generation, last)
-            if generation == self._generation and last:
+            if not self._read_once(generation, last):
+                return
+            if last:
                 self.finished.set()
                 return
-            self._clock.wait(self._ending, self._next_tick_ns())
+            self._driver.look_after()
+            if not self._wait(generation, self._next_tick_ns()):
+                return
+
+    def _begin(self, board: str) -> None:
+        """A call begins that may hang."""
+        self._asking = (board, self._clock.boottime_ns())
+
+    def _answered(self, board: str, generation: int) -> bool:
+        """Whether this thread may go on; one that was left behind learns here that its board answers again."""
+        with self._changing:
+            if generation != self._generation:
+                self._stuck.discard(board)
+                return False
+            self._asking = None
+            return True
 
     def _next_tick_ns(self) -> int:
         """The next multiple of the period in UTC, or the UTC minute if that comes first."""
@@ -113,52 +145,112 @@ class Reader:
         minute_ns = (utc_ns // NANOSECONDS_PER_MINUTE + 1) * NANOSECONDS_PER_MINUTE
         return anchor.boottime(min(tick_ns, minute_ns))
 
-    def _read_once(self, generation: int, last: bool) -> None:
+    def _wait(self, generation: int, until_ns: int) -> bool:
+        """Wait for the next tick, and read power meanwhile where that is all there is. False when left behind.
+
+        Neither the tick nor the end waits for more than one of these calls.
+        """
+        while True:
+            at_ns, boards = self._sampling.next(self._clock.boottime_ns(), until_ns)
+            if self._clock.wait(self._ending, at_ns) or not boards:
+                return True
+            for board in boards:
+                if self._ending.is_set() or self._clock.boottime_ns() >= until_ns:
+                    return True
+                if board not in self._stuck and self._driver.refusal is None:
+                    self._begin(board)
+                    sample = self._sampled(board)
+                    if not self._answered(board, generation):
+                        return False
+                    self._sampling.keep(board, sample)
+
+    # Readings
+
+    def _hold_found(self, generation: int) -> None:
+        """Hold what the driver shows, and post it where that is news.
+
+        What was held and is listed no more stays held; an unidentified GPU does so until another one has its index.
+        """
+        found = self._driver.found
+        if found is self._found:
+            return
+        held, boards = self._hold(found.devices), {device.board for device in found.devices}
+        indexes = {device.index for device in found.devices}
+        before = self._unlisted.union(self._devices)
+        with self._changing:
+            if generation != self._generation:
+                return
+            self._found, self._devices = found, held
+            self._unlisted = frozenset(
+                device for device in before if device.board not in boards and not _is_named(device, indexes)
+            )
+            self._sampling.hold(held)
+            self._post(Opened(held, len(boards), found.facts))
+
+    def _read_once(self, generation: int, last: bool) -> bool:
+        """One tick of all held boards. False when this thread was left behind in it."""
         at_ns = self._clock.boottime_ns()
         slow = last or at_ns >= self._slow_due_ns
-        self._has_reopened = False
-        readings: dict[str, Reading | Missing] = {}
-        for device in self._devices:
-            uuid = device.uuid
-            if uuid in self._stuck:
-                readings[uuid] = NO_ANSWER
+        self._said = readings = dict[str, Reading | Missing]()
+        readings |= dict.fromkeys((device.board for device in self._unlisted), NOT_LISTED)
+        for board in dict.fromkeys(device.board for device in self._devices):
+            silent = self._driver.refusal or (NO_ANSWER if board in self._stuck else None)
+            if silent is not None:
+                readings[board] = silent
                 continue
-            self._asking = (uuid, self._clock.boottime_ns())
-            readings[uuid] = self._ask(uuid, slow)
-            with self._changing:
-                if generation != self._generation:  # this thread was left behind, and its device answers again
-                    self._stuck.discard(uuid)
-                    return
-                self._asking = None
+            self._begin(board)
+            said = self._ask(board, slow)
+            if not self._answered(board, generation):
+                return False
+            if isinstance(said, SourceStopped):
+                said = Missing(said.message)
+                self._driver.stopped(said)
+            readings[board] = said
         if slow:
             self._slow_due_ns = at_ns + SLOW_EVERY_NS
-        ended = self._ended  # it may have ended while this tick was under way
-        if ended is None:
-            self._post(Batch(at_ns, readings, slow))
-        else:
-            held = self._still_held(ended.orphans) if last else {}
-            self._post(Batch(at_ns, readings, slow, ended.at_ns, held))
+        host, ended = self._host_reading(), self._ended  # it may have ended while this tick was under way
+        held = self._still_held(ended.orphans, generation) if ended is not None and last else {}
+        until_ns = None if ended is None else ended.at_ns
+        with self._changing:
+            if generation != self._generation:
+                return False
+            self._said = {}
+            self._post(Batch(at_ns, self._completed(readings), slow, until_ns, held, host))
+        return True
 
-    def _still_held(self, orphans: frozenset[int]) -> dict[str, tuple[int, ...]]:
+    def _completed(self, readings: dict[str, Reading | Missing]) -> dict[str, Reading | Missing]:
+        """These readings with the power readings since the tick before."""
+        return {board: self._sampling.complete_or_drop(board, said) for board, said in readings.items()}
+
+    def _host_reading(self) -> HostReading | Missing | None:
+        return None if self._host is None else self._host()
+
+    def _still_held(self, orphans: frozenset[int], generation: int) -> dict[str, tuple[int, ...]]:
         """Which devices are held by which of these processes; the driver is asked only when there are any."""
-        if not orphans:
-            return {}
-        held = {device.uuid: self._processes(device.uuid) for device in self._devices if device.uuid not in self._stuck}
-        return {uuid: pids for uuid, found in held.items() if (pids := tuple(sorted(orphans.intersection(found))))}
+        held: dict[str, tuple[int, ...]] = {}
+        for device in self._devices if orphans else ():
+            if device.board in self._stuck or self._driver.refusal is not None:
+                continue
+            self._begin(device.board)
+            found = orphans.intersection(self._processes(device.uuid))
+            if not self._answered(device.board, generation):
+                break
+            if found:
+                held[device.uuid] = tuple(sorted(found))
+        return held
 
     def _processes(self, uuid: str) -> tuple[int, ...]:
         try:
             found = self._source.processes(uuid)
-        except SourceError:
+        except Exception:  # who holds a device is a courtesy of the last tick, and never a reason to lose it
             return ()
         return () if isinstance(found, Missing) else found
 
-    def _ask(self, uuid: str, slow: bool) -> Reading | Missing:
+    def _ask(self, board: str, slow: bool) -> Reading | Missing | SourceStopped:
         try:
-            return self._source.read(uuid, slow)
+            return self._source.read(board, slow)
         except SourceStopped as error:
-            self._reopen()
-            return Missing(error.message)
+            return error
         except SourceError as error:
             return Missing(error.message)
         except (
@@ -166,13 +258,13 @@ class Reader:
         ) as fault:  # our own, or a driver's answer nobody foresaw: this device, at this tick, and no more
             return Missing(f"reading failed: {type(fault).__name__}: {fault}")
 
-    def _reopen(self) -> None:
-        """The driver went away: let go of it and open it again, tried once a tick; readings tell whether it is back."""
-        if self._has_reopened:
-            return
-        self._has_reopened = True
+    def _sampled(self, board: str) -> Sample:
         try:
-            self._source.close()
-            self._source.open()
-        except SourceError:
-            return
+            return self._source.sample(board)
+        except Exception as fault:  # the next reading says what is wrong
+            return Sample(self._clock.boottime_ns(), Missing(str(fault)))
+
+
+def _is_named(device: Device, indexes: set[int]) -> bool:
+    """Whether a GPU that nobody could identify now has a name: another one has its index."""
+    return device.board.startswith("unidentified-") and device.index in indexes

@@ -9,22 +9,28 @@ from dataclasses import dataclass, replace
 
 from costmeter.clock import Anchor, Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, Mark, MarkKind, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
+from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.charge import Rates
-from costmeter.meter.interval import Interval, between, cut, head, silence
+from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import Slot, next_edge
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.readings import Device, Missing, Reading
+from costmeter.readings import Device, HostReading, Missing, Reading, is_identified
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.hostshare import HostShare
+from costmeter.runtime.marks import Marks
 from costmeter.runtime.minutes import Minutes
 from costmeter.runtime.outcome import outcome
-from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND, microjoules_from_power, watts_from_energy
+from costmeter.runtime.reader import NOT_LISTED
+from costmeter.runtime.tally import Tally
+from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
-#: A device that was last read longer ago than so many periods and this long was not watched meanwhile (the machine
-#: slept, or the meter was stopped): what it did then nobody can say, though its counter knows what it drew.
-LATE_TICKS, LATE_NS = 3, 5 * NANOSECONDS_PER_SECOND
-#: Faults written to one journal; what happens to a device after so many of them is in its quantities.
-MARKS_WRITTEN = 2_000
+#: A device that was last read so many periods and this long ago was not watched meanwhile (the machine slept, or the
+#: meter was stopped): what it did then nobody can say, though its counter knows what it drew. One call that hangs makes
+#: a tick 2 s late, which is still watching.
+WATCHED_TICKS, WATCHED_NS = 1, 5 * NANOSECONDS_PER_SECOND // 2
+#: Between two power readings as far apart as this the power is taken to lie between them; beyond, nobody knows.
+BRIDGED_TICKS, BRIDGED_NS = 3, 5 * NANOSECONDS_PER_SECOND
 #: The wall clock may be this far off the anchor before the next slot edge takes a new one.
 ANCHOR_TOLERANCE_NS = NANOSECONDS_PER_SECOND
 
@@ -51,26 +57,34 @@ class Pricing:
 class Recorder:
     """One run being recorded. `handle` takes one event and hands what came of it to `post`."""
 
-    def __init__(self, header: Header, pricing: Pricing, clock: Clock, post: Callable[[Post], None]) -> None:
+    def __init__(
+        self,
+        header: Header,
+        pricing: Pricing,
+        clock: Clock,
+        post: Callable[[Post], None],
+        earlier: Earlier = NOTHING_EARLIER,
+    ) -> None:
         self._header, self._pricing, self._clock, self._post = header, pricing, clock, post
+        self._earlier = earlier
         self._anchor: Anchor = header.anchor
         self._part: Part = begin(header)
         self._devices: dict[str, Device] = {}
         self._node_gpus = 0
-        self._host_watts = 0.0
-        self._booked_ns: dict[str, int] = {}
-        self._good: dict[str, Reading] = {}
-        self._silent: dict[str, str] = {}
+        self._marks = Marks(self._record, lambda: self._anchor.utc(clock.boottime_ns()))
+        self._watched_ns = WATCHED_TICKS * header.period_ns + WATCHED_NS
+        bridge_ns = BRIDGED_TICKS * header.period_ns + BRIDGED_NS
+        self._tally = Tally(header.rule, self._watched_ns, bridge_ns, self._marks.note)
+        self._host = HostShare(header.start_ns, pricing.host_watts)
         self._intervals: dict[str, Interval] = {}
         self._slow: dict[str, Reading] = {}
-        self._resets: dict[str, int] = {}
         self._minutes = Minutes()
-        self._readings = self._failures = 0
         self._last_answer_utc_ns: int | None = None
-        self._longest_tick_ns = LATE_TICKS * header.period_ns + LATE_NS
-        self._slots_closed = self._marks = 0
-        self._has_opened = False
+        self._slots_closed = 0
+        self._has_opened = self._has_answered = False
+        self._listed: set[str] = set()
         self._until_ns: int | None = None
+        self._booked_ns = self._last_tick_ns = header.start_ns
         self._rates_edge_utc_ns = 0
         self._slot_start_utc_ns = header.anchor.utc(header.start_ns)
         self._records: list[Record] = [header]
@@ -98,7 +112,7 @@ class Recorder:
         elif isinstance(event, Opened):
             self._hold(event)
         elif isinstance(event, OpenFailed):
-            self._note("fault", event.error.message, "")
+            self._marks.note("fault", event.error.message, "")
             self._hold(Opened(self._pricing.assumed(), 0, None))
         else:
             self._end(event)
@@ -108,68 +122,75 @@ class Recorder:
     # What happens to devices
 
     def _hold(self, opened: Opened) -> None:
+        """Hold these devices. Those that were held before and are not listed now stay held: they are paid for."""
+        is_first = not self._devices
+        version = opened.facts.version if opened.facts else ""
+        earlier = self._earlier.boards if is_first and version == self._earlier.driver_version else {}
+        since_ns = self._tally.hold(opened.devices, self._header.start_ns, earlier)
+        held = self._tally.boards
+        listed = {device.uuid: device for device in opened.devices if device.board in held}
+        if earlier and since_ns:
+            self._slot_start_utc_ns = self._anchor.utc(min(since_ns.values()))
+        self._tell_of_news(opened, is_first)
         self._has_opened = True
-        self._devices = {device.uuid: device for device in opened.devices}
-        self._node_gpus = opened.node_gpus
-        self._host_watts = self._pricing.host_watts if opened.node_gpus else 0.0
-        self._booked_ns = dict.fromkeys(self._devices, self._header.start_ns)
-        self._record(Devices(opened.devices, opened.facts, opened.node_gpus))
+        self._listed = {device.board for device in listed.values()}
+        self._devices |= listed
+        self._node_gpus = max(opened.node_gpus, self._node_gpus)
+        self._host.node_gpus = self._node_gpus
+        late_ns = {uuid: at_ns for uuid, at_ns in since_ns.items() if at_ns != self._header.start_ns}
+        self._record(Devices(tuple(self._devices.values()), opened.facts, self._node_gpus, late_ns))
         if self._devices:  # so that every series can stand at 0 before the first reading
-            self._see_rates(next_edge(self._slot_start_utc_ns))
+            self._rates_edge_utc_ns = 0
+            edges = self._minutes.edges()
+            self._see_rates(edges[0] if edges else next_edge(self._slot_start_utc_ns))
+
+    def _tell_of_news(self, opened: Opened, is_first: bool) -> None:
+        """What an opening changes for who reads the receipt: a driver that is there at last, GPUs that appeared."""
+        if opened.facts is not None and not self._has_answered:
+            self._has_answered = True
+            if self._has_opened:
+                self._marks.note("fault", "the NVIDIA driver answers now", "")
+        held = self._tally.boards
+        nameless = {device.index for device in self._devices.values() if not device.is_identified}
+        for device in () if is_first else opened.devices:
+            if device.uuid not in self._devices and device.board in held:
+                told = "answers now" if device.index in nameless else "appeared"
+                self._marks.note("fault", f"{told} ({device.name}); its energy counts from here", device.uuid)
 
     def _tick(self, batch: Batch) -> None:
         self._until_ns = batch.until_ns
-        for uuid, device in self._devices.items():
-            said = batch.readings.get(uuid)
+        if isinstance(batch.host, HostReading):
+            self._host.read(batch.host)
+        for board in self._tally.boards:
+            said = batch.readings.get(self._tally.listed_as(board))
             if isinstance(said, Reading):
-                self._answers(said, device, batch.slow)
+                self._last_answer_utc_ns = self._anchor.utc(said.at_ns)
+                booked = self._tally.answers(said, self._last_tick_ns, batch.until_ns is not None)
+                if batch.slow and board in self._devices:
+                    self._slow[board] = said
+            elif said is None and self._just_appeared(board, batch):
+                continue  # it will be asked at the next tick
             else:
-                self._book(silence(uuid, self._booked_ns[uuid], max(batch.at_ns, self._booked_ns[uuid])))
-                if said is not None:  # None: a device assumed without a driver, which nobody asked
-                    self._falls_silent(uuid, said.reason)
+                booked = self._tally.falls_silent(board, batch.at_ns, self._reason(board, said))
+            for interval in booked:
+                self._book(interval)
         for uuid, pids in batch.still_held.items():
             names = ", ".join(map(str, pids))
-            self._note("fault", f"still held by pid {names} after the command's end", uuid)
+            self._marks.note("fault", f"still held by pid {names} after the command's end", uuid)
+        self._last_tick_ns = batch.at_ns
         self._close_slots()
 
-    def _answers(self, said: Reading, device: Device, slow: bool) -> None:
-        uuid = said.uuid
-        booked = self._interval(said, device)
-        if uuid in self._good and booked.end_ns - booked.start_ns > self._longest_tick_ns:
-            self._note("gap", f"nothing was read for {(booked.end_ns - booked.start_ns) / 1e9:.0f} s", uuid)
-            booked = replace(booked, state="unknown", utilization_ratio=None)
-        self._readings += 1
-        self._last_answer_utc_ns = self._anchor.utc(said.at_ns)
-        self._book(booked)
-        self._good[uuid] = said
-        if slow:
-            self._slow[uuid] = said
-        if uuid in self._silent:
-            self._note("fault", f"answers again (was: {self._silent.pop(uuid)})", uuid)
+    def _just_appeared(self, board: str, batch: Batch) -> bool:
+        """Whether a board that was not asked is one that was listed while this tick was under way."""
+        waits_ns = batch.at_ns - self._tally.boards[board]
+        is_listed = board in self._listed and is_identified(board)
+        return is_listed and batch.until_ns is None and waits_ns <= self._watched_ns
 
-    def _interval(self, said: Reading, device: Device) -> Interval:
-        uuid = device.uuid
-        good = self._good.get(uuid)
-        if good is None:
-            return head(said, device, self._header.rule, self._booked_ns[uuid])
-        then, now = good.energy_microjoules, said.energy_microjoules
-        if not isinstance(then, Missing) and not isinstance(now, Missing) and now < then:
-            self._resets[uuid] = self._resets.get(uuid, 0) + 1
-            self._note("fault", "energy counter was reset", uuid)
-            good = replace(good, power_watts=_mean_watts(self._intervals[uuid]))
-        return between(good, said, device, self._header.rule, self._booked_ns[uuid])
-
-    def _falls_silent(self, uuid: str, reason: str) -> None:
-        self._failures += 1
-        if self._silent.get(uuid) != reason:
-            self._silent[uuid] = reason
-            self._note("fault", reason, uuid)
-
-    def _note(self, kind: MarkKind, what: str, uuid: str) -> None:
-        self._marks += 1
-        if self._marks > MARKS_WRITTEN and kind == "fault":
-            return  # a device that flaps at every tick must not fill the disk
-        self._record(Mark(self._anchor.utc(self._clock.boottime_ns()), kind, what, uuid))
+    def _reason(self, board: str, said: Missing | None) -> str | None:
+        """Why a board said nothing; None where nobody asked it: no driver opened yet."""
+        if said is not None:
+            return said.reason
+        return None if board in self._listed else NOT_LISTED.reason
 
     # Intervals into slots
 
@@ -179,23 +200,16 @@ class Recorder:
             if interval.start_ns >= self._until_ns:
                 return  # all of it after the reap: not the run's
             interval, _ = cut(interval, self._until_ns)
-        if self._host_watts:
-            interval = replace(interval, host_microjoules=self._host_share_uj(interval))
+        self._booked_ns = max(self._booked_ns, interval.end_ns)
+        interval = self._host.shared(interval, self._devices[uuid])
         self._intervals[uuid] = interval
-        self._booked_ns[uuid] = interval.end_ns
         self._minutes.book(interval, self._anchor)
-
-    def _host_share_uj(self, interval: Interval) -> int:
-        """One GPU's share of the host over an interval. Telescopes from the spawn, so that cutting changes no sum."""
-        watts = self._host_watts / self._node_gpus
-        up_to_end = microjoules_from_power(watts, interval.end_ns - self._header.start_ns)
-        return up_to_end - microjoules_from_power(watts, interval.start_ns - self._header.start_ns)
 
     def _close_slots(self) -> None:
         """Close every minute that all devices have left, oldest first, and see that the open one has its rates."""
-        if not self._booked_ns:
+        if not self._tally.boards:
             return
-        reached_utc_ns = self._anchor.utc(min(self._booked_ns.values()))
+        reached_utc_ns = self._anchor.utc(self._tally.reached_ns)
         closed = False
         for edge_utc_ns in self._minutes.edges():
             self._see_rates(edge_utc_ns)
@@ -207,9 +221,8 @@ class Recorder:
             self._see_wall_clock()
 
     def _close(self, edge_utc_ns: int, end_utc_ns: int) -> None:
-        slot = self._slot(edge_utc_ns, end_utc_ns)
+        self._record(SlotEntry(self._slot(edge_utc_ns, end_utc_ns)))
         self._minutes.drop(edge_utc_ns)
-        self._record(SlotEntry(slot))
         self._slots_closed += 1
         self._slot_start_utc_ns = end_utc_ns
 
@@ -218,13 +231,21 @@ class Recorder:
             self._slot_start_utc_ns,
             end_utc_ns,
             self._minutes.held(edge_utc_ns, self._devices),
-            {
-                uuid: good.energy_microjoules
-                for uuid, good in self._good.items()
-                if not isinstance(good.energy_microjoules, Missing)
-            },
+            self._counters_at(edge_utc_ns),
             self._slots_closed,
         )
+
+    def _counters_at(self, edge_utc_ns: int) -> dict[str, int]:
+        """Counters less what is booked already beyond the end of a slot, so that a gap begins where the slots end.
+
+        Of a MIG instance only its own share of the board is booked here, so its board's counter is left as it is.
+        """
+        counters_uj = self._tally.counters
+        for later_utc_ns in self._minutes.edges():
+            if later_utc_ns > edge_utc_ns:
+                for uuid, quantities in self._minutes.held(later_utc_ns, counters_uj).items():
+                    counters_uj[uuid] -= 0 if self._devices[uuid].mig else quantities.microjoules
+        return counters_uj
 
     def _see_rates(self, edge_utc_ns: int) -> None:
         """Rates hold for a whole minute of a slot: tariffs change on the minute."""
@@ -243,8 +264,8 @@ class Recorder:
         if abs(off_ns) <= ANCHOR_TOLERANCE_NS:
             return
         for edge_utc_ns in self._minutes.edges():
-            self._close(edge_utc_ns, self._anchor.utc(max(self._booked_ns.values())))
-        self._note("clock", f"wall clock was stepped by {off_ns / NANOSECONDS_PER_SECOND:+.3f} s", "")
+            self._close(edge_utc_ns, self._anchor.utc(self._tally.latest_ns))
+        self._marks.note("clock", f"wall clock was stepped by {off_ns / NANOSECONDS_PER_SECOND:+.3f} s", "")
         self._anchor = replace(self._anchor, utc_ns=self._anchor.utc_ns + off_ns)
         self._slot_start_utc_ns += off_ns
 
@@ -253,12 +274,15 @@ class Recorder:
     def _end(self, ended: Ended) -> None:
         """Book what is left up to the reap; a tick that was under way then may have read a moment beyond it."""
         if not self._has_opened:
-            self._note("fault", "the NVIDIA driver never answered", "")
+            self._marks.note("fault", "the NVIDIA driver never answered", "")
             self._hold(Opened(self._pricing.assumed(), 0, None))
-        end_ns = max(ended.at_ns, max(self._booked_ns.values(), default=0))
-        for uuid, booked_ns in self._booked_ns.items():
+        self._until_ns = end_ns = max(ended.at_ns, self._booked_ns)
+        for board, booked_ns in self._tally.boards.items():
             if booked_ns < end_ns:
-                self._book(silence(uuid, booked_ns, end_ns))
+                for interval in self._tally.falls_silent(board, end_ns, None):
+                    self._book(interval)
+        self._tally.close()
+        self._marks.close()
         end_utc_ns = self._anchor.utc(end_ns)
         self._close_slots()
         for edge_utc_ns in self._minutes.edges():
@@ -273,7 +297,7 @@ class Recorder:
                 ended.exit_code,
                 ended.signal,
                 cpu_nanoseconds(),
-                self._readings,
+                self._tally.readings,
             )
         )
 
@@ -288,7 +312,9 @@ class Recorder:
         self._post(Post(records, tuple(self._devices), self._snapshot(), last))
 
     def _snapshot(self) -> Snapshot:
-        now_utc_ns = self._anchor.utc(max(self._booked_ns.values(), default=self._clock.boottime_ns()))
+        tally = self._tally
+        booked_ns = tally.latest_ns if tally.boards else self._clock.boottime_ns()
+        now_utc_ns = self._anchor.utc(booked_ns)
         open_slot = None
         if edges := self._minutes.edges():
             open_slot = self._slot(edges[0], min(edges[0], now_utc_ns))
@@ -298,16 +324,9 @@ class Recorder:
             open_slot,
             dict(self._intervals),
             dict(self._slow),
-            self._readings,
-            self._failures,
+            tally.readings,
+            tally.failures,
             self._last_answer_utc_ns,
-            dict(self._resets),
-            frozenset(self._silent),
+            tally.resets,
+            tally.silent,
         )
-
-
-def _mean_watts(interval: Interval) -> float | Missing:
-    """What a device drew last, for the moment in which its counter cannot tell."""
-    if interval.method is None:
-        return Missing("energy was unmeasured")
-    return watts_from_energy(interval.microjoules, interval.end_ns - interval.start_ns)

@@ -1,9 +1,13 @@
 """What each NVML return code means to a meter: a table from codes to words and to what the caller should do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
+import pynvml
+
+from costmeter.errors import DeviceGone, SourceStopped
 from costmeter.readings import Missing
 
 #: permanent: this value will not come while the driver is open. absent: this value is not there now. passing: ask
@@ -96,3 +100,26 @@ def failure(code: int) -> Failure:
 def failure_of(missing: Missing) -> Failure | None:
     """The failure that left this value missing; None when it was no return code that did."""
     return _BY_MISSING.get(missing)
+
+
+def refused(code: int) -> Missing:
+    """What a failed call leaves of its value; raises DeviceGone or SourceStopped when more than the value is gone."""
+    found = failure(code)
+    if found.kind == "gone":
+        raise DeviceGone(found.reason, found.hint) from pynvml.NVMLError(code)
+    if found.kind == "stopped":
+        raise SourceStopped(found.reason, found.hint) from pynvml.NVMLError(code)
+    return found.missing
+
+
+_NOT_IN_BINDINGS = Missing("not in this version of pynvml")
+
+
+def asked(call: Callable[[], Any]) -> Any:
+    """What a pynvml function returns, or what its failure leaves of the value; older bindings have fewer of them."""
+    try:
+        return call()
+    except pynvml.NVMLError as error:
+        return refused(error.value)
+    except (AttributeError, TypeError):
+        return _NOT_IN_BINDINGS

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from tests.bench import ending, energy, fates, killed, launch, refusals, tick
+from tests.bench import ending, energy, fates, hung, killed, launch, month, refusals, resumed, tick
 from tests.bench.table import Row, text
 
 BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
@@ -13,6 +13,9 @@ BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
     "energy": energy.measure,
     "fates": fates.measure,
     "killed": killed.measure,
+    "resumed": resumed.measure,
+    "month": month.measure,
+    "hung": hung.measure,
     "refusals": refusals.measure,
 }
 

@@ -1,8 +1,8 @@
 /* A driver with nothing behind it: constant power, a counter that follows the clock. It answers as fast as C can, so
  * that what a benchmark measures is the meter.
  *
- * GPU i draws 300 + i W at 60 % utilization. Its counter holds that power x CLOCK_BOOTTIME in steps of 100 ms.
- * STUB_NVML_GPUS sets how many there are (8). Layouts and codes are those of nvml.h.
+ * GPU i draws 300 + i W at 60 % utilization. Its counter holds that power x CLOCK_BOOTTIME in steps of 100 ms, or of
+ * STUB_NVML_STEP_NS. STUB_NVML_GPUS sets how many there are (8). Layouts and codes are those of nvml.h.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -12,7 +12,13 @@
 #define SUCCESS 0
 #define UNINITIALIZED 1
 #define INVALID_ARGUMENT 2
+#define NOT_SUPPORTED 3
 #define INSUFFICIENT_SIZE 7
+#define FIELD_ENERGY 83
+#define FIELD_POWER_AVERAGE 185
+#define FIELD_POWER_INSTANT 186
+#define VALUE_UNSIGNED_INT 1
+#define VALUE_UNSIGNED_LONG_LONG 3
 #define MAX_GPUS 1024
 
 typedef struct { unsigned index; } gpu_t;
@@ -26,8 +32,16 @@ typedef struct {
 } pci_info_t;
 typedef struct { unsigned pid; unsigned long long used_memory; unsigned gpu_instance, compute_instance; } process_t;
 
+typedef struct {
+    unsigned field_id, scope_id;
+    long long timestamp, latency_microseconds;
+    int value_type, code;
+    union { unsigned number; unsigned long long great_number; double real; } value;
+} field_t;
+
 static gpu_t gpus[MAX_GPUS];
 static unsigned count, sessions;
+static uint64_t step_ns;
 
 static int text(char *buffer, unsigned size, const char *value) {
     return (unsigned)snprintf(buffer, size, "%s", value) < size ? SUCCESS : INSUFFICIENT_SIZE;
@@ -36,8 +50,9 @@ static int text(char *buffer, unsigned size, const char *value) {
 static unsigned milliwatts(const gpu_t *gpu) { return (300 + gpu->index) * 1000; }
 
 int nvmlInitWithFlags(unsigned flags) {
-    const char *wanted = getenv("STUB_NVML_GPUS");
+    const char *wanted = getenv("STUB_NVML_GPUS"), *step = getenv("STUB_NVML_STEP_NS");
     (void)flags;
+    step_ns = step ? strtoull(step, NULL, 10) : 100000000;
     count = wanted ? (unsigned)atoi(wanted) : 8;
     if (count > MAX_GPUS) count = MAX_GPUS;
     for (unsigned i = 0; i < count; i++) gpus[i].index = i;
@@ -108,8 +123,39 @@ int nvmlDeviceGetEnforcedPowerLimit(gpu_t *gpu, unsigned *value) {
 int nvmlDeviceGetTotalEnergyConsumption(gpu_t *gpu, unsigned long long *value) {
     struct timespec now;
     clock_gettime(CLOCK_BOOTTIME, &now);
-    uint64_t tenths = (uint64_t)now.tv_sec * 10 + (uint64_t)now.tv_nsec / 100000000;
-    *value = tenths * milliwatts(gpu) / 10;
+    uint64_t counted_ns = ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) / step_ns * step_ns;
+    *value = counted_ns / 1000 * milliwatts(gpu) / 1000000;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetFieldValues(gpu_t *gpu, int wanted, field_t *fields) {
+    if (wanted < 1 || !fields) return INVALID_ARGUMENT;
+    for (field_t *field = fields; field < fields + wanted; field++) {
+        field->timestamp = field->latency_microseconds = 0;
+        field->code = field->scope_id == 0 ? SUCCESS : NOT_SUPPORTED;
+        if (field->field_id == FIELD_ENERGY) {
+            field->value_type = VALUE_UNSIGNED_LONG_LONG;
+            nvmlDeviceGetTotalEnergyConsumption(gpu, &field->value.great_number);
+        } else if (field->field_id == FIELD_POWER_AVERAGE || field->field_id == FIELD_POWER_INSTANT) {
+            field->value_type = VALUE_UNSIGNED_INT;
+            field->value.number = milliwatts(gpu);
+        } else {
+            field->code = NOT_SUPPORTED;
+        }
+    }
+    return SUCCESS;
+}
+
+int nvmlDeviceGetNumGpuCores(gpu_t *gpu, unsigned *value) {
+    (void)gpu;
+    *value = 16896;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMaxClockInfo(gpu_t *gpu, int kind, unsigned *value) {
+    (void)gpu;
+    if (kind != 0 && kind != 1) return NOT_SUPPORTED;
+    *value = 1980;
     return SUCCESS;
 }
 

@@ -66,13 +66,14 @@ def _back_to_back_ms() -> float:
     devices = source.open()
     posts: list[Post] = []
     recorder = Recorder(header(clock), Pricing(Book().at, lambda: (), 0.0), clock, posts.append)
-    recorder.handle(Opened(devices, len(devices), source.facts()))
+    boards = tuple(dict.fromkeys(device.board for device in devices))
+    recorder.handle(Opened(devices, len(boards), source.facts()))
     with tempfile.TemporaryDirectory() as folder:
         writer = Writer(Path(folder), "bench")
         before = time.process_time()
         for tick in range(BACK_TO_BACK_TICKS):
             slow, at_ns = tick % SLOW_EVERY == 0, clock.boottime_ns()
-            readings: dict[str, Reading | Missing] = {d.uuid: source.read(d.uuid, slow) for d in devices}
+            readings: dict[str, Reading | Missing] = {board: source.read(board, slow) for board in boards}
             recorder.handle(Batch(at_ns, readings, slow))
             for post in posts:
                 assert post.snapshot.totals.whole.cost >= 0
@@ -133,14 +134,15 @@ def _calls() -> tuple[float, float]:
     source.close()
     pynvml.nvmlLib = counting
     pynvml._nvmlGetFunctionPointer_cache.clear()
-    devices = source.open()
-    source.read(devices[0].uuid, slow=True)
+    boards = list(dict.fromkeys(device.board for device in source.open()))
+    for board in boards:  # each has shown by now that its counter moves
+        source.read(board, slow=True)
     counting.calls = 0
-    for device in devices:
-        source.read(device.uuid, slow=False)
+    for board in boards:
+        source.read(board, slow=False)
     fast = counting.calls
-    for device in devices:
-        source.read(device.uuid, slow=True)
+    for board in boards:
+        source.read(board, slow=True)
     slow = counting.calls - 2 * fast
     return fast / GPUS, slow / GPUS / SLOW_EVERY
 

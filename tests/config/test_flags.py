@@ -66,6 +66,8 @@ def test_other_texts_are_refused_with_an_example(text: str) -> None:
         pytest.param(parse_label, "team=nlp=x", ("team", "nlp=x"), id="label"),
         pytest.param(parse_gpus, " 0,1 ", "0,1", id="indexes"),
         pytest.param(parse_gpus, "GPU-8932f937", "GPU-8932f937", id="uuid"),
+        pytest.param(parse_gpus, "0:1,1:0", "0:1,1:0", id="mig-instances"),
+        pytest.param(parse_gpus, "mig-4f1c", "mig-4f1c", id="uuid-in-small-letters"),
     ],
 )
 def test_other_flags_come_out_parsed(parse: Callable[[str], object], text: str, expected: object) -> None:

@@ -83,7 +83,7 @@ def test_a_model_without_a_price_fails() -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        pytest.param(NO_ENERGY, "energy cannot be read", id="no-energy"),
+        pytest.param(NO_ENERGY, "energy is estimated from utilization", id="no-energy"),
         pytest.param(NO_UTILIZATION, "utilization cannot be read", id="no-permission"),
         pytest.param("{kind: lost, at: 0 s}", "GPU", id="lost"),
     ],

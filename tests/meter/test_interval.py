@@ -1,55 +1,64 @@
-"""Intervals: what two readings say of the time between them, and that cutting it loses nothing."""
+"""Intervals: what an entry makes of the time it stands for, and that dividing it loses nothing."""
 
-from dataclasses import replace
-from itertools import pairwise
-from typing import Any
+from dataclasses import fields, replace
+from itertools import accumulate, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.meter.activity import IdleRule
-from costmeter.meter.interval import Interval, between, cut, head, silence
-from costmeter.readings import Method, Missing, Reading
-from tests.samples import JOULE, SECOND, device, intervals
+from costmeter.meter.account import Entry
+from costmeter.meter.activity import IdleRule, State
+from costmeter.meter.interval import Interval, cut, instance, measured, silence
+from costmeter.readings import Mig
+from tests.meter.accounts import H100, said
+from tests.samples import JOULE, SECOND, instances, intervals, microjoules
 
 RULE = IdleRule()
-H100 = device()
-REFUSED = Missing("not supported")
+#: What is divided when an interval is.
+QUANTITIES = ("microjoules", "host_microjoules", "unmeasured_nanoseconds", "recovered_nanoseconds")
 
 
-def reading(at_s: float, joules: float | Missing, watts: float | Missing = 650.0, **changes: Any) -> Reading:
-    """What a GPU at full load says."""
-    counter = joules if isinstance(joules, Missing) else round(joules * JOULE)
-    said = Reading(H100.uuid, round(at_s * SECOND), counter, watts, 0.98)
-    return replace(said, **changes)
+@st.composite
+def whole_intervals(draw: st.DrawFn) -> Interval:
+    """An interval with all its quantities: some of it unmeasured, some time of before recovered, some of the host."""
+    found = draw(intervals(min_length_ns=1))
+    return replace(
+        found,
+        host_microjoules=draw(microjoules),
+        unmeasured_nanoseconds=draw(st.integers(0, found.end_ns - found.start_ns)),
+        recovered_nanoseconds=draw(st.integers(0, 10**15)),
+    )
 
 
-def measured(before: Reading, after: Reading) -> Interval:
-    return between(before, after, H100, RULE, before.at_ns)
+# Dividing in time
 
 
-@given(intervals(min_length_ns=1), st.lists(st.floats(0, 1, exclude_max=True), max_size=8))
+@given(whole_intervals(), st.lists(st.floats(0, 1, exclude_max=True), max_size=8))
 def test_cutting_an_interval_changes_no_sum(whole: Interval, places: list[float]) -> None:
-    """Any number of cuts leaves time and energy as they were, and every piece its state, method and utilization."""
+    """Any number of cuts leaves every quantity as it was, and every piece its state, method and utilization."""
     length_ns = whole.end_ns - whole.start_ns
     pieces, rest = [], whole
     for at_ns in sorted({whole.start_ns + int(place * length_ns) for place in places}):
         piece, rest = cut(rest, at_ns)
         pieces.append(piece)
     pieces.append(rest)
-    assert length_ns == sum(piece.end_ns - piece.start_ns for piece in pieces)
-    assert whole.microjoules == sum(piece.microjoules for piece in pieces)
-    assert whole == replace(pieces[0], end_ns=whole.end_ns, microjoules=whole.microjoules)
-    assert all(piece.microjoules >= 0 for piece in pieces)
+    for name in QUANTITIES:
+        assert getattr(whole, name) == sum(getattr(piece, name) for piece in pieces)
+        assert all(getattr(piece, name) >= 0 for piece in pieces)
+    assert all(piece.unmeasured_nanoseconds <= piece.end_ns - piece.start_ns for piece in pieces)
     assert all(left.end_ns == right.start_ns for left, right in pairwise(pieces))
+    assert (whole.start_ns, whole.end_ns) == (pieces[0].start_ns, pieces[-1].end_ns)
+    kept = {name.name for name in fields(Interval)} - {"start_ns", "end_ns", *QUANTITIES}
+    assert all(getattr(piece, name) == getattr(whole, name) for piece in pieces for name in kept)
 
 
-def test_energy_is_cut_in_proportion_to_time() -> None:
-    """60 s at 700 W cut after 15 s: a quarter of 42,000 J, 10,500 J, comes before the cut."""
-    whole = Interval("GPU-0", 0, 60 * SECOND, "busy", 42_000 * JOULE, "counter", 0.98)
+def test_everything_is_cut_in_proportion_to_time() -> None:
+    """60 s at 700 W cut after 15 s: a quarter of 42,000 J, of 6,000 J of host, and of 8 s and 40 s of time."""
+    whole = Interval("GPU-0", 0, 60 * SECOND, "busy", 42_000 * JOULE, "counter", 0.98, 6_000 * JOULE, 8, 40)
     before, after = cut(whole, 15 * SECOND)
-    assert (10_500 * JOULE, 31_500 * JOULE) == (before.microjoules, after.microjoules)
+    assert [10_500 * JOULE, 1_500 * JOULE, 2, 10] == [getattr(before, name) for name in QUANTITIES]
+    assert [31_500 * JOULE, 4_500 * JOULE, 6, 30] == [getattr(after, name) for name in QUANTITIES]
 
 
 def test_an_interval_of_no_length_keeps_its_energy_when_cut() -> None:
@@ -58,79 +67,65 @@ def test_an_interval_of_no_length_keeps_its_energy_when_cut() -> None:
     assert [5, 0] == [piece.microjoules for piece in cut(instant, 7)]
 
 
+# Dividing among MIG instances
+
+
+@given(intervals(), st.lists(st.integers(1, 7), max_size=7))
+def test_instances_and_free_slices_sum_to_the_board(whole: Interval, widths: list[int]) -> None:
+    """However a board's slices are given away, what its instances have and what is left is its energy, exactly."""
+    widths = [width for width, end in zip(widths, accumulate(widths), strict=True) if end <= 7]
+    held = instances(H100, *widths)
+    pieces = [instance(whole, each.uuid, each.mig) for each in held if each.mig is not None]
+    free = [instance(whole, "free", Mig(H100.uuid, 0, 0, 0, place, place + 1, 7)) for place in range(sum(widths), 7)]
+    assert whole.microjoules == sum(piece.microjoules for piece in [*pieces, *free])
+    assert all(piece.microjoules >= 0 for piece in [*pieces, *free])
+    assert [each.uuid for each in held] == [piece.uuid for piece in pieces]
+    assert all(replace(piece, uuid=whole.uuid, microjoules=whole.microjoules) == whole for piece in pieces)
+
+
+def test_an_instance_has_its_slices_of_the_energy_and_all_of_the_time() -> None:
+    """Of 700 J an instance of 3 slices of 7 has 300 J, and one of 4 has 400 J, each for the whole second."""
+    whole = Interval(H100.uuid, 0, SECOND, "busy", 700 * JOULE, "counter", 0.98)
+    pieces = [instance(whole, each.uuid, each.mig) for each in instances(H100, 3, 4) if each.mig is not None]
+    assert [(300 * JOULE, SECOND), (400 * JOULE, SECOND)] == [(p.microjoules, p.end_ns - p.start_ns) for p in pieces]
+
+
+# What a reading and its entry make of it
+
+
+def test_an_interval_is_what_was_entered() -> None:
+    """From 10 s to 11 s, with all that the account says of that time."""
+    entry = Entry(650 * JOULE, "counter", 300, 400, ("a fault",), True, True)
+    found = measured(10 * SECOND, said(11, 1_650, 640, 0.98), entry, H100, RULE)
+    assert found == Interval(
+        H100.uuid, 10 * SECOND, 11 * SECOND, "busy", 650 * JOULE, "counter", 0.98, 0, 300, 400
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("joules", "method", "before", "after"),
+    ("expected", "seconds", "entry", "watts"),
     [
-        pytest.param(650, "counter", reading(10, 1_000), reading(11, 1_650), id="counter"),
-        pytest.param(0, "counter", reading(10, 1_000), reading(11, 1_000), id="counter-that-stands-still"),
-        # The counter fell: a driver reload. 600 W and 500 W are 550 W on average, for 2 s.
-        pytest.param(1_100, "power", reading(10, 1e6, 600.0), reading(12, 3, 500.0), id="counter-reset"),
-        # 1.2 × 700 W × (1 s + one counter step of 0.15 s) = 966 J can have been drawn, 966.1 J cannot.
-        pytest.param(966, "counter", reading(10, 0), reading(11, 966), id="jump-of-just-1.2-limits"),
-        pytest.param(650, "power", reading(10, 0), reading(11, 966.1), id="jump-above-1.2-limits"),
-        pytest.param(1_200, "power", reading(10, REFUSED, 500.0), reading(12, REFUSED, 700.0), id="power-only"),
-        pytest.param(1_400, "estimated", reading(10, REFUSED, REFUSED), reading(12, 9, 700.0), id="one-power-only"),
-        pytest.param(0, None, reading(10, REFUSED, REFUSED), reading(11, REFUSED, REFUSED), id="nothing-to-go-by"),
-        pytest.param(0, None, reading(10, 5, REFUSED), reading(11, 2, REFUSED), id="reset-without-power"),
+        pytest.param("idle", 1, Entry(118 * JOULE, "counter", is_own=True), 650.0, id="a-hang-by-its-energy"),
+        pytest.param("busy", 1, Entry(650 * JOULE, "counter", is_own=True), 118.0, id="work-by-its-energy"),
+        pytest.param("busy", 1, Entry(0, "counter"), 650.0, id="a-debt-is-paid"),
+        pytest.param("idle", 1, Entry(9_000 * JOULE, "counter"), 118.0, id="an-outage-is-booked"),
+        pytest.param("busy", 1, Entry(0, None, SECOND), None, id="nothing-known"),
+        # 0.1 s is a step of the counter: it may hold nothing, or twice as much.
+        pytest.param("busy", 0.1, Entry(0, "counter", is_own=True), 650.0, id="shorter-than-a-step"),
     ],
 )
-def test_energy_between_two_readings(joules: int, method: Method | None, before: Reading, after: Reading) -> None:
-    """The counter's difference where it can be true, else mean power × time, else nothing; each says which it was."""
-    found = measured(before, after)
-    assert (joules * JOULE, method) == (found.microjoules, found.method)
+def test_a_hang_is_seen_in_mean_power(expected: State, seconds: float, entry: Entry, watts: float | None) -> None:
+    """100 % at less than a fifth of 700 W is a kernel that spins: by the energy if it is that time's, else by power."""
+    found = measured(0, said(seconds, 1_000, watts, 1.0), entry, H100, RULE)
+    assert found.state == expected
 
 
-def test_a_counter_without_a_known_limit_is_believed() -> None:
-    """Where nobody knows what a board may draw, no difference is doubtful."""
-    unlimited = replace(H100, power_limit_watts=Missing("not supported"))
-    found = between(reading(10, 0), reading(11, 5_000), unlimited, RULE, 10 * SECOND)
-    assert (5_000 * JOULE, "counter") == (found.microjoules, found.method)
-
-
-def test_an_outage_is_booked_when_it_ends() -> None:
-    """A device silent from 10 s to 20 s: its counter's whole difference falls on the interval that ends the silence."""
-    found = between(reading(10, 1_000), reading(21, 7_600), H100, RULE, 20 * SECOND)
-    assert (20 * SECOND, 21 * SECOND, 6_600 * JOULE) == (found.start_ns, found.end_ns, found.microjoules)
-
-
-def test_power_is_not_invented_for_an_outage() -> None:
-    """Without a counter the silent time stays unmeasured: 650 W count for the last second only."""
-    found = between(reading(10, REFUSED), reading(21, REFUSED), H100, RULE, 20 * SECOND)
-    assert (650 * JOULE, "power") == (found.microjoules, found.method)
-
-
-def test_a_hang_is_seen_in_the_energy_of_the_interval() -> None:
-    """100 % utilization at 118 J in a second is a kernel that spins, whatever the power reading says."""
-    found = measured(reading(10, 0), reading(11, 118))
-    assert found.state == "idle"
-
-
-def test_the_head_is_first_power_times_time_and_estimated() -> None:
-    """Half a second from spawn to the first reading of 650 W is 325 J, of which nobody measured any."""
-    found = head(reading(10.5, 123_456), H100, RULE, 10 * SECOND)
-    assert Interval(H100.uuid, 10 * SECOND, 10_500_000_000, "busy", 325 * JOULE, "estimated", 0.98) == found
-
-
-def test_a_head_without_power_is_unmeasured() -> None:
-    """Time before the first reading is held and rented even when no power can be read."""
-    found = head(reading(11, 5, REFUSED), H100, RULE, 10 * SECOND)
-    assert (SECOND, 0, None) == (found.end_ns - found.start_ns, found.microjoules, found.method)
+def test_utilization_nobody_said_is_unknown() -> None:
+    """What it did nobody can say; its energy is known all the same."""
+    found = measured(0, said(1, 1_000, 650, None), Entry(650 * JOULE, "counter", is_own=True), H100, RULE)
+    assert ("unknown", None, 650 * JOULE) == (found.state, found.utilization_ratio, found.microjoules)
 
 
 def test_silence_is_unknown_and_unmeasured() -> None:
     """A device that says nothing is not idle, and its energy is not invented."""
-    assert Interval("GPU-0", 3, 9, "unknown", 0, None, None) == silence("GPU-0", 3, 9)
-
-
-@given(st.lists(st.tuples(st.integers(1, 10 * SECOND), st.integers(0, 700)), min_size=1, max_size=30))
-def test_counter_differences_telescope(steps: list[tuple[int, int]]) -> None:
-    """Reading more or less often books the same energy: the counter's last value less its first."""
-    readings = [reading(0, 0)]
-    for length_ns, watts in steps:
-        last = readings[-1]
-        assert isinstance(last.energy_microjoules, int)
-        counted_uj = last.energy_microjoules + watts * length_ns // 1_000
-        readings.append(replace(last, at_ns=last.at_ns + length_ns, energy_microjoules=counted_uj))
-    often = [measured(before, after) for before, after in pairwise(readings)]
-    once = measured(readings[0], readings[-1])
-    assert once.microjoules == sum(interval.microjoules for interval in often) == readings[-1].energy_microjoules
+    assert silence("GPU-0", 3, 9) == Interval("GPU-0", 3, 9, "unknown", 0, None, None, 0, 6, 0)

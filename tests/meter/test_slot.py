@@ -65,6 +65,14 @@ def test_cutting_at_every_minute_changes_no_quantity(whole: Interval) -> None:
         assert abs(getattr(uncut, field.name) - getattr(total, field.name)) <= allowed
 
 
+def test_unmeasured_time_whose_energy_came_later_is_known_after_all() -> None:
+    """10 s of silence, and then 11 s' energy in a second that recovers them: nothing is left unknown."""
+    back = Interval("GPU-0", 10 * SECOND, 11 * SECOND, "busy", 3_300 * JOULE, "counter", 0.9, 0, 0, 10 * SECOND)
+    total = summed([silence("GPU-0", 0, 10 * SECOND), back])
+    assert (10 * SECOND, 10 * SECOND) == (total.unmeasured_nanoseconds, total.recovered_nanoseconds)
+    assert total.unknown_energy_nanoseconds == 0
+
+
 @given(intervals(min_length_ns=1))
 def test_no_piece_crosses_a_minute(whole: Interval) -> None:
     """Pieces meet at UTC minutes, and each lies within one."""

@@ -22,6 +22,7 @@ from tests.samples import (
     footer,
     header,
     held,
+    instances,
     measured,
     rates,
     rates_from_start,
@@ -211,3 +212,54 @@ def simulated() -> Run:
     first = header(simulated=True, command=("sleep", "3"))
     end = Footer(BEGAN_UTC_NS + 3 * SECOND, 3 * SECOND, "ok", 0, None, 221_000_000, 3)
     return Run((part(first, held(one), rates_from_start(under), spent, end),))
+
+
+def reloaded() -> Run:
+    """An hour on 8 GPUs whose driver was unloaded for 20 s after a quarter of it, as `Tally` tells it."""
+    length_ns, away_ns, at_utc_ns = HOUR, 20 * SECOND, BEGAN_UTC_NS + 15 * MINUTE
+    gone = "the NVIDIA driver was unloaded or restarted"
+    marks = [
+        *(Mark(at_utc_ns + n * SECOND // 50, "fault", gone, each.uuid) for n, each in enumerate(EIGHT)),
+        *(
+            Mark(
+                at_utc_ns + (22 if n else 23) * SECOND,
+                "fault",
+                f"answers again (was: {gone}); the energy counter was reset",
+                each.uuid,
+            )
+            for n, each in enumerate(EIGHT)
+        ),
+    ]
+    each = measured(length_ns - away_ns, 2_340_000 * JOULE) + silent(away_ns)
+    records: list[Record] = [
+        held(EIGHT),
+        rates_from_start(RENTED),
+        *marks,
+        entry(dict.fromkeys(uuids(EIGHT), each), length_ns),
+    ]
+    return Run((part(header(command=COMMAND), *records, footer(length_ns)),))
+
+
+def divided() -> Run:
+    """Two hours on three MIG instances (5 of 7 slices) of one H100, and on a Grace Hopper module by power."""
+    length_ns = 2 * HOUR
+    board, grace = device(0), device(1, "NVIDIA GH200 480GB", method="power", scope="module")
+    pieces = instances(board, 3, 1, 1)
+    share = Quantities(
+        unknown_nanoseconds=length_ns, unknown_microjoules=400_000 * JOULE, counter_microjoules=400_000 * JOULE
+    )
+    of = dict.fromkeys(uuids(pieces), share)
+    by_power = replace(
+        measured(length_ns, 4_000_000 * JOULE), counter_microjoules=0, power_microjoules=4_000_000 * JOULE
+    )
+    marks = [Mark(BEGAN_UTC_NS + HOUR + n * MINUTE, "fault", "unknown driver error", board.uuid) for n in range(3)]
+    marks.append(Mark(BEGAN_UTC_NS + length_ns, "fault", "unknown driver error (37 times in all)", board.uuid))
+    all_of = (*pieces, grace)
+    under = replace(RENTED, devices={each.uuid: rental("1.10") for each in all_of})
+    records: list[Record] = [
+        held(all_of),
+        rates_from_start(under),
+        *marks,
+        entry(of | {grace.uuid: by_power}, length_ns),
+    ]
+    return Run((part(header(), *records, footer(length_ns)),))

@@ -12,6 +12,7 @@ from costmeter import __version__
 from costmeter.ledger.query import Part, Run, begin, fold_all
 from costmeter.ledger.record import Header, Mark, RatesChange, Record
 from costmeter.meter.charge import DeviceRates, Origin
+from costmeter.meter.slot import Quantities
 from costmeter.outputs.receipt import plain, receipt, timestamp
 from tests.outputs import runs
 from tests.outputs.runs import one, repriced
@@ -25,8 +26,10 @@ from tests.samples import (
     header,
     held,
     owned,
+    rates_from_start,
     recordings,
     rental,
+    silent,
     uuids,
 )
 
@@ -41,21 +44,22 @@ CONTRACT = {
     },
     "cost": {"total", "components", "states", "phases"},
     "cost.states": {"busy", "idle", "unknown"},
-    "energy": {"total_joules", "gpu_joules", "host_joules", "overhead_joules", "total_kwh", "methods"},
+    "energy": {"total_joules", "gpu_joules", "host_joules", "overhead_joules", "total_kwh", "methods", "bands", "band"},
     "emissions": {"total_grams", "operational_grams", "embodied_grams"},
     "gpu_seconds": {"busy", "idle", "unknown"},
     "progress": {"steps", "tokens", "cost_per_step", "cost_per_million_tokens"},
     "meter": {"version", "cpu_seconds", "readings", "faults"},
 }  # fmt: skip
 DEVICE = {
-    "uuid", "index", "name", "joules", "method", "seconds", "unmeasured_seconds", "mean_utilization", "cost",
+    "uuid", "index", "name", "scope", "mig", "joules", "method", "seconds", "unmeasured_seconds", "mean_utilization",
+    "cost",
 }  # fmt: skip
 KINDS = ("provenance", "origins")
 ALL_RUNS = [
     pytest.param(run(), id=run.__name__)
     for run in (
         *(runs.healthy, runs.failed, runs.owned, runs.no_driver, runs.none_held),
-        *(runs.nodes, runs.interrupted, runs.simulated),
+        *(runs.nodes, runs.interrupted, runs.simulated, runs.reloaded, runs.divided),
     )
 ]
 
@@ -194,6 +198,47 @@ def test_gpus_of_different_prices_share_the_least_certain_origin() -> None:
 def test_energy_is_measured_only_where_it_was(expected: str, of: Run) -> None:
     """A run without a reading does not call its energy measured."""
     assert expected == receipt(of)["provenance"].get("energy.gpu_joules", "estimated")
+
+
+@pytest.mark.parametrize(
+    ("expected", "of"),
+    [
+        pytest.param(({"counter": 0.01}, 0.01), runs.healthy(), id="counter"),
+        pytest.param(
+            ({"counter": 0.01, "power": 0.05}, 0.0242857), runs.interrupted(), id="nine-of-fourteen-by-counter"
+        ),
+        pytest.param(({"counter": 0.01, "estimated": 0.5}, 0.0476923), runs.simulated(), id="150-of-1950-J-estimated"),
+        pytest.param(({}, None), runs.no_driver(), id="nothing"),
+    ],
+)
+def test_energy_has_the_band_of_its_methods(expected: tuple[dict[str, float], float | None], of: Run) -> None:
+    """Counter ±1 %, power ±5 %, estimated ±50 %, weighted by joules.
+
+    (9 × 1 % + 5 × 5 %) / 14 = 2.43 %; (1,800 × 1 % + 150 × 50 %) / 1,950 = 4.77 %.
+    """
+    energy = receipt(of)["energy"]
+    assert expected == (energy["bands"], energy["band"] and pytest.approx(energy["band"], abs=1e-7))
+
+
+def test_a_device_has_the_method_that_found_most_of_its_energy() -> None:
+    """Not what the probe hoped for: a counter that froze early leaves power, a GPU lost from the start nothing."""
+    part = runs.healthy().parts[0]
+    by_power = Quantities(busy_nanoseconds=MINUTE, busy_microjoules=10, counter_microjoules=4, power_microjoules=6)
+    of = {uuid: silent(MINUTE) for uuid in part.devices} | {runs.EIGHT[0].uuid: by_power}
+    rows = receipt(
+        Run((fold_all(begin(part.header), [held(runs.EIGHT), rates_from_start(runs.RENTED), runs.entry(of, MINUTE)]),))
+    )["devices"]
+    assert ["power", *[None] * 7] == [row["method"] for row in rows]
+
+
+def test_a_device_says_what_it_is_of() -> None:
+    """A MIG instance has its board and slices, a Grace module its scope; any other device is a GPU of its own."""
+    rows = receipt(runs.divided())["devices"]
+    board = runs.EIGHT[0].uuid
+    assert [(board, 3, 7), (board, 1, 7), (board, 1, 7), None] == [
+        row["mig"] and (row["mig"]["board"], row["mig"]["slices"], row["mig"]["of"]) for row in rows
+    ]
+    assert ["gpu", "gpu", "gpu", "module"] == [row["scope"] for row in rows]
 
 
 # Sums

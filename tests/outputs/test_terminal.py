@@ -56,6 +56,8 @@ RUNS = [
     pytest.param("nodes", runs.nodes(), {}, id="two-nodes-and-one-without-driver"),
     pytest.param("interrupted", runs.interrupted(), {}, id="interrupted-two-kinds-of-gpu"),
     pytest.param("simulated", runs.simulated(), {}, id="simulated"),
+    pytest.param("reloaded", runs.reloaded(), {}, id="driver-reloaded"),
+    pytest.param("divided", runs.divided(), {}, id="mig-and-grace"),
 ]
 
 

@@ -25,6 +25,8 @@ def rows(filename: str) -> list[dict[str, str]]:
         pytest.param("NVIDIA Tesla V100-SXM2-16GB", "V100-16GB-SXM2", id="vendor-and-tesla"),
         pytest.param("nvidia h200", "H200-141GB-SXM5", id="case"),
         pytest.param("GeForce RTX 4090", "RTX-4090", id="geforce-without-vendor"),
+        pytest.param("NVIDIA A100-SXM4-80GB MIG 3g.40gb", "A100-80GB-SXM4", id="mig-instance"),
+        pytest.param("A100-SXM4-40GB MIG 1c.3g.20gb", "A100-40GB-SXM4", id="mig-instance-of-an-old-driver"),
     ],
 )
 def test_a_price_is_found_by_every_name_of_a_model(name: str, key: str) -> None:
@@ -92,12 +94,19 @@ def test_embodied_carbon_is_spread_over_four_powered_years() -> None:
     assert "NVIDIA" in figure.source
 
 
+def test_a_mig_instance_has_the_figures_of_its_board() -> None:
+    """Embodied carbon is found for an instance as for its board; its slices' share is taken elsewhere."""
+    figure = embodied("NVIDIA H100 80GB HBM3 MIG 1g.10gb")
+    assert figure is not None
+    assert figure == embodied("NVIDIA H100 80GB HBM3")
+
+
 def test_unknown_embodied_carbon_is_none() -> None:
     """A model without a published figure has none, not zero."""
     assert embodied("NVIDIA L4") is None
 
 
-@pytest.mark.parametrize("filename", ["default_prices.csv", "gpu_models.csv"])
+@pytest.mark.parametrize("filename", ["default_prices.csv", "gpu_models.csv", "boards.csv"])
 def test_tables_say_where_they_are_from(filename: str) -> None:
     """Each table opens with comments that name its sources."""
     text = (DATA / filename).read_text(encoding="utf-8")

@@ -1,7 +1,9 @@
 """A whole meter on a simulated node and a manual clock, without threads: what the recorder makes of a scenario."""
 
+import contextlib
+import random
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +15,10 @@ from costmeter.ledger.record import Header, Record
 from costmeter.meter.activity import IdleRule
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.rates.book import Book
-from costmeter.readings import Device, Missing, Reading
+from costmeter.readings import Device, HostReading, Missing, Reading
 from costmeter.runtime.events import Batch, Ended, Opened
 from costmeter.runtime.recorder import Post, Pricing, Recorder
+from costmeter.runtime.sampling import Sampling
 from costmeter.runtime.writer import Writer
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated import SimulatedLibrary
@@ -42,6 +45,8 @@ class Metered:
         self.header = header(clock, period_ns)
         pricing = Pricing(book.at, lambda: (), host_watts)
         self.recorder = Recorder(self.header, pricing, clock, self.posts.append)
+        self.host: Callable[[], HostReading | Missing] | None = None
+        self._sampling = Sampling(period_ns, random.Random(7).random)
         self._ticks = 0
 
     def open(self, devices: Sequence[Device] | None = None) -> None:
@@ -49,16 +54,18 @@ class Metered:
         everything = self.source.open()
         held = tuple(devices or everything)
         self.devices = held
-        self.recorder.handle(Opened(held, len(everything), self.source.facts()))
+        self._sampling.hold(held)
+        boards = len({device.board for device in everything})
+        self.recorder.handle(Opened(held, boards, self.source.facts()))
 
     def tick(self, after_ns: int = SECOND, until_ns: int | None = None) -> None:
         """Let time pass, then read every device."""
-        self.clock.advance(after_ns)
+        self._pass(after_ns)
         at_ns = self.clock.boottime_ns()
         slow = self._ticks % 15 == 0
         self._ticks += 1
-        readings = {device.uuid: self._ask(device.uuid, slow) for device in self.devices}
-        self.recorder.handle(Batch(at_ns, readings, slow, until_ns))
+        readings = {board: self._ask(board, slow) for board in dict.fromkeys(d.board for d in self.devices)}
+        self.recorder.handle(Batch(at_ns, readings, slow, until_ns, host=self.host() if self.host else None))
 
     def end(self, exit_code: int | None = 0, signal: int | None = None) -> None:
         """The child is reaped now."""
@@ -82,9 +89,20 @@ class Metered:
                 writer.write(post)
             return fold_journal(read_journal(Path(folder, "host.1.jsonl")))
 
-    def _ask(self, uuid: str, slow: bool) -> Reading | Missing:
+    def _pass(self, nanoseconds: int) -> None:
+        """Let time pass, with the power readings that the reader makes meanwhile."""
+        until_ns = self.clock.boottime_ns() + nanoseconds
+        boards: frozenset[str] = frozenset({""})
+        while boards:
+            at_ns, boards = self._sampling.next(self.clock.boottime_ns(), until_ns)
+            self.clock.advance(at_ns - self.clock.boottime_ns())
+            for board in boards:
+                with contextlib.suppress(SourceError):
+                    self._sampling.keep(board, self.source.sample(board))
+
+    def _ask(self, board: str, slow: bool) -> Reading | Missing:
         try:
-            return self.source.read(uuid, slow)
+            return self._sampling.complete(self.source.read(board, slow))
         except SourceError as error:
             return Missing(error.message)
 

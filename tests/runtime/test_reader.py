@@ -59,12 +59,12 @@ def anchored(clock: Clock) -> Callable[[], Anchor]:
 class Running:
     """A reader on a simulated node and the machine's own clock, and what it posts."""
 
-    def __init__(self, scenario: str) -> None:
+    def __init__(self, scenario: str, source: type[NvmlSource] = NvmlSource, period_ns: int = PERIOD_NS) -> None:
         self.clock = RealClock()
         self.library: SimulatedLibrary = node(scenario, self.clock, self.clock.boottime_ns())
         self.events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        source = NvmlSource(self.clock, self.library)
-        self.reader = Reader(source, self.clock, anchored(self.clock), PERIOD_NS, tuple, self.events.put)
+        self.source = source(self.clock, self.library)
+        self.reader = Reader(self.source, self.clock, anchored(self.clock), period_ns, tuple, self.events.put)
         self.reader.start()
 
     def next(self) -> Event:

@@ -116,9 +116,9 @@ def test_no_thread_of_a_finished_writer_is_left(tmp_path: Path) -> None:
     with metered(STEADY) as run:
         played(run, 1)
         run.end()
-        writer = Writer(tmp_path, "gpu01")
+        writer, others = Writer(tmp_path, "gpu01"), set(threading.enumerate())
         writer.start()
-        threads = [thread for thread in threading.enumerate() if thread.name == "costmeter-writer"]
+        threads = set(threading.enumerate()) - others
         for post in run.posts:
             writer.post(post)
         for thread in threads:

@@ -1,6 +1,7 @@
 """The NVML source on the simulated driver: probing, reading, and every way of failing."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pynvml
@@ -9,53 +10,25 @@ import pytest
 from costmeter.clock import ManualClock
 from costmeter.config import yamlfile
 from costmeter.errors import DeviceGone, SourceError, SourceRetry, SourceStopped
-from costmeter.readings import NOT_ASKED, Device, DriverFacts, Missing, Reading, Source
+from costmeter.readings import NOT_ASKED, Device, DriverFacts, Missing, PowerRange, Reading, Source
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.nvml_failures import FAILURES, Failure, failure
-from costmeter.sources.simulated import SimulatedLibrary, bundled_scenarios, open_library
+from costmeter.sources.simulated import bundled_scenarios, open_library
 from costmeter.sources.simulated.codes import CODES
-from tests.sources.nodes import SECOND, STEADY, node
+from tests.sources.nodes import SECOND, STEADY
+from tests.sources.nvml_bench import COUNTER, FIELDS, POWER, UTILIZATION, Bench, faulty, let_go, refusing
 
 GIB = 2**30
 NOT_SUPPORTED = Missing("not supported by this GPU")
-COUNTER, POWER, UTILIZATION = (
-    "nvmlDeviceGetTotalEnergyConsumption",
-    "nvmlDeviceGetPowerUsage",
-    "nvmlDeviceGetUtilizationRates",
-)
-
-
-class Bench:
-    """A source on a node written in the test, with its manual clock."""
-
-    def __init__(self, text: str) -> None:
-        self.clock = ManualClock(0)
-        self.library = node(text, self.clock)
-        self.source = NvmlSource(self.clock, self.library)
-        self.uuids = self.library.truth.uuids
-
-    def read(self, slow: bool = False, index: int = 0) -> Reading:
-        return self.source.read(self.uuids[index], slow)
+#: The steady board without a counter and without a power sensor.
+NEITHER = STEADY.replace("{start: 5 J}", "none") + "    power_reading: none\n"
 
 
 @pytest.fixture(autouse=True)
 def _real_driver_afterwards() -> Iterator[None]:
     """No test leaves its library below pynvml."""
     yield
-    library = pynvml.nvmlLib
-    if isinstance(library, SimulatedLibrary):
-        library.release_hung_calls()
-        library.uninstall()
-
-
-def faulty(*faults: str) -> str:
-    """The steady board of 300 W with these faults."""
-    return STEADY + "    faults:" + "".join(f"\n      - {{{fault}}}" for fault in faults) + "\n"
-
-
-def refusing(code: str, *functions: str) -> str:
-    """A fault: these functions fail from 1 s on."""
-    return f"kind: error, at: 1 s, code: {code}, functions: [{', '.join(functions)}]"
+    let_go()
 
 
 def test_it_is_a_source() -> None:
@@ -71,18 +44,20 @@ def test_a_device_is_probed() -> None:
 
     [device] = bench.source.open()
 
-    gpu = bench.library.scenario.gpus[0]
-    assert device == Device(gpu.uuid, 0, "NVIDIA H100 80GB HBM3", gpu.pci_bus_id, 700.0, "counter")
+    gpu = bench.driver.scenario.gpus[0]
+    known = Device(gpu.uuid, 0, "NVIDIA H100 80GB HBM3", gpu.pci_bus_id, 700.0, "counter")
+    span = PowerRange(idle_watts=70.0, full_watts=700.0)
+    assert device == replace(known, power_range=span, power_is_mean=True, speed=0)
     assert bench.source.facts() == DriverFacts("550.54.15", simulated=True)
 
 
-def test_a_fast_reading_is_energy_and_utilization() -> None:
-    """After 10 s at 300 W: 5 J + 3,000 J on the counter, 60 %, and the slow values were not asked."""
+def test_a_fast_reading_is_energy_power_and_utilization() -> None:
+    """After 10 s at 300 W: 5 J + 3,000 J on the counter, the power that came along, 60 %, and memory was not asked."""
     bench = Bench(STEADY)
     bench.source.open()
     bench.clock.advance(10 * SECOND)
 
-    assert bench.read() == Reading(bench.uuids[0], 10 * SECOND, 3_005_000_000, NOT_ASKED, 0.6, NOT_ASKED)
+    assert bench.read() == Reading(bench.uuids[0], 10 * SECOND, 3_005_000_000, 300.0, 0.6, NOT_ASKED)
 
 
 def test_a_slow_reading_has_power_and_memory() -> None:
@@ -109,19 +84,27 @@ def test_an_older_driver_knows_memory_with_its_reserve() -> None:
         pytest.param(STEADY, "counter", id="counter"),
         pytest.param(STEADY.replace("{start: 5 J}", "none"), "power", id="no-counter"),
         pytest.param(STEADY + "    power_reading: none\n", "counter", id="no-power"),
+        pytest.param(NEITHER, "estimated", id="only-utilization"),
+        pytest.param(NEITHER.replace("    load:", "    utilization_period: none\n    load:"), NOT_SUPPORTED, id="none"),
+        pytest.param(f"driver: {{missing_functions: [{COUNTER}]}}\n{STEADY}", "counter", id="counter-by-field-alone"),
+        pytest.param(f"driver: {{missing_functions: [{FIELDS}]}}\n{STEADY}", "counter", id="counter-by-function"),
+        pytest.param(f"driver: {{missing_functions: [{COUNTER}, {FIELDS}]}}\n{STEADY}", "power", id="older-driver"),
         pytest.param(
-            STEADY.replace("{start: 5 J}", "none") + "    power_reading: none\n", NOT_SUPPORTED, id="neither-supported"
+            f"driver: {{missing_functions: [{COUNTER}, {FIELDS}]}}\n{STEADY}"
+            "    power_reading: none\n    utilization_period: none\n",
+            Missing("no energy counter, no power reading and no utilization"),
+            id="none-for-different-reasons",
         ),
-        pytest.param(f"driver: {{missing_functions: [{COUNTER}]}}\n{STEADY}", "power", id="older-driver"),
         pytest.param(
-            f"driver: {{missing_functions: [{COUNTER}]}}\n{STEADY}    power_reading: none\n",
-            Missing("no energy counter and no power reading"),
-            id="neither-for-different-reasons",
+            NEITHER.replace("NVIDIA H100 80GB HBM3", "NVIDIA Unheard Of"), NOT_SUPPORTED, id="utilization-of-what"
         ),
     ],
 )
 def test_the_best_source_of_energy_is_found_by_asking(text: str, method: object) -> None:
-    """The counter is best, then power; without either the device says why."""
+    """The counter is best, then power, then utilization of a board whose idle and full power are known; else why not.
+
+    The board of another name has no limit either: it has no power sensor to be limited by.
+    """
     [device] = Bench(text).source.open()
 
     assert device.method == method
@@ -200,7 +183,7 @@ def test_a_gpu_that_dies_while_it_is_probed_is_listed_with_its_reason() -> None:
     """A GPU that knows its UUID and nothing else is a device without a source of energy."""
     bench = Bench(
         faulty(
-            f"kind: error, code: RESET_REQUIRED, functions: [{COUNTER}, {POWER}, nvmlDeviceGetName,"
+            f"kind: error, code: RESET_REQUIRED, functions: [{COUNTER}, {POWER}, {UTILIZATION}, nvmlDeviceGetName,"
             " nvmlDeviceGetPciInfo_v3, nvmlDeviceGetEnforcedPowerLimit]"
         )
     )
@@ -208,14 +191,15 @@ def test_a_gpu_that_dies_while_it_is_probed_is_listed_with_its_reason() -> None:
     [device] = bench.source.open()
 
     reason = Missing("GPU needs a reset")
-    assert device == Device(bench.uuids[0], 0, "unknown GPU", "", reason, reason)
+    nameless = Missing('idle and full power of "unknown GPU" are not known')
+    assert device == Device(bench.uuids[0], 0, "unknown GPU", "", reason, reason, power_range=nameless)
 
 
 def test_a_hung_gpu_does_not_keep_the_others_from_opening() -> None:
     """A GPU that knows its UUID and then hangs is listed unprobed; the GPUs before and behind it are as always."""
     bench = Bench("faults: [{kind: hang, devices: [1], functions: [nvmlDeviceGetName]}]\n" + STEADY + "    count: 3\n")
 
-    first, hung, last = NvmlSource(bench.clock, bench.library, probe_seconds=0.5).open()
+    first, hung, last = NvmlSource(bench.clock, bench.driver, probe_seconds=0.5).open()
 
     silent = Missing("the driver did not answer")
     assert hung == Device(bench.uuids[1], 1, "unknown GPU", "", silent, silent)
@@ -226,7 +210,7 @@ def test_a_gpu_that_hangs_at_once_is_listed_by_its_index() -> None:
     """A GPU that hangs before it says who it is has no identity, but it is held and paid for; the other one opens."""
     bench = Bench("faults: [{kind: hang, devices: [0]}]\n" + STEADY + "    count: 2\n")
 
-    hung, device = NvmlSource(bench.clock, bench.library, probe_seconds=0.5).open()
+    hung, device = NvmlSource(bench.clock, bench.driver, probe_seconds=0.5).open()
 
     assert ("unidentified-0", 1) == (hung.uuid, device.index)
 
@@ -347,8 +331,7 @@ def test_an_unknown_code_raises_retry() -> None:
     """When nothing answers but codes nobody described, the reading raises SourceRetry with the number."""
     bench = Bench(STEADY)
     bench.source.open()
-    for name in ("_get_energy", "_get_power", "_get_utilization"):
-        setattr(bench.source, name, lambda *_: 777)
+    bench.driver.instead |= dict.fromkeys((FIELDS, COUNTER, POWER, UTILIZATION), lambda *_: 777)
 
     with pytest.raises(SourceRetry, match="driver error 777"):
         bench.read()
@@ -433,7 +416,7 @@ def test_opening_twice_keeps_one_session() -> None:
     bench.source.open()
     bench.source.close()
 
-    assert bench.library.nvmlShutdown() == pynvml.NVML_ERROR_UNINITIALIZED
+    assert bench.driver.nvmlShutdown() == pynvml.NVML_ERROR_UNINITIALIZED
 
 
 @pytest.mark.parametrize("name", bundled_scenarios())

@@ -1,7 +1,7 @@
 """Each NVML function that takes a device: fills the caller's ctypes arguments and returns the driver's code.
 
-An argument made with `ctypes.byref` gives its object as `._obj`. Every answer gets the device and the instant, and
-nothing else: the caller's checks (initialised, lost, refused, hung) were made before.
+Every answer gets the device and the instant, and nothing else: the caller's checks (initialised, lost, refused, hung)
+were made before.
 """
 
 from collections.abc import Callable
@@ -9,83 +9,51 @@ from functools import partial
 from typing import Any
 
 from costmeter.sources.simulated.codes import (
-    ARGUMENT_VERSION_MISMATCH,
-    INSUFFICIENT_SIZE,
+    ARCHITECTURES,
+    COMPUTE_CAPABILITIES,
     INVALID_ARGUMENT,
-    MIG_CAPABLE_FROM,
     NOT_SUPPORTED,
     SUCCESS,
 )
-from costmeter.sources.simulated.counter import Counter
+from costmeter.sources.simulated.energy_answers import energy_answers
+from costmeter.sources.simulated.filling import fill_memory, fill_memory_v2, fill_processes, fill_text
+from costmeter.sources.simulated.mig_answers import board_mig_answers, refuse
 from costmeter.sources.simulated.world import SimulatedGpu
-from costmeter.units import NANOSECONDS_PER_SECOND
 
 Answer = Callable[..., int]
 
-_UNSIGNED_INT, _UNSIGNED_LONG_LONG = 1, 3
-_POWER_AVERAGE, _POWER_INSTANT = 185, 186
-_ENERGY_FIELDS = (83, 191)
-_WHOLE_GPU_SCOPE = 0
-_MEMORY_V2 = 0x02000028
+_GRAPHICS_CLOCK, _SM_CLOCK = 0, 1
+_CAPABILITY_OF = {number: COMPUTE_CAPABILITIES[name] for name, number in ARCHITECTURES.items()}
 
 
-def device_answers(gpu: SimulatedGpu) -> dict[str, Answer]:
-    """Every device function by its NVML name, bound to one device; each is called with the instant first."""
-    counter = gpu.counter()
+def device_answers(gpu: SimulatedGpu, place_of: Callable[[int], int]) -> dict[str, Answer]:
+    """Every function of a board by its NVML name, bound to one; each is called with the instant first.
+
+    `place_of` tells where the session lists it. Those of GPM are not among them.
+    """
     plain: dict[str, Answer] = {
         "nvmlDeviceGetArchitecture": _architecture,
-        "nvmlDeviceGetEnforcedPowerLimit": _power_limit,
-        "nvmlDeviceGetIndex": _index,
+        "nvmlDeviceGetC2cModeInfoV": _chip_to_chip,
+        "nvmlDeviceGetCudaComputeCapability": _compute_capability,
+        "nvmlDeviceGetMaxClockInfo": _max_clock,
         "nvmlDeviceGetMemoryInfo": _memory,
         "nvmlDeviceGetMemoryInfo_v2": _memory_v2,
-        "nvmlDeviceGetMigMode": _mig_mode,
         "nvmlDeviceGetName": _name,
+        "nvmlDeviceGetNumGpuCores": _cores,
         "nvmlDeviceGetPciInfo_v3": _pci_info,
         "nvmlDeviceGetPersistenceMode": _persistence,
-        "nvmlDeviceGetPowerManagementDefaultLimit": _power_limit,
-        "nvmlDeviceGetPowerManagementLimit": _power_limit,
-        "nvmlDeviceGetPowerUsage": _power,
         "nvmlDeviceGetTemperature": _temperature,
         "nvmlDeviceGetUUID": _uuid,
         "nvmlDeviceGetUtilizationRates": _utilization,
     }
     answers: dict[str, Answer] = {name: partial(answer, gpu) for name, answer in plain.items()}
-    answers["nvmlDeviceGetTotalEnergyConsumption"] = partial(_energy, counter)
-    answers["nvmlDeviceGetFieldValues"] = partial(_field_values, gpu, counter)
+    answers["nvmlDeviceGetIndex"] = partial(_index, gpu, place_of)
     for kind, word in (("compute", "Compute"), ("graphics", "Graphics"), ("mps", "MPSCompute")):
         for version in ("v2", "v3"):
             answers[f"nvmlDeviceGet{word}RunningProcesses_{version}"] = partial(_processes, gpu, kind)
-    return answers
-
-
-def fill_text(buffer: Any, size: Any, text: str) -> int:
-    """Put a text into a caller's buffer, with the zero at its end."""
-    encoded = text.encode()
-    if len(encoded) >= size.value:
-        return INSUFFICIENT_SIZE
-    buffer.value = encoded
-    return SUCCESS
-
-
-def garbage_power(milliwatts: int, argument: Any) -> int:
-    """A power reading that no board could have."""
-    argument._obj.value = milliwatts
-    return SUCCESS
-
-
-def _power(gpu: SimulatedGpu, at_ns: int, argument: Any) -> int:
-    sensor = gpu.facts.power
-    if sensor is None:
-        return NOT_SUPPORTED
-    argument._obj.value = gpu.power_milliwatts(at_ns, sensor.window_ns, sensor.step_ns)
-    return SUCCESS
-
-
-def _energy(counter: Counter | None, at_ns: int, argument: Any) -> int:
-    if counter is None:
-        return NOT_SUPPORTED
-    argument._obj.value = counter.millijoules(at_ns)
-    return SUCCESS
+    if gpu.facts.mig is not None:  # the driver tells neither of a divided board
+        answers |= {"nvmlDeviceGetNumGpuCores": refuse, "nvmlDeviceGetUtilizationRates": refuse}
+    return answers | energy_answers(gpu) | board_mig_answers(gpu)
 
 
 def _utilization(gpu: SimulatedGpu, at_ns: int, argument: Any) -> int:
@@ -98,83 +66,16 @@ def _utilization(gpu: SimulatedGpu, at_ns: int, argument: Any) -> int:
     return SUCCESS
 
 
-def _power_limit(gpu: SimulatedGpu, _: int, argument: Any) -> int:
-    if gpu.facts.power is None:
-        return NOT_SUPPORTED
-    argument._obj.value = gpu.facts.power_limit_milliwatts
-    return SUCCESS
-
-
 def _memory(gpu: SimulatedGpu, at_ns: int, argument: Any) -> int:
-    """Version 1: what the driver reserves counts as used."""
-    memory, facts = argument._obj, gpu.facts
-    memory.total = facts.memory_bytes
-    memory.used = used = min(facts.memory_bytes, gpu.used_bytes(at_ns) + facts.reserved_bytes)
-    memory.free = facts.memory_bytes - used
-    return SUCCESS
+    return fill_memory(argument, gpu.facts.memory_bytes, gpu.facts.reserved_bytes, gpu.used_bytes(at_ns))
 
 
 def _memory_v2(gpu: SimulatedGpu, at_ns: int, argument: Any) -> int:
-    """Version 2: what the driver reserves is named, and not counted as used."""
-    memory, facts = argument._obj, gpu.facts
-    if memory.version != _MEMORY_V2:
-        return ARGUMENT_VERSION_MISMATCH
-    memory.total = facts.memory_bytes
-    memory.reserved = facts.reserved_bytes
-    memory.used = used = min(facts.memory_bytes - facts.reserved_bytes, gpu.used_bytes(at_ns))
-    memory.free = facts.memory_bytes - facts.reserved_bytes - used
-    return SUCCESS
+    return fill_memory_v2(argument, gpu.facts.memory_bytes, gpu.facts.reserved_bytes, gpu.used_bytes(at_ns))
 
 
 def _processes(gpu: SimulatedGpu, kind: str, at_ns: int, count: Any, array: Any) -> int:
-    """The caller's count is the room it has, and comes back as how many there are."""
-    processes = gpu.processes(kind, at_ns)
-    room, count._obj.value = count._obj.value, len(processes)
-    if room < len(processes) or (array is None and processes):
-        return INSUFFICIENT_SIZE
-    for entry, process in zip(array or (), processes, strict=False):
-        entry.pid = process.pid
-        entry.usedGpuMemory = process.memory_bytes
-        entry.gpuInstanceId = entry.computeInstanceId = 0xFFFFFFFF
-    return SUCCESS
-
-
-def _field_values(gpu: SimulatedGpu, counter: Counter | None, at_ns: int, count: Any, argument: Any) -> int:
-    """Each field has its own return code; only a malformed question fails as a whole."""
-    values = argument._obj
-    if not 0 < count.value <= len(values):
-        return INVALID_ARGUMENT
-    for value in values[: count.value]:
-        value.timestamp = at_ns // 1_000
-        value.latencyUsec = 0
-        value.nvmlReturn = _field(gpu, counter, at_ns, value)
-    return SUCCESS
-
-
-def _field(gpu: SimulatedGpu, counter: Counter | None, at_ns: int, value: Any) -> int:
-    sensor = gpu.facts.power
-    if value.scopeId != _WHOLE_GPU_SCOPE:
-        return NOT_SUPPORTED
-    if value.fieldId in _ENERGY_FIELDS and counter is not None:
-        value.valueType = _UNSIGNED_LONG_LONG
-        value.value.ullVal = counter.millijoules(at_ns)
-        return SUCCESS
-    if value.fieldId == _POWER_AVERAGE and sensor is not None and sensor.window_ns >= NANOSECONDS_PER_SECOND:
-        value.valueType = _UNSIGNED_INT
-        value.value.uiVal = gpu.power_milliwatts(at_ns, sensor.window_ns, sensor.step_ns)
-        return SUCCESS
-    if value.fieldId == _POWER_INSTANT and sensor is not None:
-        value.valueType = _UNSIGNED_INT
-        value.value.uiVal = gpu.power_milliwatts(at_ns, sensor.instant_window_ns, sensor.step_ns)
-        return SUCCESS
-    return NOT_SUPPORTED
-
-
-def _mig_mode(gpu: SimulatedGpu, _: int, current: Any, pending: Any) -> int:
-    if gpu.facts.architecture < MIG_CAPABLE_FROM:
-        return NOT_SUPPORTED
-    current._obj.value = pending._obj.value = 0
-    return SUCCESS
+    return fill_processes(count, array, gpu.processes(kind, at_ns))
 
 
 def _temperature(gpu: SimulatedGpu, at_ns: int, sensor: Any, argument: Any) -> int:
@@ -201,13 +102,42 @@ def _name(gpu: SimulatedGpu, _: int, buffer: Any, size: Any) -> int:
     return fill_text(buffer, size, gpu.facts.name)
 
 
-def _index(gpu: SimulatedGpu, _: int, argument: Any) -> int:
-    argument._obj.value = gpu.facts.index
+def _index(gpu: SimulatedGpu, place_of: Callable[[int], int], _: int, argument: Any) -> int:
+    argument._obj.value = place_of(gpu.facts.index)
     return SUCCESS
 
 
 def _architecture(gpu: SimulatedGpu, _: int, argument: Any) -> int:
     argument._obj.value = gpu.facts.architecture
+    return SUCCESS
+
+
+def _compute_capability(gpu: SimulatedGpu, _: int, major: Any, minor: Any) -> int:
+    major._obj.value, minor._obj.value = _CAPABILITY_OF[gpu.facts.architecture]
+    return SUCCESS
+
+
+def _cores(gpu: SimulatedGpu, _: int, argument: Any) -> int:
+    if gpu.facts.cores is None:
+        return NOT_SUPPORTED
+    argument._obj.value = gpu.facts.cores
+    return SUCCESS
+
+
+def _max_clock(gpu: SimulatedGpu, _: int, clock: Any, argument: Any) -> int:
+    """The multiprocessors' clock; graphics is the same one, and memory's and video's are nobody's concern."""
+    megahertz = gpu.facts.max_sm_megahertz
+    if megahertz is None or clock.value not in (_GRAPHICS_CLOCK, _SM_CLOCK):
+        return NOT_SUPPORTED
+    argument._obj.value = megahertz
+    return SUCCESS
+
+
+def _chip_to_chip(gpu: SimulatedGpu, _: int, argument: Any) -> int:
+    """Only a board that shares its module with a CPU has the link."""
+    if gpu.facts.module_milliwatts is None:
+        return NOT_SUPPORTED
+    argument._obj.isC2cEnabled = 1
     return SUCCESS
 
 

@@ -9,6 +9,7 @@ INSUFFICIENT_SIZE = 7
 DRIVER_NOT_LOADED = 9
 TIMEOUT = 10
 GPU_IS_LOST = 15
+NO_DATA = 21
 ARGUMENT_VERSION_MISMATCH = 25
 
 #: Every return code of nvml.h, and the words nvmlErrorString says.
@@ -63,6 +64,9 @@ NODE_FUNCTIONS: frozenset[str] = frozenset(
         "nvmlDeviceGetHandleByIndex_v2",
         "nvmlDeviceGetHandleByUUID",
         "nvmlDeviceGetHandleByPciBusId_v2",
+        "nvmlGpmMetricsGet",
+        "nvmlGpmSampleAlloc",
+        "nvmlGpmSampleFree",
     }
 )
 
@@ -70,19 +74,29 @@ NODE_FUNCTIONS: frozenset[str] = frozenset(
 DEVICE_FUNCTIONS: frozenset[str] = frozenset(
     {
         "nvmlDeviceGetArchitecture",
+        "nvmlDeviceGetAttributes_v2",
+        "nvmlDeviceGetC2cModeInfoV",
+        "nvmlDeviceGetComputeInstanceId",
         "nvmlDeviceGetComputeRunningProcesses_v2",
         "nvmlDeviceGetComputeRunningProcesses_v3",
+        "nvmlDeviceGetCudaComputeCapability",
+        "nvmlDeviceGetDeviceHandleFromMigDeviceHandle",
         "nvmlDeviceGetEnforcedPowerLimit",
         "nvmlDeviceGetFieldValues",
+        "nvmlDeviceGetGpuInstanceId",
         "nvmlDeviceGetGraphicsRunningProcesses_v2",
         "nvmlDeviceGetGraphicsRunningProcesses_v3",
         "nvmlDeviceGetIndex",
         "nvmlDeviceGetMPSComputeRunningProcesses_v2",
         "nvmlDeviceGetMPSComputeRunningProcesses_v3",
+        "nvmlDeviceGetMaxClockInfo",
+        "nvmlDeviceGetMaxMigDeviceCount",
         "nvmlDeviceGetMemoryInfo",
         "nvmlDeviceGetMemoryInfo_v2",
+        "nvmlDeviceGetMigDeviceHandleByIndex",
         "nvmlDeviceGetMigMode",
         "nvmlDeviceGetName",
+        "nvmlDeviceGetNumGpuCores",
         "nvmlDeviceGetPciInfo_v3",
         "nvmlDeviceGetPersistenceMode",
         "nvmlDeviceGetPowerManagementDefaultLimit",
@@ -92,10 +106,23 @@ DEVICE_FUNCTIONS: frozenset[str] = frozenset(
         "nvmlDeviceGetTotalEnergyConsumption",
         "nvmlDeviceGetUUID",
         "nvmlDeviceGetUtilizationRates",
+        "nvmlDeviceIsMigDeviceHandle",
+        "nvmlGpmMigSampleGet",
+        "nvmlGpmQueryDeviceSupport",
+        "nvmlGpmSampleGet",
     }
 )
 
 FUNCTIONS = NODE_FUNCTIONS | DEVICE_FUNCTIONS
+
+#: Fields of nvmlDeviceGetFieldValues, and the function that asks the same counter or sensor: they fail together.
+FIELD_FUNCTIONS: dict[int, str] = {
+    83: "nvmlDeviceGetTotalEnergyConsumption",
+    185: "nvmlDeviceGetPowerUsage",
+    186: "nvmlDeviceGetPowerUsage",
+    191: "nvmlDeviceGetTotalEnergyConsumption",
+}
+FIELD_NAMES: dict[str, int] = {f"field {number}": number for number in FIELD_FUNCTIONS}
 
 #: nvml.h's numbers of the architectures, by the names scenarios use.
 ARCHITECTURES = {
@@ -110,3 +137,17 @@ ARCHITECTURES = {
     "blackwell": 10,
 }
 MIG_CAPABLE_FROM = ARCHITECTURES["ampere"]
+GPM_CAPABLE_FROM = ARCHITECTURES["hopper"]
+
+#: CUDA's compute capability of each architecture's datacentre chip.
+COMPUTE_CAPABILITIES = {
+    "kepler": (3, 7),
+    "maxwell": (5, 2),
+    "pascal": (6, 0),
+    "volta": (7, 0),
+    "turing": (7, 5),
+    "ampere": (8, 0),
+    "ada": (8, 9),
+    "hopper": (9, 0),
+    "blackwell": (10, 0),
+}

@@ -108,6 +108,23 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighted:
+    """Curves at the same time, each as many times as its weight says, shared by a divisor."""
+
+    parts: tuple[tuple[int, Curve], ...]
+    divisor: int = 1
+
+    def total(self, at_ns: int) -> int:
+        return sum(weight * curve.total(at_ns) for weight, curve in self.parts) // self.divisor
+
+    def bounds(self) -> tuple[int, int]:
+        """The parts' own bounds added up: no rate is outside, though none may come near."""
+        bounds = [(weight, *curve.bounds()) for weight, curve in self.parts]
+        lows, highs = (weight * low for weight, low, _ in bounds), (weight * high for weight, _, high in bounds)
+        return sum(lows) // self.divisor, -(-sum(highs) // self.divisor)
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
     """A curve that remembers its last few answers, for GPUs that are asked at the same instants."""
 

@@ -9,7 +9,8 @@ from costmeter.sources.simulated import loads
 from costmeter.sources.simulated.codes import ARCHITECTURES, FUNCTIONS
 from costmeter.sources.simulated.faults import DEVICE_KINDS, NODE_KINDS, read_fault
 from costmeter.sources.simulated.fields import ENERGIES, PERCENT_IN_PPM, Faults, Field
-from costmeter.sources.simulated.profile import Board, curves
+from costmeter.sources.simulated.mig import board_curves
+from costmeter.sources.simulated.mig_reader import identified, read_mig
 from costmeter.sources.simulated.scenario import (
     FOR_EVER_NS,
     Driver,
@@ -86,9 +87,10 @@ def _gpus(entries: Field | None, named: dict[str, Load], seed: int) -> tuple[Gpu
         entries.fault(f"a node has 1 to {MAX_GPUS} devices, not {len(gpus)}")
     seen: set[str] = set()
     for gpu in gpus:
-        if entries and gpu.uuid in seen:
-            entries.fault(f"two devices have the uuid `{gpu.uuid}`; give each its own")
-        seen.add(gpu.uuid)
+        for own in (gpu.uuid, *(instance.uuid for instance in gpu.mig or ())):
+            if entries and own in seen:
+                entries.fault(f"two devices have the uuid `{own}`; give each its own")
+            seen.add(own)
     return tuple(gpus)
 
 
@@ -99,7 +101,8 @@ def _entry(entry: Field, named: dict[str, Load], seed: int, first_index: int) ->
     uuid_field = entry.get("uuid")
     if uuid_field and count > 1:
         uuid_field.fault("several devices cannot share one uuid; leave it out and each gets its own")
-    model = _model(entry, named)
+    model = _more(entry, _model(entry, named))
+    model = read_mig(entry, model, lambda value: _load(value, named), _process)
     spread_field = entry.get("spread")
     spread_ppm = spread_field.quantity(PERCENT_IN_PPM, 0, "2 %") if spread_field else 0
     entry.done()
@@ -123,6 +126,7 @@ def _gpu(model: Gpu, index: int, offset: int, seed: int, own_uuid: str | None, s
         index=index,
         pci_bus_id=f"{slot // 256:08X}:{slot % 256:02X}:00.0",
         counter=counter,
+        mig=identified(model.mig, seed, index) if model.mig is not None else None,
         scale_ppm=scale_ppm,
         processes=tuple(replace(process, pid=process.pid + offset) for process in model.processes),
     )
@@ -154,6 +158,23 @@ def _model(entry: Field, named: dict[str, Load]) -> Gpu:
         processes=tuple(_process(item) for item in processes.items()) if processes else (),
         faults=tuple(read_fault(item, DEVICE_KINDS) for item in faults.items()) if faults else (),
         persistence=persistence.flag() if persistence else True,
+    )
+
+
+def _more(entry: Field, model: Gpu) -> Gpu:
+    """What few devices have: a Grace CPU beside them, speeds, and a late arrival."""
+    grace, module_power, absent = entry.get("grace"), entry.get("module_power"), entry.get("absent_until")
+    cores, clock = entry.get("cores"), entry.get("max_sm_clock")
+    has_module = grace.flag() if grace else False
+    if module_power and not has_module:
+        module_power.fault("only a device with `grace: yes` has a module")
+    module_milliwatts = module_power.milliwatts() if module_power else 0
+    return replace(
+        model,
+        module_milliwatts=module_milliwatts if has_module else None,
+        absent_until_ns=absent.duration(0) if absent else 0,
+        cores=cores.whole(1, 10**6) if cores else None,
+        max_sm_megahertz=clock.whole(1, 10**5) if clock else None,
     )
 
 
@@ -221,7 +242,7 @@ def _node_faults(value: Field | None, gpus: tuple[Gpu, ...]) -> tuple[tuple[Faul
     for item in value.items() if value else ():
         only = item.get("devices")
         indexes = {word.whole(0, len(gpus) - 1) for word in only.items()} if only else set(range(len(gpus)))
-        fault = read_fault(item, NODE_KINDS | DEVICE_KINDS)
+        fault = read_fault(item, NODE_KINDS | DEVICE_KINDS, len(gpus))
         if fault.kind in NODE_KINDS:
             own.append(fault)
             indexes = set(range(len(gpus)))
@@ -232,8 +253,7 @@ def _node_faults(value: Field | None, gpus: tuple[Gpu, ...]) -> tuple[tuple[Faul
 
 def _check_noise(entry: Field, model: Gpu, spread_ppm: int) -> None:
     """Noise never makes a board produce energy: the counter would fall."""
-    board = Board(model.power_limit_milliwatts, model.idle_milliwatts)
-    lowest, _ = curves(model.load, board).power.bounds()
+    lowest, _ = board_curves(model).power.bounds()
     if model.noise_milliwatts > lowest * (1_000_000 - spread_ppm) // 1_000_000:
         entry.fault(
             f"noise of {model.noise_milliwatts / 1000:g} W is more than the lowest power of the load, "

@@ -91,9 +91,16 @@ class Load:
     repeats: bool = False
 
 
+#: What NVML says in place of an instance's id, of a process on a board that is not divided.
+NO_INSTANCE = 0xFFFFFFFF
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process with a context on a GPU, from `start_ns` until just before `end_ns`, again in every `every_ns`."""
+    """A process with a context on a GPU, from `start_ns` until just before `end_ns`, again in every `every_ns`.
+
+    The two instances say in which part of a divided board it runs.
+    """
 
     pid: int
     kind: Literal["compute", "graphics", "mps"]
@@ -101,6 +108,8 @@ class Process:
     start_ns: int = 0
     end_ns: int = FOR_EVER_NS
     every_ns: int = FOR_EVER_NS
+    gpu_instance: int = NO_INSTANCE
+    compute_instance: int = NO_INSTANCE
 
     def holds(self, at_ns: int) -> bool:
         """Whether it has its context at the instant."""
@@ -108,7 +117,18 @@ class Process:
 
 
 FaultKind = Literal[
-    "counter-reset", "counter-frozen", "lost", "error", "hang", "spike", "garbage", "driver-reload", "driver-missing"
+    "counter-reset",
+    "counter-frozen",
+    "counter-jump",
+    "counter-fall",
+    "lost",
+    "error",
+    "hang",
+    "spike",
+    "garbage",
+    "power-stuck",
+    "driver-reload",
+    "driver-missing",
 ]
 
 
@@ -116,9 +136,10 @@ FaultKind = Literal[
 class Fault:
     """Something that goes wrong from `start_ns` until just before `end_ns`.
 
-    `functions` empty means every function of the device. Which other fields count depends on the kind: `code` for
-    error and driver-missing, `probability_ppm` (parts per million of calls) for error, `milliwatts` for spike and
-    garbage, `catches_up` for counter-frozen.
+    `functions` empty means every function of the device; those of an error may also be fields, like `field 83`. Which
+    other fields count depends on the kind: `code` for error and driver-missing, `probability_ppm` (parts per million
+    of calls) for error, `milliwatts` for spike and garbage, `millijoules` for counter-jump and counter-fall,
+    `catches_up` for counter-frozen, `then_devices` (the list from then on; None leaves it) for driver-reload.
     """
 
     kind: FaultKind
@@ -128,7 +149,9 @@ class Fault:
     code: int = 0
     probability_ppm: int = 1_000_000
     milliwatts: int = 0
+    millijoules: int = 0
     catches_up: bool = False
+    then_devices: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +172,31 @@ class PowerSensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """One MIG device: a compute instance, alone or with others in its GPU instance, whose memory they share.
+
+    Of the board's slices the GPU instance has `gpu_slices`, and this one `compute_slices` of those. `load` is what it
+    draws above the board's idle power, and None when nobody said what the board's instances do each.
+    """
+
+    uuid: str
+    place: int
+    profile: str
+    gpu_instance: int
+    compute_instance: int
+    gpu_slices: int
+    compute_slices: int
+    memory_bytes: int
+    load: Load | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gpu:
-    """One simulated device. A sensor or counter that is None answers "not supported"."""
+    """One simulated device. A sensor, counter or number that is None answers "not supported".
+
+    `mig` is None while MIG mode is off, and the board's instances (perhaps none) when it is on. `module_milliwatts` is
+    what the CPU of a Grace module draws, and None for a board of its own.
+    """
 
     uuid: str
     index: int
@@ -171,6 +217,12 @@ class Gpu:
     processes: tuple[Process, ...]
     faults: tuple[Fault, ...]
     persistence: bool = True
+    absent_until_ns: int = 0
+    mig: tuple[Instance, ...] | None = None
+    mig_slices: int = 7
+    module_milliwatts: int | None = None
+    cores: int | None = None
+    max_sm_megahertz: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

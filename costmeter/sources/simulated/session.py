@@ -1,4 +1,4 @@
-"""The state a process has with the simulated driver: initialised or not, and whether the driver went away since."""
+"""The state a process has with the simulated driver: initialised or not, which devices it knows, and until when."""
 
 import threading
 from collections.abc import Callable
@@ -11,15 +11,26 @@ _NO_END_NS = 2**63
 
 
 class Session:
-    """Counts nvmlInit and nvmlShutdown. A session that a driver reload ended stays dead until it is opened anew."""
+    """Counts nvmlInit and nvmlShutdown. A session that a driver reload ended stays dead until it is opened anew.
 
-    def __init__(self, node_faults: tuple[Fault, ...], now_ns: Callable[[], int]) -> None:
+    `listed_at` says which devices the driver lists at an instant; a session keeps those of the instant it was opened.
+    """
+
+    def __init__(
+        self,
+        node_faults: tuple[Fault, ...],
+        now_ns: Callable[[], int],
+        listed_at: Callable[[int], tuple[int, ...]],
+    ) -> None:
         self._faults = node_faults
         self._now_ns = now_ns
+        self._listed_at = listed_at
         self._count = 0
         self._lock = threading.Lock()
         #: Calls answer before this instant; hot paths read it directly.
         self.good_until_ns = _NEVER_NS
+        #: The devices by their place in the scenario, in the driver's order.
+        self.listed: tuple[int, ...] = ()
 
     def init(self, *_: object) -> int:
         """nvmlInit in all its spellings."""
@@ -29,6 +40,7 @@ class Session:
                 return fault.code or DRIVER_NOT_LOADED
         with self._lock:
             if self._count == 0:
+                self.listed = self._listed_at(now_ns)
                 self.good_until_ns = min((f.start_ns for f in self._faults if f.start_ns > now_ns), default=_NO_END_NS)
             self._count += 1
         return SUCCESS

@@ -15,6 +15,7 @@ class Truth:
 
     def __init__(self, gpus: tuple[SimulatedGpu, ...], epoch_boottime_ns: int) -> None:
         self._gpus = {gpu.facts.uuid: gpu for gpu in gpus}
+        self._instances = {instance.facts.uuid: instance for gpu in gpus for instance in gpu.instances}
         self._epoch_ns = epoch_boottime_ns
 
     @property
@@ -22,15 +23,44 @@ class Truth:
         """The devices, in index order."""
         return tuple(self._gpus)
 
+    @property
+    def instance_uuids(self) -> tuple[str, ...]:
+        """The MIG instances that have loads of their own, by board and place."""
+        return tuple(self._instances)
+
     def energy_microjoules(self, uuid: str, start_boottime_ns: int, end_boottime_ns: int) -> int:
-        """Energy drawn between two instants, whatever the device said about it."""
+        """Energy that the board drew between two instants, whatever the device said about it."""
         gpu = self._gpus[uuid]
         return self._difference(
             lambda at: gpu.energy_pj(at) // PICOJOULES_PER_MICROJOULE, start_boottime_ns, end_boottime_ns
         )
 
+    def module_energy_microjoules(self, uuid: str, start_boottime_ns: int, end_boottime_ns: int) -> int:
+        """The same of the board and the CPU of its module: what the counter of a Grace module counts."""
+        gpu = self._gpus[uuid]
+        return self._difference(
+            lambda at: gpu.module_energy_pj(at) // PICOJOULES_PER_MICROJOULE, start_boottime_ns, end_boottime_ns
+        )
+
+    def instance_energy_microjoules(self, uuid: str, start_boottime_ns: int, end_boottime_ns: int) -> int:
+        """What a MIG instance made its board draw above idle power: the dynamic part only.
+
+        The rest of the board's energy (idle power, noise, spikes) is no instance's own.
+        """
+        instance = self._instances[uuid]
+        return self._difference(
+            lambda at: instance.energy_pj(at) // PICOJOULES_PER_MICROJOULE, start_boottime_ns, end_boottime_ns
+        )
+
+    def instance_busy_nanoseconds(self, uuid: str, start_boottime_ns: int, end_boottime_ns: int) -> int:
+        """Time that a MIG instance spent computing between two instants."""
+        return self._difference(self._instances[uuid].busy_ns, start_boottime_ns, end_boottime_ns)
+
     def busy_nanoseconds(self, uuid: str, start_boottime_ns: int, end_boottime_ns: int) -> int:
-        """Time spent computing between two instants: the idle rule at every instant, finer than any poll sees."""
+        """Time spent computing between two instants: the idle rule at every instant, finer than any poll sees.
+
+        Of a board whose MIG instances have loads, each counts by its share of the slices.
+        """
         return self._difference(self._gpus[uuid].busy_ns, start_boottime_ns, end_boottime_ns)
 
     def busy_seconds(self, uuid: str, start_boottime_ns: int, end_boottime_ns: int) -> float:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from costmeter.sources.simulated.counter import Counter, counter
 from costmeter.sources.simulated.curves import Constant, Curve, steps
 from costmeter.sources.simulated.faults import Schedule, schedule
-from costmeter.sources.simulated.profile import Board, Curves, curves, noise
+from costmeter.sources.simulated.mig import SimulatedInstance, board_curves, simulated_instances
+from costmeter.sources.simulated.profile import Curves, noise
 from costmeter.sources.simulated.scenario import FOR_EVER_NS, Fault, Gpu, PowerSensor, Process, Scenario
 
 PICOJOULES_PER_MICROJOULE = 1_000_000
@@ -20,7 +21,10 @@ _MEMORY_TRAFFIC_PERCENT = 60
 
 @dataclass(frozen=True, slots=True)
 class SimulatedGpu:
-    """One device of the node and everything it does. Build it with `simulated_gpu`."""
+    """One device of the node and everything it does. Build it with `simulated_gpu`.
+
+    `faults` is None for a device whose every call is answered; `instances` are those that have loads of their own.
+    """
 
     facts: Gpu
     load: Curves
@@ -28,15 +32,20 @@ class SimulatedGpu:
     spikes: tuple[Curve, ...]
     shifted_pj: int
     faults: Schedule | None
+    instances: tuple[SimulatedInstance, ...] = ()
 
     def energy_pj(self, at_ns: int) -> int:
-        """Picojoules drawn from the epoch to the instant."""
+        """Picojoules that the board drew from the epoch to the instant."""
         facts = self.facts
         drawn = self.load.power.total(at_ns + facts.load_shift_ns) - self.shifted_pj
         total = drawn * facts.scale_ppm // 1_000_000 + self.noise.total(at_ns)
         for spike in self.spikes:
             total += spike.total(at_ns)
         return total
+
+    def module_energy_pj(self, at_ns: int) -> int:
+        """The same of the whole module, with the CPU beside the board; the board's own when there is none."""
+        return self.energy_pj(at_ns) + (self.facts.module_milliwatts or 0) * at_ns
 
     def utilization_total(self, at_ns: int) -> int:
         """Percent × nanoseconds from the epoch to the instant."""
@@ -75,23 +84,28 @@ class SimulatedGpu:
         """The processes of one kind that hold a context at the instant."""
         return [p for p in self.facts.processes if p.kind == kind and p.holds(at_ns)]
 
-    def used_bytes(self, at_ns: int) -> int:
-        """Memory that processes hold; what the driver reserves comes on top."""
-        return sum(p.memory_bytes for p in self.facts.processes if p.holds(at_ns))
+    def used_bytes(self, at_ns: int, gpu_instance: int | None = None) -> int:
+        """Memory that processes hold, on the board or in one instance; what the driver reserves comes on top."""
+        return sum(
+            p.memory_bytes
+            for p in self.facts.processes
+            if p.holds(at_ns) and (gpu_instance is None or p.gpu_instance == gpu_instance)
+        )
 
     def counter(self) -> Counter | None:
-        """The device's energy counter, with its resets and freezes; None when it has none."""
+        """The device's energy counter, with its faults; None when it has none."""
         facts = self.facts
         if facts.counter is None:
             return None
         # Boards start counting at their own instants, so their counters do not step together.
         phase_ns = facts.index * 7_919_000 % facts.counter.step_ns
-        return counter(facts.counter, phase_ns, facts.faults, self.energy_pj)
+        energy = self.energy_pj if facts.module_milliwatts is None else self.module_energy_pj
+        return counter(facts.counter, phase_ns, facts.faults, energy)
 
 
 def simulated_gpu(facts: Gpu, seed: int) -> SimulatedGpu:
     """A device as its scenario describes it."""
-    load = curves(facts.load, Board(facts.power_limit_milliwatts, facts.idle_milliwatts))
+    load = board_curves(facts)
     return SimulatedGpu(
         facts,
         load,
@@ -99,6 +113,7 @@ def simulated_gpu(facts: Gpu, seed: int) -> SimulatedGpu:
         tuple(_spike(fault) for fault in facts.faults if fault.kind == "spike"),
         load.power.total(facts.load_shift_ns),
         schedule(facts.faults) if facts.faults else None,
+        simulated_instances(facts),
     )
 
 

@@ -69,6 +69,105 @@ def test_a_reset_ends_a_freeze() -> None:
     assert counter_at(*steady(*faults), 19, 21, 40) == [3_005_000, 300_000, 6_000_000]
 
 
+@pytest.mark.parametrize(
+    ("faults", "instants", "shown"),
+    [
+        pytest.param(
+            ["kind: counter-jump, at: 10 s, energy: 2 MJ"],
+            [9.9, 10, 11, 60],
+            [2_975_000, 2_003_005_000, 2_003_305_000, 2_018_005_000],
+            id="jump-for-good",
+        ),
+        pytest.param(
+            ["kind: counter-jump, at: 10 s, for: 1 s, energy: 2 MJ"],
+            [10, 10.9, 11, 60],
+            [2_003_005_000, 2_003_275_000, 3_305_000, 18_005_000],
+            id="glitch",
+        ),
+        pytest.param(
+            ["kind: counter-fall, at: 10 s, for: 5 s, energy: 1 kJ"],
+            [9.9, 10, 14.9, 15],
+            [2_975_000, 2_005_000, 3_475_000, 4_505_000],
+            id="falls-and-returns",
+        ),
+        pytest.param(
+            ["kind: counter-fall, at: 10 s, for: 5 s, energy: 3605 J"],
+            [10, 12, 13, 15],
+            [0, 0, 300_000, 4_505_000],
+            id="falls-to-nothing",
+        ),
+        pytest.param(
+            ["kind: counter-jump, at: 10 s, for: 20 s, energy: 1 kJ", "kind: counter-fall, at: 15 s, energy: 400 J"],
+            [20, 30],
+            [6_605_000, 8_605_000],
+            id="jump-and-fall",
+        ),
+        pytest.param(
+            ["kind: counter-jump, at: 10 s, for: 20 s, energy: 2 MJ", "kind: counter-reset, at: 20 s"],
+            [20, 21, 30, 31],
+            [0, 300_000, 3_000_000, 3_300_000],
+            id="reset-ends-a-jump",
+        ),
+        pytest.param(
+            ["kind: counter-jump, at: 20 s, energy: 1 kJ", "kind: counter-reset, at: 20 s"],
+            [20, 21],
+            [1_000_000, 1_300_000],
+            id="jump-at-a-reset",
+        ),
+        pytest.param(
+            ["kind: counter-frozen, at: 10 s, for: 20 s", "kind: counter-jump, at: 15 s, energy: 1 kJ"],
+            [15, 29.9, 31],
+            [3_005_000, 3_005_000, 4_305_000],
+            id="jump-while-frozen",
+        ),
+        pytest.param(
+            ["kind: counter-jump, at: 5 s, for: 10 s, energy: 1 kJ", "kind: counter-frozen, at: 10 s, for: 20 s"],
+            [10, 29.9, 31],
+            [4_005_000, 4_005_000, 3_305_000],
+            id="frozen-in-a-glitch",
+        ),
+        pytest.param(
+            ["kind: counter-jump, at: 5 s, energy: 1 kJ", "kind: counter-frozen, at: 10 s, for: 20 s, then: catch-up"],
+            [29.9, 31],
+            [4_005_000, 10_305_000],
+            id="catches-up-after-a-jump",
+        ),
+    ],
+)
+def test_a_counter_is_moved_off_its_line(faults: list[str], instants: list[float], shown: list[int]) -> None:
+    """5 J, 300 J for each second, and what it jumped or fell by; a reset ends both, a freeze holds both."""
+    assert counter_at(*steady(*faults), *instants) == shown
+
+
+def test_a_jump_is_not_drawn() -> None:
+    """What a counter shows too much was never drawn."""
+    library, _ = steady("kind: counter-jump, at: 10 s, energy: 2 MJ")
+
+    assert library.truth.energy_microjoules(library.truth.uuids[0], 0, 20 * SECOND) == 6_000_000_000
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["counter-jump", "counter-fall", "counter-frozen"]), st.integers(0, 50), st.integers(1, 50)
+        ),
+        max_size=6,
+    )
+)
+def test_counter_faults_pass(drawn: list[tuple[str, int, int]]) -> None:
+    """However faults that end overlap, the counter is back on its line after them when it catches up.
+
+    At 100 s it holds 5 J + 30,000 J, whatever jumped by 700 J, fell by 700 J or stood still before.
+    """
+    more = {"counter-frozen": "then: catch-up", "counter-jump": "energy: 700 J", "counter-fall": "energy: 700 J"}
+    faults = [f"kind: {kind}, at: {start} s, for: {length} s, {more[kind]}" for kind, start, length in drawn]
+    library, _ = steady(*faults)
+    counter = library._gpus[0].counter()
+    assert counter is not None
+
+    assert counter.millijoules(100 * SECOND) == 30_005_000
+
+
 def test_a_board_without_a_counter_says_so() -> None:
     """A board that has no energy counter answers Not Supported."""
     with (

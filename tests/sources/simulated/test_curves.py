@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.sources.simulated.curves import Constant, Curve, Ramp, chain, remembered, repeat, steps
+from costmeter.sources.simulated.curves import Constant, Curve, Ramp, Weighted, chain, remembered, repeat, steps
 
 RATES = st.integers(0, 1_000)
 LENGTHS = st.integers(1, 60)
@@ -45,6 +45,32 @@ def test_totals_stay_within_bounds(curve: Curve, start: int, length: int) -> Non
     total = curve.total(start + length) - curve.total(start)
 
     assert low * length - rounding <= total <= high * length + rounding
+
+
+def test_curves_at_one_time_are_weighed() -> None:
+    """Of 7 slices, 3 at a rate of 70 and 1 at 30 then 50: (210 + 30) / 7 for 10 ns, then (210 + 50) / 7 for 4 ns."""
+    curve = Weighted(((3, Constant(70)), (1, steps([(10, 30), (0, 50)]))), 7)
+
+    assert [curve.total(at_ns) for at_ns in (7, 10, 14)] == [240, 342, 491]
+    assert curve.bounds() == (34, 38)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 7), st.lists(st.tuples(LENGTHS, RATES), min_size=1, max_size=5).map(steps))),
+    st.integers(1, 7),
+    TIMES,
+    LENGTHS,
+)
+def test_weighed_curves_stay_within_bounds(
+    parts: list[tuple[int, Curve]], divisor: int, start: int, length: int
+) -> None:
+    """Whatever the weights, a window of their sum accumulates no less and no more than its bounds, to one unit."""
+    curve = Weighted(tuple(parts), divisor)
+    low, high = curve.bounds()
+
+    total = curve.total(start + length) - curve.total(start)
+
+    assert low * length - 1 <= total <= high * length + 1
 
 
 @given(CURVES)

@@ -12,6 +12,10 @@ from costmeter.sources.simulated.fields import Faults, Field
 from tests.sources.nodes import STEADY, node
 
 REPOSITORY = Path(__file__).parents[3]
+RELOAD = (
+    "faults: [{{kind: driver-reload, at: 1 s, for: 1 s, then_devices: {}}}]\n"
+    "devices: [{{name: X, power_limit: 700 W, idle_power: 70 W, memory: 80 GiB}}]"
+)
 GPU = "{name: X, power_limit: 700 W, idle_power: 70 W, memory: 80 GiB"
 
 
@@ -91,6 +95,80 @@ def test_an_edited_seed_gives_other_devices() -> None:
             "must be a multiple",
             id="pauses",
         ),
+        pytest.param(f"devices:\n  - {GPU}, faults: [{{kind: counter-jump}}]}}", "`energy` is missing", id="jump"),
+        pytest.param(
+            f"devices:\n  - {GPU}, faults: [{{kind: counter-fall, energy: 5 W}}]}}", "write it like `2 MJ`", id="fall"
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, faults: [{{kind: error, code: UNKNOWN, functions: [field 84]}}]}}",
+            "did you mean `field 8",
+            id="field",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, faults: [{{kind: hang, functions: [field 83]}}]}}",
+            "`field 83` is not one of",
+            id="a-field-does-not-hang",
+        ),
+        pytest.param(RELOAD.format("[0, 2]"), "`2` is not a whole number from 0 to 0", id="then-devices"),
+        pytest.param(RELOAD.format("[0, 0]"), "lists a device only once", id="then-devices-twice"),
+        pytest.param(
+            f"devices:\n  - {GPU}, faults: [{{kind: lost, then_devices: []}}]}}",
+            "unknown key `then_devices`",
+            id="then",
+        ),
+        pytest.param(f"devices:\n  - {GPU}, absent_until: soon}}", "write it like `90 s`", id="absent-until"),
+        pytest.param(f"devices:\n  - {GPU}, module_power: 9 W}}", "only a device with `grace: yes`", id="module"),
+        pytest.param(f"devices:\n  - {GPU}, cores: many}}", "`many` is not a whole number", id="cores"),
+        pytest.param(f"devices:\n  - {GPU}, max_sm_clock: 1.9 GHz}}", "not a whole number", id="clock"),
+        pytest.param(f"devices:\n  - {GPU}, mig: [{{}}]}}", "`profile` is missing", id="mig-profile-missing"),
+        pytest.param(
+            f"devices:\n  - {GPU}, mig: [{{profile: 3g}}]}}",
+            "`3g` is not a MIG profile; write it like",
+            id="mig-profile",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, mig: [{{profile: 4c.3g.40gb}}]}}",
+            "4 compute slices do not fit in 3",
+            id="mig-compute",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, mig: [{{profile: 4g.40gb}}, {{profile: 4g.20gb}}]}}",
+            "instances of 8 slices do not fit in 7; see `mig_slices`",
+            id="mig-slices",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, mig: [{{profile: 3g.40gb}}, {{profile: 4g.80gb}}]}}",
+            "instances of 120 GB are more than the board's memory",
+            id="mig-memory",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, mig: [{{profile: 7g.80gb, uuid: GPU-1}}]}}",
+            "does not begin with `MIG-`",
+            id="mig-uuid",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, count: 2, mig: [{{profile: 7g.80gb, uuid: MIG-1}}]}}",
+            "two devices have the uuid `MIG-1`",
+            id="mig-same-uuid",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, mig: [{{profile: 7g.80gb, lod: idle}}]}}", "did you mean `load`?", id="mig-key"
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, architecture: volta, mig: []}}",
+            "boards before ampere cannot be divided",
+            id="mig-volta",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, load: idle, mig: [{{profile: 7g.80gb, load: idle}}]}}",
+            "the load is the board's or its instances'",
+            id="mig-two-loads",
+        ),
+        pytest.param(
+            f"devices:\n  - {GPU}, processes: [{{pid: 1}}], mig: [{{profile: 7g.80gb}}]}}",
+            "move `processes` there",
+            id="mig-processes",
+        ),
         pytest.param("driver: {missing_functions: [nvmlInit_v9]}\n" + STEADY, "nvmlInit_v2", id="function"),
         pytest.param("devices: five", "expected a list", id="no-list"),
         pytest.param("[1, 2]", "expected a block", id="no-block"),
@@ -148,7 +226,7 @@ def test_the_documented_example_opens(tmp_path: Path) -> None:
     file = tmp_path / "example.yaml"
     file.write_text(page.split("<!-- complete example -->\n```yaml\n")[1].split("```")[0], encoding="utf-8")
 
-    assert len(open_library(str(file), yamlfile.load, ManualClock(0)).truth.uuids) == 5
+    assert len(open_library(str(file), yamlfile.load, ManualClock(0)).truth.uuids) == 6
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""What a meter that died left behind, for the one that goes on with the same run: the gap between them is the run's.
+
+A meter killed by SIGKILL leaves a journal without a footer. When the same run is metered again on the same host and
+boot, its GPUs stayed held in between, and their counters went on counting. So the gap is filled from the counters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from costmeter.errors import JournalError
+from costmeter.ledger.identity import is_alive
+from costmeter.ledger.journal import read_journal, safe_name
+from costmeter.ledger.query import Part, fold_journal
+from costmeter.units import NANOSECONDS_PER_MINUTE
+
+#: A gap longer than this is not filled: a job that was queued anew had its GPUs used by others meanwhile.
+FILLED_NS = 15 * NANOSECONDS_PER_MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a meter had stopped with a board: the counter up to which it had booked energy, and up to when time.
+
+    A board without a counter (None) loses the energy of the gap, and not its rent.
+    """
+
+    counter_microjoules: int | None
+    booked_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What the meter before left, by board, under the driver it had; nothing when there is no gap to fill."""
+
+    driver_version: str = ""
+    boards: Mapping[str, Resume] = field(default_factory=dict)
+
+
+NOTHING_EARLIER = Earlier()
+
+
+def left_behind(folder: Path, host: str, boot_id: str, now_ns: int) -> Earlier:
+    """What the last meter of the run in this folder left on this host, if it died here since the machine booted.
+
+    `now_ns` is CLOCK_BOOTTIME. A meter that was killed before it had booked anything left nothing, and the one before
+    it counts. Nothing is left by a meter that ended with a footer, that still lives, or whose end is too long ago. A
+    journal that cannot be read leaves nothing, and is reported when it is read for a report.
+    """
+    parts = [part for path in sorted(folder.glob(f"{safe_name(host)}.*.jsonl")) if (part := _folded(path)) is not None]
+    here = [part for part in parts if part.header.boot_id == boot_id and part.header.host == host]
+    if any(_lives(part) for part in here):
+        return NOTHING_EARLIER
+    told = [part for part in here if part.footer is not None or part.totals.devices]
+    last = max(told, key=lambda part: part.header.start_ns, default=None)
+    if last is None or last.footer is not None or last.driver is None:
+        return NOTHING_EARLIER
+    boards = {
+        device.board: Resume(last.counters_microjoules.get(uuid), booked_ns)
+        for uuid, device in last.devices.items()
+        if device.is_identified and 0 <= now_ns - (booked_ns := _booked_ns(last, uuid)) <= FILLED_NS
+    }
+    return Earlier(last.driver.version, boards)
+
+
+def _booked_ns(part: Part, uuid: str) -> int:
+    """The instant up to which a device's time is booked: it is counted without holes from where it began."""
+    began_ns = part.since_ns.get(uuid, part.header.start_ns)
+    totals = part.totals.devices.get(uuid)
+    return began_ns + (totals.quantities.nanoseconds if totals else 0)
+
+
+def _lives(part: Part) -> bool:
+    header = part.header
+    return part.footer is None and is_alive(header.pid, header.pid_start_ticks, header.boot_id)
+
+
+def _folded(path: Path) -> Part | None:
+    try:
+        return fold_journal(read_journal(path))
+    except JournalError:
+        return None
