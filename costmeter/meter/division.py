@@ -23,7 +23,7 @@ def divide(
     power is divided by slices and what it drew above that by slices × utilization; an instance then has a state of its
     own. Slices that no instance has belong to nobody, and their part of the idle power is in none of the parts.
     """
-    if all(device.mig is None for device in devices):
+    if devices[0].mig is None:  # the board itself, and then alone
         return [interval]
     activity = () if said is None else said.activity
     if not activity:

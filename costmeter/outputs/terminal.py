@@ -30,7 +30,7 @@ _BAR_CELLS = 16
 _FAULTS_SHOWN = 5
 #: Below this a share of a core is the meter's start and nothing else.
 _WORTH_A_SHARE_SECONDS = 10
-_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "see below"}
+_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
 _MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80

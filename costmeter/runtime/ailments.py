@@ -37,6 +37,9 @@ class Ailments:
     def see(self, reading: Reading, entry: Entry, device: Device) -> tuple[str, ...]:
         """What this reading shows for the first time: each ailment once, until it has passed and comes back."""
         power, utilization = reading.power_watts, reading.utilization_ratio
+        if not (isinstance(power, Missing) or isinstance(utilization, Missing)):
+            self._refused.clear()
+            return self._standstill(reading.at_ns, power, utilization, entry)
         how = "" if entry.method == "counter" else f"; {how_found(entry.method)}"
         told = []
         if device.mig is None:  # of an instance nobody ever tells it
@@ -44,8 +47,6 @@ class Ailments:
         if power != NOT_ASKED and (self._has_power or not isinstance(power, Missing)):
             self._has_power = True
             told.append(self._refusal("power", power, how))
-        if not isinstance(power, Missing) and not isinstance(utilization, Missing):
-            told.append(self._standstill(reading.at_ns, power, utilization, how))
         return tuple(text for text in told if text)
 
     def _refusal(self, name: str, value: float | Missing, consequence: str) -> str:
@@ -55,12 +56,16 @@ class Ailments:
         self._refused[name] = times = self._refused.get(name, 0) + 1
         return f"{name} cannot be read ({value.reason}){consequence}" if times == REFUSALS else ""
 
-    def _standstill(self, at_ns: int, power_watts: float, utilization: float, how: str) -> str:
+    def _standstill(self, at_ns: int, power_watts: float, utilization: float, entry: Entry) -> tuple[str, ...]:
+        self._has_power = True
         if power_watts != self._power_watts:
             self._power_watts, self._stands_since_ns, self._is_stuck = power_watts, at_ns, False
             self._lowest = self._highest = utilization
-            return ""
+            return ()
         self._lowest, self._highest = min(self._lowest, utilization), max(self._highest, utilization)
         is_stuck = self._highest - self._lowest >= STUCK_SWING and at_ns - self._stands_since_ns >= STUCK_AFTER_NS
-        is_new, self._is_stuck = is_stuck and not self._is_stuck, self._is_stuck or is_stuck
-        return f"power readings stand still while utilization changes{how}" if is_new else ""
+        if self._is_stuck or not is_stuck:
+            return ()
+        self._is_stuck = True
+        how = "" if entry.method == "counter" else f"; {how_found(entry.method)}"
+        return (f"power readings stand still while utilization changes{how}",)

@@ -24,6 +24,7 @@ from tests.runtime.metered import header
 PERIOD_SECONDS = 0.05
 SETTLE_SECONDS = 2.0
 MEASURED_SECONDS = 20.0
+ROUNDS = 4
 BACK_TO_BACK_TICKS = 3_000
 GPUS = 8
 #: At one tick a second every fifteenth is slow.
@@ -60,7 +61,14 @@ def _at_its_own_pace() -> tuple[float, int, int]:
 
 
 def _back_to_back_ms() -> float:
-    """CPU milliseconds of a whole tick with caches warm: calls, split, money, snapshot, write, one after the other."""
+    """CPU milliseconds of a whole tick with caches warm: calls, split, money, snapshot, write, one after the other.
+
+    The best of several rounds: what others do on the machine meanwhile only adds.
+    """
+    return min(_round_ms() for _ in range(ROUNDS))
+
+
+def _round_ms() -> float:
     clock = RealClock()
     source = NvmlSource(clock)
     devices = source.open()
