@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from costmeter.meter.band import BANDS, SENSOR_GAIN
+
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     page
@@ -145,3 +147,11 @@ def test_the_readme_shows_a_receipt_as_it_is_printed() -> None:
     """The receipt in the README is the golden one, to the letter."""
     golden = (ROOT / "tests" / "golden" / "receipt-healthy.txt").read_text(encoding="utf-8")
     assert golden.strip("\n") in text(ROOT / "README.md")
+
+
+def test_the_methods_have_the_errors_that_are_computed_with() -> None:
+    """The table of methods has their bands, and these with the sensor's gain on top; an estimate asks no sensor."""
+    row = re.compile(r"^\| `(\w+)` \|.*\| ±(\d+) % \| ±(\d+) % \|$", re.MULTILINE)
+    written = {name: (int(own), int(all_told)) for name, own, all_told in row.findall(text(ROOT / "docs/exactness.md"))}
+    gains = {name: 0 if name == "estimated" else SENSOR_GAIN for name in BANDS}
+    assert {name: (round(100 * band), round(100 * (band + gains[name]))) for name, band in BANDS.items()} == written

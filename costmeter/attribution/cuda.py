@@ -71,11 +71,15 @@ def resolve(devices: Sequence[Device], listed: str, environ: Mapping[str, str]) 
     """The devices a list names, in its order and without repeats."""
     readable, last = entries(listed)
     numbered = _numbered(devices, environ)
+    stand_ins = naming.stand_ins(devices, (entry.text for entry in readable if entry.number is None))
     found: dict[str, Device] = {}
     numbers: set[int] = set()
     doubts: dict[str, str] = {}  # one of each kind is enough
     for entry in readable:
         named = naming.by_uuid(devices, entry.text) if entry.number is None else numbered.get(entry.number, ())
+        if not named and entry.text in stand_ins:
+            named = (stand_ins[entry.text],)
+            doubts = {"nameless": naming.doubt_of(shown(entry.text), named[0])} | doubts
         if not named:
             last = entry.text
             break

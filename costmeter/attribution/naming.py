@@ -51,6 +51,37 @@ def by_uuid(devices: Sequence[Device], entry: str) -> tuple[Device, ...]:
     return tuple(each for each in devices if each.uuid == instance)
 
 
+def stand_ins(devices: Sequence[Device], entries: Iterable[str]) -> dict[str, Device]:
+    """The GPUs that do not say who they are, in order, for the entries that are UUIDs of no GPU here.
+
+    One that is named by its index already is its own. Keyed by the entry as written.
+    """
+    entries = tuple(dict.fromkeys(entries))
+    named = {index(entry.partition(":")[0].strip()) for entry in entries}
+    nameless = [device for device in devices if not device.is_identified and device.index not in named]
+    found: dict[str, Device] = {}
+    for entry in entries:
+        if not nameless:
+            break
+        if _is_of_none(devices, entry):
+            alike = next((other for other in found if other.casefold() == entry.casefold()), None)
+            found[entry] = nameless.pop(0) if alike is None else found[alike]
+    return found
+
+
+def doubt_of(entry: str, device: Device) -> str:
+    """What a person is told of an entry and the GPU that stands in for the one it names."""
+    return f'GPU {device.index} does not say who it is; "{entry}" may be it, and is counted as it'
+
+
+def _is_of_none(devices: Sequence[Device], entry: str) -> bool:
+    """Whether an entry is a UUID, or the beginning of one, that no device and no board here has."""
+    name = board_named(entry)
+    return is_uuid(entry) and not any(
+        uuid.casefold().startswith(name) for device in devices for uuid in (device.uuid, device.board)
+    )
+
+
 def _boards(devices: Sequence[Device]) -> Iterable[str]:
     return dict.fromkeys(each.board for each in devices)
 

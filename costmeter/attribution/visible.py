@@ -21,14 +21,16 @@ def held(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]
     `gpus` is `all`, `none`, or a list: an index or a UUID of a board (with all its instances, when it is in MIG mode),
     `0:1` (the instance at place 1 of board 0), the UUID of an instance, `MIG-GPU-<uuid>/<gi>/<ci>`. An entry of `gpus`
     that names no GPU is passed over (and told, see `unknown_entries`); in CUDA's variable it ends the list, because
-    that is what CUDA does.
+    that is what CUDA does. While a GPU does not say who it is, it stands in for a UUID that no other one has.
     """
     if gpus is None:
         listed = environ.get(VARIABLE)
         return tuple(devices) if listed is None else cuda.resolve(devices, listed, environ).devices
     if _is_all(gpus):
         return tuple(devices)
-    named = (device for entry in _entries(gpus) for device in _find(devices, entry))
+    entries = _entries(gpus)
+    stand_ins = naming.stand_ins(devices, entries)
+    named = (device for entry in entries for device in _find(devices, entry) or _standing_in(stand_ins, entry))
     return tuple({device.uuid: device for device in named}.values())
 
 
@@ -73,13 +75,18 @@ def unknown_entries(devices: Sequence[Device], gpus: str | None, environ: Mappin
         return [] if listed is None else list(map(cuda.shown, cuda.resolve(devices, listed, environ).unknown))
     if _is_all(gpus):
         return []
-    return [cuda.shown(entry) for entry in _entries(gpus) if not _find(devices, entry)]
+    entries = _entries(gpus)
+    stand_ins = naming.stand_ins(devices, entries)
+    return [cuda.shown(entry) for entry in entries if entry not in stand_ins and not _find(devices, entry)]
 
 
 def doubts(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> list[str]:
-    """Where CUDA may see other devices than `held` says, and how to make sure: a sentence or two each, to be told."""
+    """Where a run may hold, or CUDA see, other devices than `held` says: a sentence or two each, to be told."""
+    if gpus is not None:
+        stand_ins = {} if _is_all(gpus) else naming.stand_ins(devices, _entries(gpus))
+        return [f"--gpus: {naming.doubt_of(cuda.shown(entry), found)}" for entry, found in stand_ins.items()][:1]
     listed = environ.get(VARIABLE)
-    return [] if gpus is not None or listed is None else list(cuda.resolve(devices, listed, environ).doubts)
+    return [] if listed is None else list(cuda.resolve(devices, listed, environ).doubts)
 
 
 # The entries of --gpus
@@ -94,6 +101,10 @@ def _entries(gpus: str) -> list[str]:
     if gpus.strip().casefold() == "none":
         return []
     return [entry for entry in dict.fromkeys(entry.strip() for entry in gpus.split(",")) if entry]
+
+
+def _standing_in(stand_ins: Mapping[str, Device], entry: str) -> tuple[Device, ...]:
+    return (stand_ins[entry],) if entry in stand_ins else ()
 
 
 def _find(devices: Sequence[Device], entry: str) -> tuple[Device, ...]:

@@ -5,6 +5,9 @@ import os
 
 from costmeter.cli import folder
 
+#: What to type to learn more. It mends nothing.
+_ONLY_SHOWS = "sudo dmesg"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `costmeter doctor`."""
@@ -32,4 +35,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _line(verdict: str, text: str, fix: str) -> str:
-    return f"{verdict:<5} {text}." + (f" Fix: {fix}" if fix else "")
+    word = "Look" if fix.startswith(_ONLY_SHOWS) else "Fix"
+    return f"{verdict:<5} {text}." + (f" {word}: {fix}" if fix else "")

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 
 from costmeter.config import flags
@@ -18,8 +19,10 @@ _TAKEN = ("replay", "price", "json", "config", "strict", "quiet", "command")
 
 def check(path: str) -> None:
     """Refuse a recording that has no place, before the start: it never takes that of another file."""
-    if not os.path.basename(path) or not os.path.isdir(os.path.dirname(path) or "."):
-        raise UsageError(f'--record "{path}": no such folder')
+    if not os.path.basename(path):
+        raise UsageError(f'--record "{path}": no such folder or no file name', "--record run.jsonl.gz")
+    if not os.path.isdir(where := os.path.dirname(path) or "."):
+        raise UsageError(f'--record "{path}": no such folder', f"mkdir -p {shlex.quote(where)}")
     if os.path.lexists(path):
         raise UsageError(f'--record "{path}": exists, and is never overwritten; move it away or name another file')
 

@@ -28,6 +28,7 @@ PRINT_SECONDS = 0.2
 START_SECONDS = 1.2
 SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
 
+_GPUS_HELP = "held GPUs: 0,1 or 0:1 (a MIG instance) or UUIDs, or all, or none (default: CUDA_VISIBLE_DEVICES)"
 _EPILOG = """\
 The command keeps its streams, terminal, signals and exit code; everything costmeter prints goes to stderr.
 Whatever goes wrong with the meter, the command runs and ends as it would have without it.
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--price", metavar="P", help="price per GPU-hour: 2.49 or 2.49/gpu-h")
     parser.add_argument("--name", default="", metavar="N", help="a name for the run, for reports")
     parser.add_argument("--label", action="append", default=[], metavar="K=V", help="a label for the run; repeatable")
-    parser.add_argument("--gpus", metavar="LIST", help="held GPUs, index or UUID: 0,1 (default: CUDA_VISIBLE_DEVICES)")
+    parser.add_argument("--gpus", metavar="LIST", help=_GPUS_HELP)
     parser.add_argument("--json", metavar="FILE", help="write the receipt as JSON when the run ends")
     parser.add_argument("--listen", metavar="ADDR", help="serve Prometheus metrics: 127.0.0.1:26786, port 0 for any")
     parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
@@ -102,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
                 _write(f"costmeter: metered by pid {outer} already; passing through, options given here are ignored\n")
             child.exec_through(args.command, environ)
         loaded = _load(args, environ) if args.config or args.strict else None
+        args.given_id = environ.get("COSTMETER_RUN_ID", "")
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
         return _metered(args, environ, loaded)
     except child.SpawnFailed as failure:
@@ -237,6 +239,9 @@ class _Meter:
 
     def _start(self) -> None:
         assert self._voice is not None
+        if self._args.given_id not in ("", self._args.run_id):
+            allowed = "1 to 64 letters, digits, ., _ and -, and not dots alone"
+            self._voice.warn(f"COSTMETER_RUN_ID is no run id ({allowed}); this run is {self._args.run_id}")
         try:
             # A job that uses prometheus_client's multiprocess mode must not turn our counters into its files.
             os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)

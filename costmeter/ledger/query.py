@@ -9,6 +9,7 @@ from costmeter.errors import JournalError
 from costmeter.ledger.journal import Journal, read_journal
 from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.charge import Rates
+from costmeter.meter.standing import Standing
 from costmeter.meter.totals import Totals, totals
 from costmeter.readings import Device, DriverFacts
 
@@ -22,7 +23,8 @@ UNPRICED = "slots before any readable rates, not counted"
 class Part:
     """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first.
 
-    `counters_microjoules` are the devices' counters up to which everything is booked.
+    `counters_microjoules` are the devices' counters up to which everything is booked, `standings` what more there is
+    to say of some.
     """
 
     header: Header
@@ -31,6 +33,7 @@ class Part:
     node_gpus: int = 0
     since_ns: Mapping[str, int] = field(default_factory=dict)
     counters_microjoules: Mapping[str, int] = field(default_factory=dict)
+    standings: Mapping[str, Standing] = field(default_factory=dict)
     first_rates: Rates | None = None
     rates: Rates | None = None
     prices_changed: bool = False
@@ -86,6 +89,7 @@ def fold(part: Part, record: Record) -> Part:
             totals=part.totals + totals(slot, part.rates),
             ended_utc_ns=slot.end_utc_ns,
             counters_microjoules=slot.counters_microjoules,
+            standings=slot.standings,
         )
     if isinstance(record, RatesChange):
         first = part.first_rates or record.rates

@@ -12,6 +12,7 @@ from costmeter.errors import JournalError
 from costmeter.ledger.identity import is_alive
 from costmeter.ledger.journal import read_journal, safe_name
 from costmeter.ledger.query import Part, fold_journal
+from costmeter.meter.standing import Standing
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A gap longer than this is not filled: a job that was queued anew had its GPUs used by others meanwhile.
@@ -20,13 +21,13 @@ FILLED_NS = 15 * NANOSECONDS_PER_MINUTE
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a meter had stopped with a board: the counter up to which it had booked energy, and up to when time.
+    """Where a meter had stopped with a board: up to when it had booked time, and how its counter stood.
 
     A board without a counter (None) loses the energy of the gap, and not its rent.
     """
 
-    counter_microjoules: int | None
     booked_ns: int
+    standing: Standing | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def left_behind(folder: Path, host: str, boot_id: str, now_ns: int) -> Earlier:
     if last is None or last.footer is not None or last.driver is None:
         return NOTHING_EARLIER
     boards = {
-        device.board: Resume(last.counters_microjoules.get(uuid), booked_ns)
+        device.board: Resume(booked_ns, _standing(last, uuid, booked_ns))
         for uuid, device in last.devices.items()
         if device.is_identified and 0 <= now_ns - (booked_ns := _booked_ns(last, uuid)) <= FILLED_NS
     }
@@ -68,6 +69,12 @@ def _booked_ns(part: Part, uuid: str) -> int:
     began_ns = part.since_ns.get(uuid, part.header.start_ns)
     totals = part.totals.devices.get(uuid)
     return began_ns + (totals.quantities.nanoseconds if totals else 0)
+
+
+def _standing(part: Part, uuid: str, booked_ns: int) -> Standing | None:
+    counter_uj = part.counters_microjoules.get(uuid)
+    plain = None if counter_uj is None else Standing(counter_uj, booked_ns)
+    return part.standings.get(uuid, plain)
 
 
 def _lives(part: Part) -> bool:

@@ -6,9 +6,11 @@ is left out where every device was busy for just what `idle_ns` and `unknown_ns`
 """
 
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 from costmeter.meter.slot import Quantities, Slot
+from costmeter.meter.standing import Standing
 from costmeter.readings import METHODS
 from costmeter.units import MICROJOULES_PER_MILLIJOULE
 
@@ -42,6 +44,8 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
     _put_methods(body, devices)
     if slot.counters_microjoules:
         _put_counters(body, [slot.counters_microjoules.get(uuid) for uuid in order])
+    if slot.standings:
+        body["standings"] = {uuid: astuple(standing) for uuid, standing in slot.standings.items()}
     return body
 
 
@@ -60,7 +64,8 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     devices = {
         uuid: Quantities(**{name: values[place] for name, values in arrays.items()}) for place, uuid in enumerate(order)
     }
-    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, _take_counters(body, order), body["n"])
+    standings = {uuid: Standing(*values) for uuid, values in body.get("standings", {}).items()}
+    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, _take_counters(body, order), body["n"], standings)
 
 
 _STATES = ("busy", "idle", "unknown")

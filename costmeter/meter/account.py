@@ -17,8 +17,9 @@ a counter stays on one line, what was booked less the debt is what it counted.
 
 from dataclasses import dataclass, replace
 
-from costmeter.meter.counter import MOST_WATTS, PLAUSIBLE_LIMITS, Line, beside, is_steady, later
+from costmeter.meter.counter import MOST_WATTS, PLAUSIBLE_LIMITS, Line, beside, from_reset, is_closer, is_steady, later
 from costmeter.meter.power import NO_TRAIL, NOTHING, Known, Trail, follow, known
+from costmeter.meter.standing import Standing
 from costmeter.readings import Device, Method, Missing, Reading
 from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
 
@@ -26,8 +27,8 @@ from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
 FROZEN_AFTER_NS = 3 * NANOSECONDS_PER_SECOND
 #: So long is enough at the last reading of all, which nothing follows that could tell.
 FROZEN_AT_THE_END_NS = NANOSECONDS_PER_SECOND
-#: A board whose power cannot be read is taken to draw some from this utilization on.
-WORKING_FROM = 0.05
+#: One that moves again after so long without what was drawn meanwhile stood still, if not for long.
+STOOD_STILL_NS = NANOSECONDS_PER_SECOND // 2
 #: The head, from the spawn to the first reading, is estimated from the first power up to this length.
 LONGEST_HEAD_NS = 60 * NANOSECONDS_PER_SECOND
 
@@ -77,11 +78,23 @@ def opened(start_ns: int) -> Account:
     return Account(start_ns)
 
 
-def resumed(at_ns: int, counter_microjoules: int | None) -> Account:
-    """An account that goes on from what an earlier meter had booked up to `at_ns`; None: the board has no counter."""
-    if counter_microjoules is None:
-        return Account(at_ns, has_failed=True)
-    return Account(at_ns, Line(counter_microjoules, at_ns))
+def standing(account: Account) -> Standing | None:
+    """Where the account stands, for a later meter to go on from; None without a counter."""
+    base = account.base
+    if base is None:
+        return None
+    debt_uj, unmeasured_ns = account.debt_microjoules, base.unmeasured_nanoseconds
+    return Standing(base.microjoules, base.at_ns, base.booked_microjoules, debt_uj, account.is_frozen, unmeasured_ns)
+
+
+def resumed(booked_ns: int, left: Standing | None) -> Account:
+    """An account that goes on from where an earlier meter stood, and had booked time up to `booked_ns`."""
+    if left is None:
+        return Account(booked_ns, has_failed=True)
+    base = Line(left.counter_microjoules, left.at_ns, left.booked_microjoules, left.unmeasured_nanoseconds)
+    has_failed = left.at_ns < booked_ns and not left.is_frozen
+    debt_uj = left.debt_microjoules
+    return Account(booked_ns, base, is_frozen=left.is_frozen, has_failed=has_failed, debt_microjoules=debt_uj)
 
 
 def covered(account: Account) -> int | None:
@@ -117,6 +130,8 @@ def enter(
     ceiling_watts = _ceiling_watts(account, device)
     is_plain = account.doubtful is None and not (account.has_failed or account.is_frozen)
     if is_plain and value != base.microjoules and base.fits(value, reading.at_ns, ceiling_watts):
+        if account.drawn.microjoules and account.booked_ns - base.at_ns >= STOOD_STILL_NS:
+            return _after_a_stop(account, base, value, reading, device, bridge_ns)
         return _settle(account, base, value, reading)
     otherwise = known(account.trail, reading, device, account.booked_ns, bridge_ns)
     if value == base.microjoules and (account.is_frozen or account.doubtful is None):
@@ -156,19 +171,31 @@ def _stands_still(
         return _book(replace(account, doubtful=None), reading, otherwise)
     draws = _draws(reading)
     if draws and reading.at_ns - base.at_ns >= (FROZEN_AT_THE_END_NS if is_last else FROZEN_AFTER_NS):
-        told = f"the energy counter stands still while power is drawn; {_by(otherwise)}"
+        power = " while power is drawn" if otherwise.method == "power" else ""
+        told = f"the energy counter stands still{power}; {_by(otherwise)}"
         return _book(replace(account, is_frozen=True), reading, otherwise, told)
     if draws and otherwise.method is not None:
         drawn = Known(account.drawn.microjoules + otherwise.microjoules, otherwise.method, 0)
         account = replace(account, drawn=drawn)
-    return replace(account, booked_ns=reading.at_ns, trail=follow(reading, account.booked_ns)), Entry(0, "counter")
+    return replace(account, booked_ns=reading.at_ns, trail=_trail(account, reading)), Entry(0, "counter")
+
+
+def _after_a_stop(
+    account: Account, base: Line, value: int, reading: Reading, device: Device, bridge_ns: int
+) -> tuple[Account, Entry]:
+    """The counter moves after it stood still for longer than a step: with what was drawn meanwhile, or without."""
+    otherwise = known(account.trail, reading, device, account.booked_ns, bridge_ns)
+    has_missed = 2 * (value - base.microjoules - otherwise.microjoules) <= account.drawn.microjoules
+    if otherwise.method is None or not has_missed:
+        return _settle(account, base, value, reading)
+    told = f"the energy counter stood still for a moment; {_by(otherwise)}"
+    account, entry = _book(account, reading, otherwise, told)
+    return _believed(account, Line(value, reading.at_ns)), entry
 
 
 def _draws(reading: Reading) -> bool:
-    """Whether anything but the counter says that the board draws power: a power reading, or work being done."""
-    if not isinstance(reading.power_watts, Missing):
-        return reading.power_watts > 0
-    return not isinstance(reading.utilization_ratio, Missing) and reading.utilization_ratio >= WORKING_FROM
+    """Whether the board may draw power: no board that is there draws none, unless it says so."""
+    return isinstance(reading.power_watts, Missing) or reading.power_watts > 0
 
 
 def _by(otherwise: Known) -> str:
@@ -193,7 +220,8 @@ def _judge(
     at_ns, since, left = reading.at_ns, account.doubtful, account.left
     goes_on = since is not None and since.fits(value, at_ns, ceiling_watts)
     is_sure = goes_on or is_last or not account.has_failed
-    if base.fits(value, at_ns, ceiling_watts):
+    is_left = left is not None and is_closer(left, base, value) and left.fits(value, at_ns, ceiling_watts)
+    if base.fits(value, at_ns, ceiling_watts) and not is_left:
         if account.is_frozen:
             is_now = Line(base.microjoules, account.booked_ns).fits(value, at_ns, ceiling_watts)
             if is_now or goes_on or is_last:
@@ -244,24 +272,12 @@ def _rebase(
     """The counter goes on from the doubtful value: what it said before is another line, which it may return to."""
     account = replace(account, left=base)
     if since.microjoules < base.microjoules:
-        line = _from_reset(base, since, ceiling_watts)
+        line = from_reset(base, since, ceiling_watts)
         account, entry = _settle(account, line, value, reading, "the energy counter was reset")
         return account, replace(entry, was_reset=True)
     joules = (since.microjoules - base.microjoules) / MICROJOULES_PER_JOULE
     told = f"the energy counter jumped by {joules:,.0f} J that no energy stands behind; not counted"
     return _settle(account, since, value, reading, told)
-
-
-def _from_reset(base: Line, since: Line, ceiling_watts: float) -> Line:
-    """The line of a counter that was reset between `base` and `since`, from where nothing is booked yet.
-
-    It begins at 0, so what it shows at `since` was drawn meanwhile, as far as the board can have drawn it; what was
-    booked by other means up to then is not booked again.
-    """
-    more_uj = since.microjoules - (base.booked_microjoules - since.booked_microjoules)
-    if more_uj <= 0 or not Line(0, base.at_ns).fits(since.microjoules, since.at_ns, ceiling_watts):
-        return since
-    return replace(since, microjoules=since.microjoules - more_uj, at_ns=base.at_ns)
 
 
 def _reset_at_the_end(
@@ -299,8 +315,8 @@ def _settle(account: Account, line: Line, value: int, reading: Reading, told: st
     base, left = Line(value, at_ns), account.left
     if left is not None:
         left = None if line is left else beside(left, line, value, at_ns)
-    trail, ceiling_watts = follow(reading, account.booked_ns), account.ceiling_watts
-    return Account(at_ns, base, left, None, trail, NOTHING, False, False, False, ceiling_watts, max(0, debt_uj)), entry
+    trail, debt_uj = _trail(account, reading), max(0, debt_uj)
+    return Account(at_ns, base, left, trail=trail, ceiling_watts=account.ceiling_watts, debt_microjoules=debt_uj), entry
 
 
 def _book(account: Account, reading: Reading, otherwise: Known, told: str = "") -> tuple[Account, Entry]:
@@ -315,10 +331,14 @@ def _book(account: Account, reading: Reading, otherwise: Known, told: str = "") 
         base=later(account.base, microjoules, unmeasured_ns),
         left=later(account.left, microjoules, unmeasured_ns),
         doubtful=later(account.doubtful, microjoules, unmeasured_ns),
-        trail=follow(reading, account.booked_ns),
+        trail=_trail(account, reading),
         drawn=NOTHING,
     )
     return account, entry
+
+
+def _trail(account: Account, reading: Reading) -> Trail:
+    return follow(account.trail, reading, account.booked_ns)
 
 
 def _ceiling_watts(account: Account, device: Device) -> float:

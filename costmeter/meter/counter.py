@@ -1,6 +1,6 @@
 """Lines of an energy counter: where it stood, and whether it can have gone from there to what it says now."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from costmeter.units import microjoules_from_power, watts_from_energy
 
@@ -68,3 +68,20 @@ def is_steady(before: Line, since: Line, value: int, at_ns: int) -> bool:
     first, second = before.watts(since.microjoules, since.at_ns), since.watts(value, at_ns)
     low, high = min(first, second), max(first, second)
     return low > 0 and high <= min(_STEADY_FACTOR * low, MOST_WATTS)
+
+
+def is_closer(left: Line, base: Line, value: int) -> bool:
+    """Whether a value is nearer to where the counter would stand on the line it left."""
+    return abs(value - left.covered_microjoules) < abs(value - base.covered_microjoules)
+
+
+def from_reset(base: Line, since: Line, ceiling_watts: float) -> Line:
+    """The line of a counter that was reset between `base` and `since`, from where nothing is booked yet.
+
+    It begins at 0, so what it shows at `since` was drawn meanwhile, as far as the board can have drawn it; what was
+    booked by other means up to then is not booked again.
+    """
+    more_uj = since.microjoules - (base.booked_microjoules - since.booked_microjoules)
+    if more_uj <= 0 or not Line(0, base.at_ns).fits(since.microjoules, since.at_ns, ceiling_watts):
+        return since
+    return replace(since, microjoules=since.microjoules - more_uj, at_ns=base.at_ns)

@@ -35,11 +35,12 @@ NO_TRAIL = Trail()
 NOTHING = Known(0, None, 0)
 
 
-def follow(reading: Reading, start_ns: int) -> Trail:
-    """The trail after a reading that ended a stretch from `start_ns`."""
+def follow(trail: Trail, reading: Reading, start_ns: int) -> Trail:
+    """The trail after a reading that ended a stretch from `start_ns`; one without power leaves its last point."""
     utilization = reading.utilization_ratio
     points = _points(reading, start_ns)
-    return Trail(points[-1] if points else None, None if isinstance(utilization, Missing) else utilization)
+    point = points[-1] if points else trail.point
+    return Trail(point, None if isinstance(utilization, Missing) else utilization)
 
 
 def known(trail: Trail, reading: Reading, device: Device, start_ns: int, bridge_ns: int) -> Known:
@@ -49,9 +50,11 @@ def known(trail: Trail, reading: Reading, device: Device, start_ns: int, bridge_
     to have held since `start_ns`, which is called estimated. Where power cannot be read, utilization between the
     board's idle and full power. What lies further apart is unmeasured: nobody looked.
     """
-    points = _points(reading, start_ns)
+    points, last = _points(reading, start_ns), trail.point
     if points:
-        return _integral(trail.point, points, start_ns, reading.at_ns, bridge_ns)
+        return _integral(last, points, start_ns, reading.at_ns, bridge_ns)
+    if last is not None and reading.at_ns - last.at_ns <= bridge_ns:  # refused for a moment: the next point corrects it
+        return Known(_held(last, reading.at_ns) - _held(last, start_ns), "power", 0)
     return _estimate(trail.utilization_ratio, reading, device, start_ns, bridge_ns)
 
 

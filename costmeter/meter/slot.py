@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from costmeter.meter.interval import Interval
+from costmeter.meter.standing import Standing
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 
@@ -53,8 +54,8 @@ class Quantities:
 
     @property
     def unknown_energy_nanoseconds(self) -> int:
-        """How much of the time has an energy that nobody knows, after all."""
-        return self.unmeasured_nanoseconds - self.recovered_nanoseconds
+        """How much of the time has an energy that nobody knows, after all; never less than none of it."""
+        return max(0, self.unmeasured_nanoseconds - self.recovered_nanoseconds)
 
     @property
     def mean_utilization(self) -> float | None:
@@ -90,8 +91,8 @@ class Slot:
     """Quantities of every held device from `start_utc_ns` to `end_utc_ns`.
 
     `counters_microjoules` are the values of the devices' own energy counters up to which everything is booked: what a
-    later meter needs to fill a gap. `number` counts the slots of one journal from 0: how a reader tells an open slot
-    from a closed one.
+    later meter needs to fill a gap; `standings` say more where the account is not that simple. `number` counts the
+    slots of one journal from 0: how a reader tells an open slot from a closed one.
     """
 
     start_utc_ns: int
@@ -99,6 +100,7 @@ class Slot:
     devices: Mapping[str, Quantities]
     counters_microjoules: Mapping[str, int] = field(default_factory=dict)
     number: int = 0
+    standings: Mapping[str, Standing] = field(default_factory=dict)
 
 
 def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:

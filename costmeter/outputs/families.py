@@ -39,7 +39,12 @@ _ALL = (
     Family("electricity_price_{currency}_per_kwh", "gauge", "Electricity price in force."),
     Family("carbon_intensity_grams_per_kwh", "gauge", "Grid carbon intensity in force."),
     Family("pue_ratio", "gauge", "Power usage effectiveness in force."),
-    Family("unmeasured_seconds", "counter", "GPU time whose energy nobody knows.", _GPU),
+    Family(
+        "unmeasured_seconds",
+        "counter",
+        "GPU time whose energy was not known as it passed; its counter may tell it later.",
+        _GPU,
+    ),
     Family("energy_resets", "counter", "Times the GPU's energy counter fell (driver reload).", _GPU),
     Family("readings", "counter", "Readings asked of the source, by result.", ("source", "result")),
     Family("last_reading_timestamp_seconds", "gauge", "When a GPU last answered, Unix time.", ("collector",)),

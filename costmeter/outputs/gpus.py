@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from costmeter.readings import Device
+
 _MIG = " MIG "
 
 
@@ -19,6 +21,11 @@ def gpu_names(devices: Sequence[Mapping[str, Any]]) -> str:
     for model, profiles in divided.items():
         parts.append(f"MIG {' + '.join(_times(count, profile) for profile, count in profiles.items())} of {model}")
     return " + ".join(parts)
+
+
+def shown_order(device: Device) -> tuple[int, int, str]:
+    """Sorts devices as they are shown everywhere: by index, and MIG instances by their place on the board."""
+    return device.index, -1 if device.mig is None else device.mig.place, device.uuid
 
 
 def numbers(indexes: Iterable[int]) -> str:

@@ -101,9 +101,15 @@ class _Page(Collector):
         yield self._family("gpu_power_limit_watts", known)
         ratios = ((uuid, interval.utilization_ratio) for uuid, interval in snapshot.intervals.items())
         yield self._family("gpu_utilization_ratio", [((uuid,), ratio) for uuid, ratio in ratios if ratio is not None])
-        used = ((uuid, reading.memory_used_bytes) for uuid, reading in snapshot.slow.items())
+        answered = ((uuid, reading) for uuid, reading in snapshot.slow.items() if not self._is_silent(uuid))
+        used = ((uuid, reading.memory_used_bytes) for uuid, reading in answered)
         known = [((uuid,), float(memory)) for uuid, memory in used if not isinstance(memory, Missing)]
         yield self._family("gpu_memory_used_bytes", known)
+
+    def _is_silent(self, uuid: str) -> bool:
+        """Whether a device's board did not answer when it was last asked."""
+        device = self._snapshot.part.devices.get(uuid)
+        return (uuid if device is None else device.board) in self._snapshot.silent
 
     def _run_counters(self) -> Iterator[Metric]:
         whole, rates = self._whole, self._snapshot.part.rates
@@ -225,11 +231,12 @@ def _components(rates: Rates | None) -> set[str]:
 
 
 def _gpu_facts(uuid: str, snapshot: Snapshot) -> dict[str, str]:
-    device = snapshot.part.devices[uuid]
+    device, interval = snapshot.part.devices[uuid], snapshot.intervals.get(uuid)
+    method = device.method if interval is None or interval.method is None else interval.method
     return {
         "gpu_uuid": uuid,
         "index": str(device.index),
         "model": device.name,
         "pci_bus_id": device.pci_bus_id,
-        "energy_source": "none" if isinstance(device.method, Missing) else device.method,
+        "energy_source": "none" if isinstance(method, Missing) else method,
     }

@@ -13,6 +13,8 @@ from costmeter.ledger.query import Part, Run
 from costmeter.meter.band import BANDS, SENSOR_GAIN, band, found
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
+from costmeter.outputs.gpus import shown_order
+from costmeter.outputs.identified import identified
 from costmeter.readings import Device, Mig
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
@@ -33,6 +35,7 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
     Its parts are of one currency, because money of two is never added: `Run.by_currency` takes them apart.
     """
     (currency,) = {part.currency for part in run.parts}
+    run = identified(run)
     whole = run.totals.whole
     origins = sorted(_origins(run, whole).items())
     amounts = net(whole.charges, whole.credits)
@@ -74,10 +77,12 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
 def _run(run: Run, running: bool) -> dict[str, Any]:
     first, last = run.parts[0], run.parts[-1]
     header = first.header
-    started_ns = header.anchor.utc(header.start_ns)
+    started_ns = min(part.header.anchor.utc(_start_ns(part)) for part in run.parts)
     ended_ns = max(part.ended_utc_ns for part in run.parts)
     footer = _worst(run, running).footer
-    length_ns = last.footer.length_ns if last.footer and len(run.parts) == 1 else ended_ns - started_ns
+    length_ns = ended_ns - started_ns
+    if last.footer and len(run.parts) == 1:  # no clock was set meanwhile that this could see
+        length_ns = last.footer.length_ns + header.start_ns - _start_ns(last)
     return {
         "id": header.run,
         "name": header.name,
@@ -91,6 +96,11 @@ def _run(run: Run, running: bool) -> dict[str, Any]:
         "seconds": _seconds(length_ns),
         "hosts": list(dict.fromkeys(part.header.host for part in run.parts)),
     }
+
+
+def _start_ns(part: Part) -> int:
+    """From when a part counts: its spawn, or earlier where it went on from a meter that was killed."""
+    return min([part.header.start_ns, *part.since_ns.values()])
 
 
 def _worst(run: Run, running: bool) -> Part:
@@ -126,8 +136,8 @@ def _devices(run: Run) -> list[dict[str, Any]]:
     known: dict[str, Device] = {}
     for part in run.parts:
         known |= part.devices
-    rows = [_device(device, run.totals.devices.get(uuid, DeviceTotals())) for uuid, device in known.items()]
-    return sorted(rows, key=lambda row: (row["index"], row["uuid"]))
+    booked = run.totals.devices
+    return [_device(each, booked.get(each.uuid, DeviceTotals())) for each in sorted(known.values(), key=shown_order)]
 
 
 def _device(device: Device, totals: DeviceTotals) -> dict[str, Any]:
@@ -232,11 +242,16 @@ def _method_detail(whole: DeviceTotals) -> str:
     if within is None:
         return "no energy was read"
     total_uj = sum(by_method.values())
-    names = [f"{method} {100 * uj / total_uj:.1f} %" for method, uj in by_method.items()]
-    how = next(iter(by_method)) if len(by_method) == 1 else f"{', '.join(names)}:"
+    shown = {method: uj / total_uj for method, uj in by_method.items() if uj / total_uj >= _SHOWN_FROM}
+    names = [f"{method} {100 * share:.1f} %" for method, share in shown.items()]
+    how = next(iter(shown)) if len(shown) == 1 else f"{', '.join(names)}:"
     if how == "estimated":
         return f"±{_percent(within)} %"
     return f"{how} ±{_percent(within)} %, sensor ±{_percent(SENSOR_GAIN)} % on top"
+
+
+#: A method with less of the energy would read as 0.0 %.
+_SHOWN_FROM = 0.0005
 
 
 def _percent(share: float) -> str:

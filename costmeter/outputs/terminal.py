@@ -21,6 +21,7 @@ from costmeter.outputs.figures import (
     significant,
 )
 from costmeter.outputs.gpus import gpu_names as gpu_names
+from costmeter.rates.book import HOST_NOT_SET
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
@@ -30,6 +31,7 @@ _BAR_CELLS = 16
 _FAULTS_SHOWN = 5
 #: Below this a share of a core is the meter's start and nothing else.
 _WORTH_A_SHARE_SECONDS = 10
+_SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 _STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
 _MINIMUM_WIDTH = 64
@@ -265,12 +267,21 @@ def _energy(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[La
     line = " + ".join(f"{said[name][0]} {text} {unit}{said[name][1]}" for name, text in zip(shown, texts, strict=True))
     yield "Energy", line
     left_out = [name for name in parts if name not in shown and _is_unset(receipt, f"energy.{name}_joules")]
+    if "host" in left_out and _is_host_refused(receipt):
+        left_out.remove("host")
+        yield "", f"host not counted (`costmeter doctor` says why); set {_SETTING_OF_ENERGY['host']}"
     if left_out:
         settings = " and ".join(_SETTING_OF_ENERGY[name] for name in left_out)
         yield "", f"{' and '.join(said[name][0] for name in left_out)} not counted; set {settings}"
 
 
 _SETTING_OF_ENERGY = {"host": "host.power", "overhead": "electricity.pue"}
+
+
+def _is_host_refused(receipt: Mapping[str, Any]) -> bool:
+    """Whether the host's counters were looked for and could not be read, which can be mended."""
+    detail = receipt["origins"].get("host.power", "")
+    return bool(detail.startswith("missing: ")) and detail != HOST_NOT_SET.detail
 
 
 def _is_unset(receipt: Mapping[str, Any], figure: str) -> bool:
@@ -296,11 +307,11 @@ def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[La
     if run["outcome"] == "interrupted":
         yield (
             "Note",
-            "the journal ends here, so the meter was killed or could not write: counted up to its last reading, "
+            "the record ends here, so the meter was killed or could not write: counted up to its last reading, "
             "and how the run ended is not known",
         )
     unmeasured = receipt["unmeasured_gpu_seconds"]
-    if unmeasured > 0 and receipt["energy"]["methods"]:
+    if unmeasured >= _SHOWN_FROM_SECONDS and receipt["energy"]["methods"]:
         yield (
             "Note",
             f"energy of {duration(unmeasured)} of GPU time is not known and not in the total; paid for all the same",
@@ -317,7 +328,7 @@ def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[La
         yield "Fault", f"{_at(line.at, run['started_at'])} {line.text}"
     more = len(lines[_FAULTS_SHOWN:]) + meter["faults_dropped"]
     if more:
-        yield "", f"and {more} more; see --json"
+        yield "", f"and {more} more; see: costmeter report {run['id']} --json"
     for problem in meter["journal_problems"]:
         yield "Journal", problem
     for warning in warnings:

@@ -11,7 +11,7 @@ from costmeter.readings import NOT_ASKED, Device, Method, Missing, Reading
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: A value that was refused so often in a row is worth a word; one refusal passes.
-REFUSALS = 3
+REFUSALS = 4
 #: Power that stays the same to the milliwatt for so long, while utilization goes up and down by so much, is stuck.
 STUCK_AFTER_NS, STUCK_SWING = 10 * NANOSECONDS_PER_SECOND, 0.3
 _FOUND = {"counter": "energy from its counter", "power": "energy by power", "estimated": "energy estimated"}

@@ -231,7 +231,8 @@ class Metering:
         gpus, environ = self._options.gpus, self._options.environ
         for entry in visible.unknown_entries(devices, gpus, environ):
             setting = "--gpus" if gpus is not None else visible.VARIABLE
-            self._warn_once(f'{setting}: no GPU "{entry}" on this node; see: nvidia-smi -L')
+            ends = "" if gpus is not None else ", and the list ends there"
+            self._warn_once(f'{setting}: no GPU "{entry}" on this node{ends}; see: nvidia-smi -L')
         for doubt in visible.doubts(devices, gpus, environ):
             self._warn_once(doubt)
         return visible.held(devices, gpus, environ)

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 from costmeter.clock import RealClock
 from costmeter.errors import SourceError
-from costmeter.meter.account import WORKING_FROM
 from costmeter.outputs.gpus import numbers
-from costmeter.readings import Device, Missing, Reading, Source
+from costmeter.readings import Device, Missing, Reading, Source, is_identified
 from costmeter.runtime.finding import Finding, Verdict
 from costmeter.sources.nvml_failures import failure_of
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -17,6 +16,8 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 LOOKS_SECONDS = 3.0
 #: A sound counter moves every 0.02 to 0.1 s.
 _APART_NS = NANOSECONDS_PER_SECOND
+#: A board whose power cannot be read is taken to draw some from this utilization on.
+WORKING_FROM = 0.05
 _KERNEL_LOG = "sudo dmesg | grep -i xid"
 
 _Said = tuple[Verdict, str, str]
@@ -32,10 +33,10 @@ class _Looks:
 def findings(source: Source, devices: Sequence[Device]) -> Iterator[Finding]:
     """What is worth saying of each board, and once where it is the same of several. The source is open."""
     boards = {device.board: device for device in devices}
-    looks = _look(source, [board for board, device in boards.items() if not _is_nameless(device)])
+    looks = _look(source, [board for board, device in boards.items() if is_identified(board)])
     indexes: dict[tuple[_Said, str], list[int]] = {}
     for board, device in boards.items():
-        for said in _nameless(device) if _is_nameless(device) else _board(device, looks[board]):
+        for said in _board(device, looks[board]) if is_identified(board) else _nameless(device):
             indexes.setdefault((said, _model(device)), []).append(device.index)
     for ((verdict, text, fix), model), which in indexes.items():
         yield Finding(verdict, f"GPU {numbers(which)}{model}: {text}", fix)
@@ -67,10 +68,6 @@ def _ask(source: Source, board: str, looks: _Looks, clock: RealClock) -> None:
             looks.answers.append(source.read(board, slow=True))
         except SourceError as error:
             looks.answers.append(error)
-
-
-def _is_nameless(device: Device) -> bool:
-    return device.uuid.startswith("unidentified-")
 
 
 def _nameless(device: Device) -> Iterator[_Said]:
@@ -123,7 +120,9 @@ def _works(now: Reading) -> bool:
 
 
 def _activity(device: Device, now: Reading) -> Iterator[_Said]:
-    if device.mig is not None:
+    if device.mig is not None and device.mig.split == "activity":
+        yield "ok", "divided (MIG): the driver tells what each instance does; energy is split by that", ""
+    elif device.mig is not None:
         yield "warn", "divided (MIG): the driver tells utilization of no instance; busy or idle stays unknown", ""
     elif isinstance(now.utilization_ratio, Missing):
         why = now.utilization_ratio
@@ -133,7 +132,7 @@ def _activity(device: Device, now: Reading) -> Iterator[_Said]:
 
 
 def _model(device: Device) -> str:
-    if _is_nameless(device):
+    if not device.is_identified:
         return ""
     return f" {device.name.partition(' MIG ')[0]}"
 

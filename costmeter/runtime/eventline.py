@@ -20,6 +20,7 @@ from costmeter.ledger.record import Header
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, Resume
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import Origin
+from costmeter.meter.standing import Standing
 from costmeter.readings import (
     NOT_ASKED,
     Activity,
@@ -88,13 +89,17 @@ def encode(taken: Taken, boards: Boards) -> Body:
 
 def decode(body: Body, boards: Boards) -> Taken:
     """The event of a line; `boards` as for `encode`. Raises ValueError for what is no event of this version."""
-    decoder = _DECODERS.get(str(body.get("type")))
-    if decoder is None:
+    if not is_known(body):
         raise ValueError(f'"{body.get("type")}" is no event that this costmeter knows')
     try:
-        return Taken(decoder(body, boards), **{name: body[name] for name in _STAMPS if name in body})
+        return Taken(_DECODERS[body["type"]](body, boards), **{name: body[name] for name in _STAMPS if name in body})
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
         raise ValueError(f"{body['type']} event lacks or garbles {problem}") from problem
+
+
+def is_known(body: Body) -> bool:
+    """Whether a line is of a type that this version knows."""
+    return str(body.get("type")) in _DECODERS
 
 
 def boards_of(event: Event, boards: Boards) -> Boards:
@@ -114,7 +119,7 @@ def decode_beginning(body: Body) -> Beginning:
         if "host" in body:
             changes["host"] = _made(Origin, body["host"])
         if "earlier" in body:
-            boards = {uuid: _made(Resume, left) for uuid, left in body["earlier"].get("boards", {}).items()}
+            boards = {uuid: _resume(left) for uuid, left in body["earlier"].get("boards", {}).items()}
             changes["earlier"] = _made(Earlier, body["earlier"], boards=boards)
         return _made(Beginning, body, **changes)
     except (KeyError, TypeError, AttributeError) as problem:
@@ -156,6 +161,11 @@ def _made(kind: type[Made], body: Body, **changes: object) -> Made:
     """A dataclass from its fields; what a newer costmeter added to it is passed over."""
     named = {each.name: _known(body[each.name]) for each in fields(kind) if each.name in body}  # type: ignore[arg-type]  # kind is a dataclass
     return kind(**named | changes)
+
+
+def _resume(body: Body) -> Resume:
+    standing = body.get("standing")
+    return Resume(body["booked_ns"], None if standing is None else _made(Standing, standing))
 
 
 def _device(body: Body) -> Device:

@@ -14,9 +14,9 @@ class Minutes:
     def __init__(self) -> None:
         self._filling: dict[int, dict[str, Quantities]] = {}
 
-    def book(self, interval: Interval, anchor: Anchor) -> None:
-        """Add an interval, cut wherever it crosses a minute."""
-        edge_utc_ns = next_edge(anchor.utc(interval.start_ns))
+    def book(self, interval: Interval, anchor: Anchor, open_edge_utc_ns: int = 0) -> None:
+        """Add an interval, cut wherever it crosses a minute; what lies in closed minutes goes to the open one."""
+        edge_utc_ns = max(open_edge_utc_ns, next_edge(anchor.utc(interval.start_ns)))
         while anchor.utc(interval.end_ns) > edge_utc_ns:
             piece, interval = cut(interval, anchor.boottime(edge_utc_ns))
             self._add(edge_utc_ns, piece)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from costmeter.clock import Anchor, Clock
 from costmeter.errors import SourceError, SourceStopped
-from costmeter.readings import Device, HostReading, Missing, Reading, Sample, Source
-from costmeter.runtime.driver import NOTHING_FOUND, Driver
+from costmeter.readings import Device, HostReading, Missing, Reading, Sample, is_identified
+from costmeter.runtime.driver import NOTHING_FOUND, Driver, Searched
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.sampling import Sampling
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
@@ -40,7 +40,7 @@ class Reader:
 
     def __init__(
         self,
-        source: Source,
+        source: Searched,
         clock: Clock,
         anchor: Callable[[], Anchor],
         period_ns: int,
@@ -267,4 +267,4 @@ class Reader:
 
 def _is_named(device: Device, indexes: set[int]) -> bool:
     """Whether a GPU that nobody could identify now has a name: another one has its index."""
-    return device.board.startswith("unidentified-") and device.index in indexes
+    return not is_identified(device.board) and device.index in indexes

@@ -15,7 +15,7 @@ from costmeter.meter.charge import Rates
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import Slot, next_edge
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.readings import Device, HostReading, Missing, Reading, is_identified
+from costmeter.readings import Device, Missing, Reading, is_identified
 from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.hostshare import HostShare
 from costmeter.runtime.marks import Marks
@@ -26,11 +26,9 @@ from costmeter.runtime.tally import Tally
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
 #: A device that was last read so many periods and this long ago was not watched meanwhile (the machine slept, or the
-#: meter was stopped): what it did then nobody can say, though its counter knows what it drew. One call that hangs makes
-#: a tick 2 s late, which is still watching.
+#: meter was stopped): what it did then nobody can say, though its counter knows what it drew, and power is not taken to
+#: lie between readings so far apart. One call that hangs makes a tick 2 s late, which is still watching.
 WATCHED_TICKS, WATCHED_NS = 1, 5 * NANOSECONDS_PER_SECOND // 2
-#: Between two power readings as far apart as this the power is taken to lie between them; beyond, nobody knows.
-BRIDGED_TICKS, BRIDGED_NS = 3, 5 * NANOSECONDS_PER_SECOND
 #: The wall clock may be this far off the anchor before the next slot edge takes a new one.
 ANCHOR_TOLERANCE_NS = NANOSECONDS_PER_SECOND
 
@@ -73,8 +71,7 @@ class Recorder:
         self._node_gpus = 0
         self._marks = Marks(self._record, lambda: self._anchor.utc(clock.boottime_ns()))
         self._watched_ns = WATCHED_TICKS * header.period_ns + WATCHED_NS
-        bridge_ns = BRIDGED_TICKS * header.period_ns + BRIDGED_NS
-        self._tally = Tally(header.rule, self._watched_ns, bridge_ns, self._marks.note)
+        self._tally = Tally(header.rule, self._watched_ns, self._marks.note)
         self._host = HostShare(header.start_ns, pricing.host_watts)
         self._intervals: dict[str, Interval] = {}
         self._slow: dict[str, Reading] = {}
@@ -125,11 +122,11 @@ class Recorder:
         """Hold these devices. Those that were held before and are not listed now stay held: they are paid for."""
         is_first = not self._devices
         version = opened.facts.version if opened.facts else ""
-        earlier = self._earlier.boards if is_first and version == self._earlier.driver_version else {}
+        earlier = self._earlier.boards if version == self._earlier.driver_version else {}
         since_ns = self._tally.hold(opened.devices, self._header.start_ns, earlier)
         held = self._tally.boards
         listed = {device.uuid: device for device in opened.devices if device.board in held}
-        if earlier and since_ns:
+        if is_first and since_ns:
             self._slot_start_utc_ns = self._anchor.utc(min(since_ns.values()))
         self._tell_of_news(opened, is_first)
         self._has_opened = True
@@ -159,8 +156,9 @@ class Recorder:
 
     def _tick(self, batch: Batch) -> None:
         self._until_ns = batch.until_ns
-        if isinstance(batch.host, HostReading):
-            self._host.read(batch.host)
+        if batch.host is not None:
+            for told in self._host.read(batch.host):
+                self._marks.note("fault", told, "")
         for board in self._tally.boards:
             said = batch.readings.get(self._tally.listed_as(board))
             if isinstance(said, Reading):
@@ -203,7 +201,7 @@ class Recorder:
         self._booked_ns = max(self._booked_ns, interval.end_ns)
         interval = self._host.shared(interval, self._devices[uuid])
         self._intervals[uuid] = interval
-        self._minutes.book(interval, self._anchor)
+        self._minutes.book(interval, self._anchor, next_edge(self._slot_start_utc_ns))
 
     def _close_slots(self) -> None:
         """Close every minute that all devices have left, oldest first, and see that the open one has its rates."""
@@ -233,6 +231,7 @@ class Recorder:
             self._minutes.held(edge_utc_ns, self._devices),
             self._counters_at(edge_utc_ns),
             self._slots_closed,
+            {} if self._minutes.edges()[-1] > edge_utc_ns else self._tally.standings,
         )
 
     def _counters_at(self, edge_utc_ns: int) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """A recording: everything the reader said of one run, raw, so that the run can be metered again elsewhere.
 
 JSON Lines with a checksum each, as in the journal. The first line says whose run it was, every other is one event with
-both clocks as they stood when the recorder took it. A name that ends in `.gz` is packed, and unpacked when read.
+both clocks as they stood when the recorder took it, and with its number `n` (from 0), so that no line can go, come or
+move unnoticed. A name that ends in `.gz` is packed, and unpacked when read.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import gzip
 import io
 import os
 import queue
+import shlex
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -29,8 +31,9 @@ from costmeter.runtime.eventline import (
     decode_beginning,
     encode,
     encode_beginning,
+    is_known,
 )
-from costmeter.runtime.events import Ended, Event
+from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
 
 #: Version of the file format. 1: the first.
 SCHEMA = "costmeter.recording/1"
@@ -38,7 +41,7 @@ SCHEMA = "costmeter.recording/1"
 EVENTS_KEPT = 2_000
 _PRIVATE = 0o600
 _PACKED = ".gz"
-_GZIP_FORMAT = 31
+_GZIP_FORMAT, _GZIP_BEGINS = 31, b"\x1f\x8b"
 
 
 class RecordingWriter:
@@ -109,12 +112,14 @@ class RecordingWriter:
 
     def _write_all(self) -> None:
         boards: Boards = ()
+        number = 0
         with _create(self._path) as file:
             pack = zlib.compressobj(wbits=_GZIP_FORMAT) if self._path.suffix == _PACKED else None
             _write(file, self._first, pack)
             while (taken := self._queue.get()) is not None:
-                _write(file, seal(encode(taken, boards)), pack)
+                _write(file, event_line(number, taken, boards), pack)
                 boards = boards_of(taken.event, boards)
+                number += 1
             if pack is not None:
                 _write_whole(file, pack.flush())
 
@@ -126,9 +131,10 @@ class Recording:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._line = path, 0
+        self.path, self._line = path, 0
         #: What is not in the recording, in words; complete once all events have been read.
         self.problems: list[str] = []
+        self._is_torn = False
         self._lines = self._read_lines()
         self.beginning = self._begin()
 
@@ -136,16 +142,33 @@ class Recording:
         """Every event in order. Can be asked for once."""
         boards: Boards = ()
         lost = 0
-        for line in self._lines:
-            try:
-                taken = decode(unseal(line), boards)
-            except ValueError as problem:
-                raise self._refusal(f"damaged: {problem}", self._advice()) from problem
+        has_opened = has_ended = False
+        for number, line in enumerate(self._lines):
+            taken = self._event(number, line, boards)
             boards = boards_of(taken.event, boards)
             lost += taken.lost
+            has_opened |= isinstance(taken.event, (Opened, OpenFailed))
+            has_ended |= isinstance(taken.event, Ended)
+            if isinstance(taken.event, Batch) and taken.event.until_ns is None and not has_opened:
+                raise self._refusal("a tick before the driver answered, which no meter records", self._advice())
             yield taken
         if lost:
             self.problems.append(f"the recording lacks {lost} events: the disk was too slow for them")
+        if not has_ended and not self._is_torn:
+            self.problems.append(_NO_END)
+
+    def _event(self, number: int, line: bytes, boards: Boards) -> Taken:
+        """The event of a line, which must be the one with this number."""
+        try:
+            body = unseal(line)
+            if body.get("n") != number:
+                raise self._refusal(_out_of_order(body.get("n"), number), self._advice())
+            if not is_known(body):
+                newer = f'"{body.get("type")}" is no event that this costmeter knows: a newer one recorded it'
+                raise self._refusal(newer, _UPDATE)
+            return decode(body, boards)
+        except ValueError as problem:
+            raise self._refusal(f"damaged: {problem}", self._advice()) from problem
 
     def _begin(self) -> Beginning:
         """The first line."""
@@ -153,11 +176,13 @@ class Recording:
             body = unseal(next(self._lines, b""))
         except ValueError as problem:
             raise self._refusal("not a recording of costmeter", _HOW_TO_RECORD) from problem
+        if body.get("type") == "header":
+            raise self._refusal("a journal of costmeter, and no recording", f"costmeter report {self._quoted}")
         if body.get("type") != "recording":
             raise self._refusal("not a recording of costmeter", _HOW_TO_RECORD)
         if body.get("schema") != SCHEMA:
             version = f"a recording of schema {body.get('schema')}, this costmeter reads {SCHEMA}"
-            raise self._refusal(version, "pip install -U costmeter")
+            raise self._refusal(version, _UPDATE)
         try:
             return decode_beginning(body)
         except ValueError as problem:
@@ -165,29 +190,49 @@ class Recording:
 
     def _read_lines(self) -> Iterator[bytes]:
         """Every whole line, unpacked. A torn last line is dropped and said, as is a packed file without its end."""
-        opener = gzip.open if self._path.suffix == _PACKED else open
         try:
-            with opener(self._path, "rb") as file:
+            with open(self.path, "rb") as packed:
+                is_packed = self._check_name(packed.read(len(_GZIP_BEGINS)))
+            with (gzip.open if is_packed else open)(self.path, "rb") as file:
                 for self._line, line in enumerate(file, 1):
                     if not line.endswith(b"\n"):
-                        self.problems.append("the recording's last line is torn, and dropped")
+                        self._tears("the recording's last line is torn, and dropped")
                         return
                     yield line
         except EOFError:
-            self.problems.append("the recording's end is torn off, as when its meter was killed")
+            self._tears("the recording's end is torn off, as when its meter was killed")
         except (gzip.BadGzipFile, zlib.error) as problem:
             raise self._refusal(f"damaged: {problem}", _SEND_AGAIN) from problem
         except OSError as refusal:
-            raise JournalError(f"{self._path}: cannot be read: {refusal.strerror or refusal}") from refusal
+            raise JournalError(f"{self.path}: cannot be read: {refusal.strerror or refusal}") from refusal
+
+    def _check_name(self, begins: bytes) -> bool:
+        """Whether the file is packed, as its name says; a name that says otherwise than the content is refused."""
+        is_packed = self.path.suffix == _PACKED
+        if not is_packed and begins == _GZIP_BEGINS:
+            hint = f"mv {self._quoted} {shlex.quote(f'{self.path}{_PACKED}')}"
+            raise self._refusal(f"packed (gzip), and its name does not end in {_PACKED}", hint)
+        if is_packed and begins.startswith(b"{"):
+            hint = f"mv {self._quoted} {shlex.quote(str(self.path.with_suffix('')))}"
+            raise self._refusal(f"plain text, and its name ends in {_PACKED} as if it were packed", hint)
+        return is_packed
+
+    def _tears(self, how: str) -> None:
+        self._is_torn = True
+        self.problems.append(how)
+
+    @property
+    def _quoted(self) -> str:
+        return shlex.quote(str(self.path))
 
     def _refusal(self, what: str, hint: str) -> JournalError:
-        return JournalError(f"{self._path}, line {max(1, self._line)}: {what}", hint)
+        return JournalError(f"{self.path}, line {max(1, self._line)}: {what}", hint)
 
     def _advice(self) -> str:
         if self._line < _WORTH_KEEPING_LINES:
             return _SEND_AGAIN
-        show = "zcat" if self._path.suffix == _PACKED else "cat"
-        before = f"{show} {self._path} | head -n {self._line - 1} > before.jsonl"
+        show = "zcat" if self.path.suffix == _PACKED else "cat"
+        before = f"{show} {self._quoted} | head -n {self._line - 1} > before.jsonl"
         return f"{_SEND_AGAIN} What is before that line can be replayed:  {before}"
 
 
@@ -196,6 +241,18 @@ def first_line(beginning: Beginning) -> bytes:
     return seal({"type": "recording", "schema": SCHEMA} | encode_beginning(beginning))
 
 
+def event_line(number: int, taken: Taken, boards: Boards) -> bytes:
+    """The line of an event that is preceded by so many; `boards` are those of the tick before, () at first."""
+    return seal({"n": number} | encode(taken, boards))
+
+
+def _out_of_order(said: object, number: int) -> str:
+    event = "an event without number" if said is None else f"event {said}"
+    return f"{event} where event {number} belongs: a line was taken out, added or moved"
+
+
+_NO_END = "the recording ends here without the end of its run: its meter was killed, or the file was cut"
+_UPDATE = "pip install -U costmeter"
 _HOW_TO_RECORD = "costmeter run --record FILE -- CMD… makes one"
 _SEND_AGAIN = "Copy the file again, packed (gzip), so that no mail program or editor changes it."
 #: Before this line there is no event.

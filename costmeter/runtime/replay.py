@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from costmeter.clock import ManualClock
 from costmeter.config.settings import Settings
+from costmeter.errors import JournalError
 from costmeter.ledger.query import Part, Run, fold
 from costmeter.ledger.record import SlotEntry
 from costmeter.outputs.receipt import receipt
@@ -15,13 +16,14 @@ from costmeter.runtime.recording import Recording
 
 #: What stands in the receipt where a run says whether its journal was saved.
 NOT_SAVED = "this is a replay, which writes no journal"
+_LONGER = "Ask for the whole file, or record the run again until it has ended: costmeter run --record FILE -- CMD…"
 
 
 def replay(recording: Recording, settings: Settings) -> Result:
     """The result of a recorded run under the prices of `settings`; its idle rule is the recorded one.
 
     A run whose meter was killed has no end: it counts up to its last reading and is `interrupted`. Raises JournalError
-    when the recording is damaged.
+    when the recording is damaged, or ends before the driver answered: whether there were GPUs nobody knows then.
     """
     part, last = _metered(recording, settings)
     if part.footer is None and last is not None and last.snapshot.open_slot is not None:
@@ -43,6 +45,8 @@ def _metered(recording: Recording, settings: Settings) -> tuple[Part, Post | Non
         recorder.handle(taken.event if is_host_read else _without_host(taken.event))
         del posts[:-1]
         cpu_ns = taken.cpu_ns
+    if not recorder.has_opened and recorder.part.footer is None:
+        raise JournalError(f"{recording.path}: ends before the driver answered, so there is nothing to meter", _LONGER)
     return _with_overhead(recorder.part, cpu_ns), posts[-1] if posts else None
 
 

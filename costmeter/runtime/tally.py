@@ -5,10 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from costmeter.ledger.record import MarkKind
 from costmeter.ledger.resume import Resume
-from costmeter.meter.account import Account, covered, ended, enter, opened, resumed, silent
+from costmeter.meter.account import Account, covered, ended, enter, opened, resumed, silent, standing
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.division import divide
 from costmeter.meter.interval import Interval, measured, silence
+from costmeter.meter.standing import Standing
 from costmeter.readings import Device, Reading, is_identified
 from costmeter.runtime.ailments import Ailments, how_found
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -27,6 +28,7 @@ class _Board:
     is_resumed: bool = False
     silent_because: str = ""
     is_returning: bool = False
+    tells_activity: bool = False
     resets: int = 0
     ailments: Ailments = field(default_factory=Ailments)
 
@@ -34,29 +36,29 @@ class _Board:
 class Tally:
     """Books time and energy of every held board. `note` is told faults, with the device they concern.
 
-    `watched_ns` is the longest time between two readings whose state the second one may tell, `bridge_ns` the longest
-    over which power may be taken to have held.
+    `watched_ns` is the longest time between two readings whose state the second one may tell, and over which power may
+    be taken to have held.
     """
 
-    def __init__(
-        self, rule: IdleRule, watched_ns: int, bridge_ns: int, note: Callable[[MarkKind, str, str], None]
-    ) -> None:
-        self._rule, self._watched_ns, self._bridge_ns, self._note = rule, watched_ns, bridge_ns, note
+    def __init__(self, rule: IdleRule, watched_ns: int, note: Callable[[MarkKind, str, str], None]) -> None:
+        self._rule, self._watched_ns, self._note = rule, watched_ns, note
         self._boards: dict[str, _Board] = {}
-        self._retired: dict[str, _Board] = {}
         self._stand_ins: dict[str, str] = {}
         self.readings = self.failures = 0
 
     def hold(self, devices: Iterable[Device], start_ns: int, resume: Mapping[str, Resume]) -> dict[str, int]:
         """Hold these devices, and say from when each that is new is counted (CLOCK_BOOTTIME).
 
-        A device that could not be identified is followed by the one that now stands at its index. New ones begin at
-        `start_ns` when nothing was held yet, else with the latest that was booked. Where held boards are not listed any
-        more, devices that cannot say who they are stand in for them, and are not held on top.
+        A device that could not be identified is followed by the one that now stands at its index, or by another that
+        is known at last. New ones begin at `start_ns` when none was known yet, else with the latest that was booked.
+        Where held boards are not listed any more, devices that cannot say who they are stand in for them, and are not
+        held on top.
         """
-        begins_ns = self.latest_ns if self._boards else start_ns
+        was_known = any(map(is_identified, self._boards))
+        begins_ns = self.latest_ns if was_known else start_ns
         since_ns: dict[str, int] = {}
         listed = _by_board(devices)
+        nameless = self._retire(listed)
         self._stand_ins = _stand_ins(self._boards, listed)
         for board, pieces in listed.items():
             known = self._boards.get(board)
@@ -67,10 +69,12 @@ class Tally:
                 continue
             if board in self._stand_ins.values():
                 continue
-            predecessor = self._retire(pieces[0].index)
+            index = pieces[0].index
+            predecessor = nameless.pop(index if index in nameless else next(iter(nameless), index), None)
             left = resume.get(board)
-            if left is not None and not predecessor:
-                account = resumed(left.booked_ns, left.counter_microjoules)
+            if left is not None:
+                booked_ns = predecessor.account.booked_ns if predecessor else left.booked_ns
+                account = resumed(booked_ns, left.standing)
             else:
                 account = opened(predecessor.account.booked_ns if predecessor else begins_ns)
             self._boards[board] = _Board(pieces, account, is_resumed=left is not None and not predecessor)
@@ -86,18 +90,21 @@ class Tally:
         is_late = not (board.has_answered or board.is_resumed) and board.account.booked_ns < last_tick_ns
         before = self.falls_silent(said.uuid, last_tick_ns, None) if is_late else []
         start_ns = board.account.booked_ns
-        board.account, entry = enter(board.account, said, board.devices[0], self._bridge_ns, is_last)
+        board.account, entry = enter(board.account, said, board.devices[0], self._watched_ns, is_last)
         told = entry.told
         if board.silent_because and (board.is_returning or is_last):
             told = ("; ".join((f"answers again (was: {board.silent_because})", *told)),)
             board.silent_because, board.is_returning = "", False
         board.is_returning = bool(board.silent_because)
+        if board.tells_activity and not said.activity:
+            told = (*told, "the driver no longer tells what each MIG instance does; energy by slices")
+        board.tells_activity = bool(said.activity)
         for fault in (*told, *board.ailments.see(said, entry, board.devices[0])):
             self._note("fault", fault, said.uuid)
         board.resets += entry.was_reset
         interval = measured(start_ns, said, entry, board.devices[0], self._rule)
         is_watched = self._is_watched(board, interval)
-        parts = divide(interval, board.devices, self._rule, said if is_watched else None)
+        parts = divide(interval, board.devices, self._rule, said if is_watched and entry.is_own else None)
         board.has_answered, board.is_resumed = True, False
         self.readings += 1
         return before + (parts if is_watched else [_unwatched(part) for part in parts])
@@ -147,6 +154,16 @@ class Tally:
         return {device.uuid: counter for devices, counter in found if counter is not None for device in devices}
 
     @property
+    def standings(self) -> dict[str, Standing]:
+        """By device, how its board's counter stands, where more than that value is to be said."""
+        found: dict[str, Standing] = {}
+        for board in self._boards.values():
+            left = standing(board.account)
+            if left is not None and not left.is_plain(board.account.booked_ns):
+                found |= {device.uuid: left for device in board.devices}
+        return found
+
+    @property
     def resets(self) -> dict[str, int]:
         """By device, how often its board's counter began anew."""
         boards = self._boards.values()
@@ -158,13 +175,17 @@ class Tally:
         silent = (uuid for uuid, board in self._boards.items() if board.silent_because and not board.is_returning)
         return frozenset(silent)
 
-    def _retire(self, index: int) -> _Board | None:
-        """Let go of the unidentified device at an index: it is known now, by another name."""
-        for uuid, board in self._boards.items():
-            if not is_identified(uuid) and board.devices[0].index == index:
-                self._retired[uuid] = self._boards.pop(uuid)
-                return board
-        return None
+    def _retire(self, listed: Mapping[str, tuple[Device, ...]]) -> dict[int, _Board]:
+        """Let go of devices that nobody could name and that are not listed any more: by index, for their successors.
+
+        One that is listed stays, unless a known board stands at its index.
+        """
+        taken = {pieces[0].index for board, pieces in listed.items() if is_identified(board)}
+        nameless = {uuid: board for uuid, board in self._boards.items() if not is_identified(uuid)}
+        gone = {uuid: b for uuid, b in nameless.items() if uuid not in listed or b.devices[0].index in taken}
+        for uuid in gone:
+            del self._boards[uuid]
+        return {board.devices[0].index: board for board in gone.values()}
 
     def _is_watched(self, board: _Board, interval: Interval) -> bool:
         """Whether somebody watched: not where the meter was stopped, or the machine slept, which is told."""
@@ -176,7 +197,7 @@ class Tally:
         else:
             return True
         seconds = length_ns / NANOSECONDS_PER_SECOND
-        self._note("gap", f"{why} for {seconds:.1f} s; {how_found(interval.method)}", interval.uuid)
+        self._note("gap", f"{why} for {seconds:.0f} s; {how_found(interval.method)}", interval.uuid)
         return False
 
 

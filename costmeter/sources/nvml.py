@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pynvml
@@ -11,7 +12,8 @@ from costmeter.errors import DeviceGone, SourceRetry, SourceStopped
 from costmeter.readings import NOT_ASKED, Device, DriverFacts, Missing, Reading, Sample
 from costmeter.sources.nvml_board import Board, Functions
 from costmeter.sources.nvml_failures import asked, failure, failure_of
-from costmeter.sources.nvml_probe import Probe, Probed, text, tolerant, unidentified
+from costmeter.sources.nvml_patience import PATIENCE_SECONDS, tolerant
+from costmeter.sources.nvml_probe import Probe, Probed, text, unidentified
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -66,8 +68,13 @@ class NvmlSource:
         """The driver's version, and whether it is simulated."""
         return DriverFacts(self._version, simulated=self._library is not None)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether `seek` has nothing to look for: every board told who and what it is, or refused to for good."""
+        return all(found.is_settled for found in self._found)
+
     def seek(self) -> tuple[Device, ...]:
-        """Probe again what could not be identified or told no source of energy; the others stay as they are.
+        """Probe again the boards that did not tell all that they may tell; the others stay as they are.
 
         A board that still hangs in the probe before is not asked again. Other threads may read meanwhile.
         """
@@ -80,7 +87,7 @@ class NvmlSource:
         found = list(self._found)
         for index in lost:
             again = self._probes[index].found
-            if again.is_settled or found[index].board is None:
+            if again.tells_more_than(found[index]):
                 found[index] = again
         self._keep(found)
         return self._devices()
@@ -163,7 +170,8 @@ class NvmlSource:
         known by: it stays in the list under its index, because it is held and paid for like the others.
         """
         functions = Functions.of_driver()
-        probes = [Probe(index, functions) for index in indexes]
+        patience_seconds = min(PATIENCE_SECONDS, self._probe_seconds / 2)
+        probes = [Probe(index, functions, patience_seconds) for index in indexes]
         deadline_ns = self._waiting.boottime_ns() + round(self._probe_seconds * NANOSECONDS_PER_SECOND)
         for probe in probes:
             probe.wait(max(0, deadline_ns - self._waiting.boottime_ns()) / NANOSECONDS_PER_SECOND)
@@ -185,7 +193,16 @@ class NvmlSource:
         }
 
     def _devices(self) -> tuple[Device, ...]:
-        return tuple(device for found in self._found for device in found.devices)
+        """All devices; where all boards with a name have the same one, those that do not say who they are have it, too.
+
+        That gives them the price of the others.
+        """
+        devices = tuple(device for found in self._found for device in found.devices)
+        names = {found.name for found in self._found if found.name}
+        if len(names) != 1:
+            return devices
+        [name] = names
+        return tuple(device if device.is_identified else replace(device, name=name) for device in devices)
 
     def _answering(self, board: str) -> Board:
         """A board that may be asked."""

@@ -181,7 +181,7 @@ class Board:
             return memory
         return int(memory.used) if memory.used <= memory.total else _IMPOSSIBLE_MEMORY
 
-    def choose_fields(self, is_module: bool) -> bool:
+    def choose_fields(self, is_module: bool) -> bool | Missing:
         """Find which of counter and power the driver serves together. True when power is the mean of a second.
 
         A value that cannot be, or a counter that is not the one its function tells, is as good as refused. On a module
@@ -190,8 +190,9 @@ class Board:
         scope = SCOPE_MODULE if is_module else SCOPE_GPU
         wanted = [(FIELD_ENERGY, SCOPE_GPU), (FIELD_POWER_MEAN, scope), (FIELD_POWER_INSTANT, scope)]
         tried = _Together(wanted)
-        if tried.fetch(self.functions, self.handle):
-            return False
+        code = tried.fetch(self.functions, self.handle)
+        if code:
+            return refused(code)
         energy_uj, *powers = (_number(value) for value in tried.values)
         is_served = self._is_counter(_counted(energy_uj))
         served = zip(wanted[1:], powers, strict=True)

@@ -96,6 +96,25 @@ def test_what_a_gpu_refuses_is_named(fault: str, says: str, tmp_path: Path) -> N
     assert any(says in line and not line.startswith("ok") for line in lines), lines
 
 
+def test_a_divided_board_whose_instances_tell_what_they_do_is_fine(tmp_path: Path) -> None:
+    """From Hopper on the performance monitor tells each instance's utilization: no warning says that nothing does."""
+    file = tmp_path / "node.yaml"
+    file.write_text(BROKEN.replace("    faults:\n      - FAULT\n", "    mig: [{profile: 3g.40gb}]\n"))
+    _, lines = doctor("--simulate", str(file))
+    (divided,) = (line for line in lines if "divided (MIG)" in line)
+    assert divided.startswith("ok")
+    assert "of no instance" not in divided
+
+
+def test_a_look_at_the_kernel_log_is_not_called_a_fix(tmp_path: Path) -> None:
+    """What a GPU that does not answer needs is not known: the log is where to look."""
+    file = tmp_path / "node.yaml"
+    file.write_text(BROKEN.replace("FAULT", "{kind: hang, at: 0 s}"))
+    _, lines = doctor("--simulate", str(file))
+    assert any("Look: sudo dmesg" in line for line in lines), lines
+    assert not any("Fix: sudo dmesg" in line for line in lines)
+
+
 def test_a_state_directory_that_cannot_be_written_fails(tmp_path: Path) -> None:
     """A file where the state directory should be is a failure, with the variable that moves it."""
     (tmp_path / "blocked").write_text("")

@@ -155,7 +155,7 @@ def test_a_stopped_meter_loses_nothing(tmp_path: Path) -> None:
     assert all_time_is_there(of)
     assert 0 == of["unmeasured_gpu_seconds"]
     assert float(of["energy"]["gpu_joules"]) == pytest.approx(WATTS * float(of["run"]["seconds"]), rel=0.05)
-    assert any(re.match(r"nothing was read for \d\.\d s; energy from its counter", words) for words in told(of, 0))
+    assert any(re.match(r"nothing was read for \d s; energy from its counter", words) for words in told(of, 0))
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def test_a_killed_meters_recording_is_interrupted(home: Home, tmp_path: Path) ->
     assert 0 == done.returncode, done.stderr
     receipt = json.loads(file.read_text())
     assert "interrupted" == receipt["run"]["outcome"]
+    assert "ends here without the end of its run" in done.stderr or "torn" in done.stderr
     assert receipt["energy"]["gpu_joules"] > 0
 
 
@@ -198,6 +199,33 @@ def test_a_damaged_recording_is_refused_by_line(home: Home, tmp_path: Path) -> N
     assert f"{recording}, line 3: damaged: checksum does not match" in done.stderr
     assert "hint: Copy the file again" in done.stderr
     assert not (tmp_path / "again.json").exists()
+
+
+def test_a_recording_with_a_line_taken_out_is_refused(home: Home, tmp_path: Path) -> None:
+    """Exit code 2 and the line that is not where it belongs; nothing is made up in place of what is gone."""
+    recording = tmp_path / "run.jsonl"
+    assert 0 == home.run("--simulate", "healthy", "--record", str(recording), "--", "true").returncode
+    first, _, *others = recording.read_bytes().splitlines(keepends=True)
+    recording.write_bytes(b"".join([first, *others]))
+    done = home.run("--replay", str(recording))
+    assert (2, "") == (done.returncode, done.stdout)
+    assert f"{recording}, line 2: event 1 where event 0 belongs" in done.stderr
+    recording.write_bytes(first)
+    done = home.run("--replay", str(recording))
+    assert (2, "") == (done.returncode, done.stdout)
+    assert f"--replay {recording}: ends before the driver answered" in done.stderr
+    assert "no GPU was found" not in done.stderr
+
+
+def test_a_journal_is_named_and_where_it_can_be_read(home: Home) -> None:
+    """The command in the hint prints its receipt."""
+    journal = next(file for file in sorted(home.journals()) if file.suffix == ".jsonl")
+    done = home.run("--replay", str(journal))
+    assert 2 == done.returncode
+    assert f"{journal}, line 1: a journal of costmeter, and no recording" in done.stderr
+    assert f"costmeter report {journal}" in done.stderr
+    report = [COSTMETER, "report", str(journal)]
+    assert 0 == subprocess.run(report, env=home.environ, capture_output=True, timeout=60).returncode
 
 
 def test_what_a_replay_had_to_do_without_is_told(home: Home, tmp_path: Path) -> None:

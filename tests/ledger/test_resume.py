@@ -16,6 +16,7 @@ from costmeter.ledger.line import encode
 from costmeter.ledger.record import Devices, Record, SlotEntry
 from costmeter.ledger.resume import FILLED_NS, NOTHING_EARLIER, Earlier, Resume, left_behind
 from costmeter.meter.slot import Slot
+from costmeter.meter.standing import Standing
 from costmeter.readings import DriverFacts
 from tests.samples import (
     BEGAN_NS,
@@ -42,7 +43,14 @@ ORDER = uuids(TWO)
 COUNTERS = {ORDER[0]: 5_000_000, ORDER[1]: 7_000_000}
 #: Two seconds after the first minute, which is all that the meters here have booked.
 NOW_NS = BEGAN_NS + MINUTE + 2 * SECOND
-LEFT = Earlier(DRIVER, {uuid: Resume(counter_uj, BEGAN_NS + MINUTE) for uuid, counter_uj in COUNTERS.items()})
+
+
+def resume(counter_uj: int, booked_ns: int) -> Resume:
+    """What is left of a board whose counter says all there is to say."""
+    return Resume(booked_ns, Standing(counter_uj, booked_ns))
+
+
+LEFT = Earlier(DRIVER, {uuid: resume(counter_uj, BEGAN_NS + MINUTE) for uuid, counter_uj in COUNTERS.items()})
 
 
 def minute(number: int = 0, more_uj: int = 0) -> SlotEntry:
@@ -91,7 +99,7 @@ def test_the_slot_that_was_open_counts(tmp_path: Path) -> None:
     still_open = replace(twelve, counters_microjoules={ORDER[0]: 6_000_000, ORDER[1]: 8_000_000})
     meter(tmp_path, *opened(), minute(), still_open=still_open)
     booked_ns = BEGAN_NS + 72 * SECOND
-    expected = {ORDER[0]: Resume(6_000_000, booked_ns), ORDER[1]: Resume(8_000_000, booked_ns)}
+    expected = {ORDER[0]: resume(6_000_000, booked_ns), ORDER[1]: resume(8_000_000, booked_ns)}
     assert Earlier(DRIVER, expected) == left(tmp_path, booked_ns)
 
 
@@ -100,7 +108,7 @@ def test_the_last_of_several_meters_counts(tmp_path: Path) -> None:
     meter(tmp_path, *opened(), minute())
     meter(tmp_path, *opened(), minute(more_uj=1_000_000), start_ns=BEGAN_NS + 90 * SECOND)
     booked_ns = BEGAN_NS + 150 * SECOND
-    expected = {uuid: Resume(counter_uj + 1_000_000, booked_ns) for uuid, counter_uj in COUNTERS.items()}
+    expected = {uuid: resume(counter_uj + 1_000_000, booked_ns) for uuid, counter_uj in COUNTERS.items()}
     assert Earlier(DRIVER, expected) == left(tmp_path, booked_ns)
 
 
@@ -129,7 +137,7 @@ def test_a_device_without_a_counter_leaves_its_time(tmp_path: Path) -> None:
     """Where one of two GPUs has no counter, the rent of its gap is counted all the same."""
     counted = slot(dict.fromkeys(ORDER, measured(MINUTE, 10**9)))
     meter(tmp_path, *opened(), SlotEntry(replace(counted, counters_microjoules={ORDER[1]: 7_000_000})))
-    without = replace(LEFT.boards[ORDER[0]], counter_microjoules=None)
+    without = replace(LEFT.boards[ORDER[0]], standing=None)
     assert Earlier(DRIVER, {ORDER[0]: without, ORDER[1]: LEFT.boards[ORDER[1]]}) == left(tmp_path)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from costmeter.meter.account import covered, ended, opened, resumed
+from costmeter.meter.account import covered, ended, opened, resumed, standing
+from costmeter.meter.standing import Standing
 from costmeter.readings import Device, PowerRange, Reading
 from tests.meter.accounts import GARBAGE, H100, REFUSED, Silence, book, joules, line, refused, said, still, told
 from tests.samples import JOULE, SECOND, device
@@ -42,12 +43,14 @@ from tests.samples import JOULE, SECOND, device
         pytest.param([0, 400, 300, 300], [line(0), said(1, 9e6, 500), *line(2, 3, base=9e6 - 300)], id="jump-for-good"),
         # Reset at 0.5 s: 150 J are shown at 1 s. Power knows that second better.
         pytest.param([0, 300, 300], [line(0), line(1, 2, base=-150)], id="reset"),
-        # Power refused in that second: the 150 J after the reset are all that is known of it; they come a second later.
+        # Power was never told: the 150 J after the reset are all that is known of that second; they come one later.
         pytest.param(
             [0, 0, 450],
-            [line(0), line(1, 2, base=-150, watts=None, utilization=None)],
+            [line(0, watts=None, utilization=None), line(1, 2, base=-150, watts=None, utilization=None)],
             id="reset-without-power",
         ),
+        # Power refused in that second: what it was a second before holds.
+        pytest.param([0, 300, 300], [line(0), line(1, 2, base=-150, watts=None)], id="reset-and-power-refused"),
         pytest.param([0, 300, 300, 300], [line(0), said(1, 200), said(2, 100), said(3, 400)], id="two-resets"),
         # Fell at 1 s, refused at 2 s and 3 s: those were booked, and of the 900 J counted from 1 s on 300 J were not.
         pytest.param(
@@ -88,13 +91,14 @@ from tests.samples import JOULE, SECOND, device
         # Without power: half-way between 100 W idle and 700 W full at 50 %, 400 J; the counter's 900 J correct it.
         pytest.param(
             [0, 400, 400, 100],
-            [line(0, utilization=0.5), refused(1, watts=None, utilization=0.5),
+            [line(0, watts=None, utilization=0.5), refused(1, watts=None, utilization=0.5),
              line(2, watts=None, utilization=0.5), line(3)],
-            id="refused-with-power",
+            id="refused-without-power",
         ),
         pytest.param(
             [0, 0, 0, 900],
-            [line(0), refused(1, watts=None, utilization=None), line(2, watts=None, utilization=None), line(3)],
+            [line(0, watts=None, utilization=None), refused(1, watts=None, utilization=None),
+             line(2, watts=None, utilization=None), line(3)],
             id="refused-with-nothing",
         ),
     ],
@@ -117,8 +121,8 @@ def test_what_each_second_is_booked(expected: list[float], events: list[Any]) ->
         # At 4 s it shows 5,000 J that were not drawn, and goes on: neither missed (900 J) nor to be drawn.
         pytest.param([0, 0, 0, 900, 300, 300], [still(0, 1, 2, 3), said(4, 105_000), said(5, 105_300)], id="jumps"),
         pytest.param([0, 0, 0, 900], [still(0, 1, 2), line(3)], id="too-short-to-see-and-catches-up"),
-        # A freeze of less than 3 s that is not caught up is a second that the counter says drew nothing.
-        pytest.param([0, 0, 0, 300], [still(0, 1, 2), said(3, 100_300)], id="too-short-to-see"),
+        # It stood still for 2 s, too short to be frozen, and goes on without the 600 J: they come with the next second.
+        pytest.param([0, 0, 0, 900], [still(0, 1, 2), said(3, 100_300)], id="too-short-to-be-frozen"),
         pytest.param([0, 0, 0, 900, 300, 300, 300], [still(0, 1, 2, 3, 4), said(5, 9), said(6, 309)], id="then-reset"),
         # It fell while it stood still for 2 s: what was drawn then (600 J) is booked with the doubtful second.
         pytest.param([0, 0, 0, 900, 300], [still(0, 1, 2), said(3, 9), said(4, 309)], id="still-then-reset"),
@@ -241,16 +245,32 @@ def test_a_limit_may_change() -> None:
     assert joules(entries) == [300, 150, 150]
 
 
+def standing_at(joules: int) -> Standing:
+    """What a meter leaves that had booked up to 10 s, all by its counter."""
+    return Standing(joules * JOULE, 10 * SECOND)
+
+
+def test_a_meter_goes_on_from_where_another_stood() -> None:
+    """Killed in the middle of whatever went on, the two meters together book what one would have booked."""
+    events = [line(0), refused(1, 2, 3, watts=600), line(4, watts=600), line(5), line(6, 7, 8, 9)]
+    whole, _ = book(*events)
+    for cut in range(1, len(events) + 1):
+        first, entries = book(*events[:cut])
+        after, rest = book(*events[cut:], account=resumed(first.booked_ns, standing(first)))
+        assert covered(after) == covered(whole)
+        assert sum(joules([*entries, *rest])) + after.debt_microjoules / -JOULE == pytest.approx(2_700)
+
+
 def test_a_gap_between_meters_is_the_counters() -> None:
     """The meter before had booked up to 10 s; the counter says what was drawn in the 90 s in which there was none."""
-    account, entries = book(line(100, 101), account=resumed(10 * SECOND, 103_000 * JOULE))
+    account, entries = book(line(100, 101), account=resumed(10 * SECOND, standing_at(103_000)))
     assert joules(entries) == [27_000, 300]
     assert covered(account) == 130_300 * JOULE
 
 
 def test_a_counter_that_was_reset_between_meters() -> None:
     """The gap of 90 s is unmeasured but for the 12,000 J that are shown since the reset."""
-    _, entries = book(said(100, 12_000), said(101, 12_300), account=resumed(10 * SECOND, 10**6 * JOULE))
+    _, entries = book(said(100, 12_000), said(101, 12_300), account=resumed(10 * SECOND, standing_at(10**6)))
     assert joules(entries) == [0, 12_300]
     assert entries[0].unmeasured_nanoseconds == 90 * SECOND
     assert entries[1].was_reset
@@ -328,7 +348,7 @@ def test_a_debt_that_is_left_is_told_at_the_end() -> None:
         pytest.param([True, False, False, False], [still(0, 1, 2, 3)], id="stands-still"),
         pytest.param([True, True, True, False, False], [line(0, watts=900), refused(1, watts=900),
                      line(2, watts=900), line(3, 4)], id="paying-a-debt"),
-        pytest.param([True, False], [line(0), refused(1, watts=None)], id="unmeasured"),
+        pytest.param([True, False], [line(0, watts=None), refused(1, watts=None)], id="unmeasured"),
     ],
 )  # fmt: skip
 def test_an_energy_of_its_own_time_gives_a_mean_power(expected: list[bool], events: list[Any]) -> None:

@@ -29,7 +29,7 @@ def reading(at_s: float, power: float | None, *samples: Sample, utilization: flo
 def after(*readings: Reading, board: Device = H100, bridge_ns: int = BRIDGE_NS) -> list[Known]:
     """What is known of the time before each reading, the first of which begins the trail at 0 s."""
     return [
-        known(follow(before, before.at_ns - SECOND), now, board, before.at_ns, bridge_ns)
+        known(follow(NO_TRAIL, before, before.at_ns - SECOND), now, board, before.at_ns, bridge_ns)
         for before, now in pairwise(readings)
     ]
 
@@ -56,7 +56,8 @@ def after(*readings: Reading, board: Device = H100, bridge_ns: int = BRIDGE_NS) 
             Known(1_200 * JOULE, "power", 9 * SECOND), reading(11, 700, watts(9, 500)), id="too-far-apart-in-part"
         ),
         pytest.param(Known(0, "power", 0), reading(0, 500), id="no-time"),
-        pytest.param(Known(0, None, SECOND), reading(1, None), id="refused-and-no-range"),
+        pytest.param(Known(300 * JOULE, "power", 0), reading(1, None), id="refused-for-a-moment"),
+        pytest.param(Known(0, None, 9 * SECOND), reading(9, None), id="refused-for-too-long-and-no-range"),
     ],
 )
 def test_what_power_says_of_a_stretch(expected: Known, now: Reading) -> None:
@@ -74,10 +75,13 @@ def test_a_trail_begins_with_its_first_power() -> None:
     assert known(NO_TRAIL, reading(9, 400), H100, 0, BRIDGE_NS) == Known(0, None, 9 * SECOND)
 
 
-def test_a_reading_without_power_breaks_the_trail() -> None:
-    """600 W, refused, 400 W: the second second is estimated by the power after it, not by that of before."""
-    readings = reading(0, 600), reading(1, None), reading(2, 400)
-    assert after(*readings) == [Known(0, None, SECOND), Known(400 * JOULE, "estimated", 0)]
+def test_power_that_is_refused_for_a_moment_is_bridged() -> None:
+    """600 W, refused, 400 W: 1,000 J in 2 s, of which 600 J are booked at 1 s, as if 600 W held."""
+    first, second, third = reading(0, 600), reading(1, None), reading(2, 400)
+    trail = follow(NO_TRAIL, first, -SECOND)
+    assert known(trail, second, H100, 0, BRIDGE_NS) == Known(600 * JOULE, "power", 0)
+    trail = follow(trail, second, 0)
+    assert known(trail, third, H100, SECOND, BRIDGE_NS) == Known(400 * JOULE, "power", 0)
 
 
 def test_where_a_tick_lies_between_two_samples_does_not_matter() -> None:
@@ -144,7 +148,7 @@ def test_a_ramp_is_integrated_exactly(
         if samples:
             found = known(trail, now, H100, start_ns, 2 * SECOND)
             assert (found.method, found.unmeasured_nanoseconds) == ("power", 0)
-            energy_uj, trail, start_ns = energy_uj + found.microjoules, follow(now, start_ns), tick_ns
+            energy_uj, trail, start_ns = energy_uj + found.microjoules, follow(trail, now, start_ns), tick_ns
     true_uj = (start_watts + start_watts + watts_per_second * end_ns / SECOND) / 2 * end_ns / 1_000
     assert abs(energy_uj - true_uj) <= len(points) + len(ticks_ns)
 
@@ -181,5 +185,5 @@ def test_jittered_samples_of_a_square_wave_are_within_one_percent(seed: int) -> 
         end_ns = (second + 1) * SECOND
         now = Reading(H100.uuid, end_ns, REFUSED, draws(end_ns), REFUSED, samples=samples)
         energy_uj += known(trail, now, H100, second * SECOND, BRIDGE_NS).microjoules
-        trail = follow(now, second * SECOND)
+        trail = follow(trail, now, second * SECOND)
     assert energy_uj == pytest.approx(210_000 * JOULE, rel=0.01)

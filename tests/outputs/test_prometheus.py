@@ -24,7 +24,7 @@ from costmeter.meter.totals import by_component, by_state
 from costmeter.outputs.families import FAMILIES
 from costmeter.outputs.prometheus import page
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.readings import Missing, Reading
+from costmeter.readings import Method, Missing, Reading
 from tests.golden.compare import golden
 from tests.outputs import runs
 from tests.samples import (
@@ -251,6 +251,23 @@ def test_what_is_missing_is_absent_and_counted() -> None:
         value(of, "costmeter_collector_success", collector="nvml"),
         value(of, "costmeter_readings_total", result="failed"),
     )
+
+
+def test_a_gpu_that_fell_silent_has_no_memory() -> None:
+    """What it last said, before it fell silent, is not shown for now; the other GPU's is."""
+    snapshot = in_the_middle()
+    said = dict(snapshot.slow) | {SECOND_UUID: replace(snapshot.slow[FIRST], uuid=SECOND_UUID)}
+    of = page_of(replace(snapshot, slow=said))
+    assert [FIRST] == [dict(labels)["gpu_uuid"] for name, labels in of if name == "costmeter_gpu_memory_used_bytes"]
+
+
+@pytest.mark.parametrize(("expected", "method"), [("power", "power"), ("counter", None)])
+def test_the_energy_source_is_the_last_that_was_used(expected: str, method: Method | None) -> None:
+    """How the last interval's energy was found; what was probed where it was not."""
+    snapshot = in_the_middle()
+    last = replace(snapshot.intervals[FIRST], method=method)
+    of = page_of(replace(snapshot, intervals=dict(snapshot.intervals) | {FIRST: last}))
+    assert 1 == value(of, "costmeter_gpu_info", gpu_uuid=FIRST, energy_source=expected)
 
 
 def test_every_series_exists_at_zero_before_its_first_increment() -> None:

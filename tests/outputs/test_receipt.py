@@ -17,6 +17,7 @@ from costmeter.outputs.receipt import plain, receipt, timestamp
 from tests.outputs import runs
 from tests.outputs.runs import one, repriced
 from tests.samples import (
+    BEGAN_NS,
     BEGAN_UTC_NS,
     HOUR,
     MINUTE,
@@ -26,6 +27,7 @@ from tests.samples import (
     header,
     held,
     owned,
+    rates,
     rates_from_start,
     recordings,
     rental,
@@ -314,6 +316,41 @@ def test_a_run_of_parts_lasts_from_first_start_to_last_end() -> None:
     of = receipt(Run((one("a", "ok", 0), one("b", "ok", 0, HOUR))))
     assert (3_660.0, ["a", "b"]) == (of["run"]["seconds"], of["run"]["hosts"])
     assert Decimal("0.166") == Decimal(of["cost"]["total"])
+
+
+def test_a_part_that_went_on_from_a_killed_meter_counts_from_there() -> None:
+    """Spawned at 14:03, its GPUs counted from 3.25 s before, for 3 s after: 6.25 s, as the GPUs say.
+
+    A GPU that came later moves nothing.
+    """
+    each = Quantities(unknown_nanoseconds=25 * SECOND // 4)
+    since_ns = {runs.TWO[0].uuid: BEGAN_NS - 13 * SECOND // 4, runs.TWO[1].uuid: BEGAN_NS + SECOND}
+    under = rates_from_start(rates(dict.fromkeys(uuids(runs.TWO), rental())))
+    resumed = replace(held(runs.TWO), since_ns=since_ns)
+    spent = runs.entry(dict.fromkeys(uuids(runs.TWO), each), 3 * SECOND)
+    of = receipt(Run((runs.part(header(), resumed, under, spent, footer(3 * SECOND)),)))
+    assert ("2026-11-22T14:02:56.750Z", 6.25) == (of["run"]["started_at"], of["run"]["seconds"])
+    assert [6.25, 6.25] == [row["seconds"] for row in of["devices"]]
+
+
+@pytest.mark.parametrize(
+    ("expected", "estimated_uj"),
+    [
+        pytest.param("counter ±1 %, sensor ±5 % on top", 499, id="below"),
+        pytest.param("counter 99.9 %, estimated 0.1 %: ±1 %, sensor ±5 % on top", 600, id="shown"),
+    ],
+)
+def test_a_method_of_next_to_nothing_is_not_named(expected: str, estimated_uj: int) -> None:
+    """From 0.05 % of the energy on: 500 µJ of 1 J. (0.9994 × 1 % + 0.0006 × 50 % = 1.03 %.)"""
+    whole = Quantities(
+        busy_nanoseconds=MINUTE,
+        busy_microjoules=1_000_000,
+        counter_microjoules=1_000_000 - estimated_uj,
+        estimated_microjoules=estimated_uj,
+    )
+    part = runs.part(header(), held(runs.EIGHT), rates_from_start(runs.RENTED))
+    spent = runs.entry({runs.EIGHT[0].uuid: whole}, MINUTE)
+    assert expected == receipt(Run((fold_all(part, [spent]),)))["origins"]["energy.gpu_joules"]
 
 
 def test_every_node_has_its_own_price() -> None:

@@ -5,7 +5,7 @@ import pytest
 from costmeter.meter.charge import DeviceRates, Rates
 from costmeter.outputs.start import start_line
 from costmeter.readings import Device
-from tests.samples import device, devices, owned, rates, rental, uuids
+from tests.samples import device, devices, instances, owned, rates, rental, uuids
 
 EIGHT = devices(8)
 MIXED = (device(0), device(1, "NVIDIA A100-SXM4-80GB"))
@@ -38,6 +38,13 @@ def all_at(held: tuple[Device, ...], of: DeviceRates) -> Rates:
         ),
         pytest.param(
             "r-1: metering 8 × H100 80GB HBM3, no price known", EIGHT, DeviceRates((), False), False, id="no-price"
+        ),
+        pytest.param(
+            "r-1: metering MIG 3g.30gb + 2g.20gb of H100 80GB HBM3 at $2.00/h",
+            instances(device(0), 3, 2)[::-1],
+            rental("1"),
+            False,
+            id="instances-by-place",
         ),
         pytest.param("r-1: no GPU to meter", (), rental(), False, id="no-gpu"),
     ],

@@ -19,6 +19,7 @@ from costmeter.ledger.record import Header, Record
 from costmeter.meter.totals import by_state
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.terminal import Style, gpu_names, render
+from costmeter.rates.book import HOST_NOT_SET
 from tests.golden.compare import golden
 from tests.outputs import runs
 from tests.samples import device, header, recordings
@@ -230,6 +231,36 @@ def test_the_frame_says_how_it_ended(expected: str, exit_code: int | None, signa
     of = receipt(runs.healthy())
     ended = of | {"run": of["run"] | {"exit_code": exit_code, "signal": signal, "outcome": outcome}}
     assert render(ended, Style()).splitlines()[0].endswith(f" r-0123456789ab · {expected}")
+
+
+@pytest.mark.parametrize(("said", "seconds"), [(False, 0.049), (True, 0.05)])
+def test_an_instant_without_energy_is_not_told(said: bool, seconds: float) -> None:
+    """What would read as 0.0 s of GPU time is not worth a line; 0.05 s reads as 0.1 s."""
+    of = receipt(runs.healthy()) | {"unmeasured_gpu_seconds": seconds}
+    assert said == ("of GPU time is not known" in render(of, Style()))
+
+
+@pytest.mark.parametrize(
+    ("expected", "detail"),
+    [
+        pytest.param("host and cooling not counted; set host.power", HOST_NOT_SET.detail, id="nobody-asked"),
+        pytest.param("host not counted (`costmeter doctor` says why); set host.power", "missing: no", id="refused"),
+    ],
+)
+def test_a_host_that_cannot_be_read_sends_to_the_doctor(expected: str, detail: str) -> None:
+    """Counters that were looked for and refused can be opened; where nobody asked for them, a number is as good."""
+    of = receipt(runs.interrupted())
+    text = render(of | {"origins": of["origins"] | {"host.power": detail}}, Style(100))
+    assert expected in text
+    assert "electricity.pue" in text
+
+
+def test_faults_that_do_not_fit_are_found_elsewhere() -> None:
+    """Six lines of faults: five are shown, and what to type to see them all."""
+    of = receipt(runs.healthy())
+    faults = [{"at": of["run"]["started_at"], "device": None, "what": f"fault {n}"} for n in range(6)]
+    text = render(of | {"meter": of["meter"] | {"faults": faults}}, Style())
+    assert "and 1 more; see: costmeter report r-0123456789ab --json" in text
 
 
 def test_gpus_are_counted_by_model() -> None:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from costmeter.clock import ManualClock
 from costmeter.config import yamlfile
-from costmeter.ledger.line import seal
 from costmeter.ledger.record import Header
 from costmeter.readings import Device, HostReading, Missing
-from costmeter.runtime.eventline import Beginning, Boards, Taken, boards_of, encode
+from costmeter.runtime.eventline import Beginning, Boards, Taken, boards_of
 from costmeter.runtime.events import Batch, Ended, Event
 from costmeter.runtime.reader import Reader
-from costmeter.runtime.recording import first_line
+from costmeter.runtime.recording import event_line, first_line
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated import SimulatedLibrary, open_library
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND
@@ -75,8 +74,8 @@ def lines(beginning: Beginning, story: Sequence[Taken]) -> list[bytes]:
     """A recording line by line."""
     boards: Boards = ()
     made = [first_line(beginning)]
-    for taken in story:
-        made.append(seal(encode(taken, boards)))
+    for number, taken in enumerate(story):
+        made.append(event_line(number, taken, boards))
         boards = boards_of(taken.event, boards)
     return made
 

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, Resume
 from costmeter.meter.charge import Origin
+from costmeter.meter.standing import Standing
 from costmeter.readings import (
     NOT_ASKED,
     Activity,
@@ -82,7 +83,10 @@ ends = st.builds(
     st.frozensets(st.integers(1, 64), max_size=3),
     st.frozensets(pids, max_size=3),
 )
-earlier = st.builds(Earlier, words, st.dictionaries(words, st.builds(Resume, counts, instants), max_size=3))
+standings = st.builds(Standing, counts, instants, counts, counts, st.booleans(), instants)
+earlier = st.builds(
+    Earlier, words, st.dictionaries(words, st.builds(Resume, instants, st.none() | standings), max_size=3)
+)
 beginnings = st.builds(
     Beginning,
     headers,

@@ -188,14 +188,14 @@ CASES = {
     ),
     "machine-sleeps": Case(
         board(),
-        ("nothing was read for 301.0 s; energy from its counter",),
+        ("nothing was read for 301 s; energy from its counter",),
         within=EXACT,
         unknown=(301, 301),
         happenings={200: lambda clock: clock.advance(300 * SECOND)},
     ),
     "machine-sleeps-without-counter": Case(
         board(more=POWER_ONLY),
-        ("nothing was read for 301.",),
+        ("nothing was read for 301 s",),
         seen=but(200, 501),
         unknown=(301, 302),
         unmeasured=(299, 302),
@@ -203,7 +203,7 @@ CASES = {
     ),
     "meter-is-stopped": Case(
         board(),
-        ("nothing was read for 5.0 s; energy from its counter",),
+        ("nothing was read for 5 s; energy from its counter",),
         within=EXACT,
         unknown=(5, 5),
         happenings={200: lambda clock: clock.advance(4 * SECOND)},
@@ -263,6 +263,18 @@ def test_unknown_errors_by_chance_lose_nothing(percent: int) -> None:
     assert len(run.told()) <= 40, "a fault that flaps is written thrice and then counted"
 
 
+@pytest.mark.parametrize("percent", [5, 30])
+@pytest.mark.parametrize("window", ["1 s", "25 ms"])
+def test_power_that_is_refused_by_chance_is_bridged(percent: int, window: str) -> None:
+    """Without a counter, what power was a moment ago and a moment later says what it was between."""
+    more = f"energy_counter: none\n    power_reading: {{window: {window}, instant_window: {window}}}"
+    fault = f"kind: error, code: UNKNOWN, probability: {percent} %, functions: [nvmlDeviceGetPowerUsage]"
+    run = Lasting(board(fault, more=more), SECONDS)
+    (uuid,) = run.library.truth.uuids
+    assert run.quantities(uuid).microjoules / 1e6 == pytest.approx(run.joules(uuid, 0, SECONDS), rel=BANDS["power"])
+    assert run.quantities(uuid).unmeasured_nanoseconds == 0
+
+
 def test_power_that_nobody_can_believe_is_estimated_and_named() -> None:
     """Without a counter, readings of 0 W leave only utilization: that energy has the wider band, and only that."""
     run = Lasting(board("kind: garbage, at: 201.3 s, for: 100 s, power: 0 W", more=POWER_ONLY), SECONDS)
@@ -286,6 +298,15 @@ def test_without_a_driver_time_is_counted_and_energy_is_not_invented(code: str) 
     assert [SECONDS * SECOND] * 3 == [found.nanoseconds, found.unknown_nanoseconds, found.unmeasured_nanoseconds]
     assert 0 == found.microjoules
     assert 1 == len(run.told())
+
+
+def test_a_swap_of_a_nameless_device_leaves_no_phantom() -> None:
+    """Of two GPUs one is lost at the start, and a reload swaps them: two GPUs are held and paid for, not three."""
+    lost = "kind: lost, devices: [1], for: 12 s"
+    run = Lasting(node(lost, "kind: driver-reload, at: 6 s, for: 2 s, then_devices: [1, 0]", count=2), SECONDS)
+    held_ns = sum(totals.quantities.nanoseconds for totals in run.part.totals.devices.values())
+    assert held_ns == 2 * SECONDS * SECOND
+    assert len(run.receipt["devices"]) == 2
 
 
 def test_a_device_that_was_lost_at_the_start_is_followed_by_its_name() -> None:

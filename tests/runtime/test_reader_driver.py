@@ -18,14 +18,14 @@ THREE = STEADY + "    count: 3\n"
 
 
 def test_a_driver_that_appears_is_found() -> None:
-    """Without a driver for 40 s, the look after 30 s finds none and that after 60 s does: its GPU is read from 61 s."""
+    """Without a driver for 40 s, the looks at 1, 3, 7, 15 and 31 s find none, that at 61 s does: read from 62 s on."""
     run = Hurried("faults: [{kind: driver-missing, for: 40 s}]\n" + STEADY, 65)
     assert isinstance(run.events[0], OpenFailed)
     assert [type(event) for event in run.events].count(OpenFailed) == 1
     [(second, [device])] = run.opened
-    assert (second, device.method) == (61, "counter")
-    assert run.answered(60) == []
-    assert run.answered(61) == [True]
+    assert (second, device.method) == (62, "counter")
+    assert run.answered(61) == []
+    assert run.answered(62) == [True]
 
 
 def test_a_driver_that_is_reloaded_is_opened_at_once() -> None:
@@ -57,16 +57,25 @@ def test_other_gpus_after_a_reload_are_news() -> None:
 
 
 def test_a_gpu_that_was_lost_at_the_opening_is_looked_for() -> None:
-    """Lost for 20 s: the look after 30 s finds it, and from 31 s it is read under its own name; the others always were.
+    """Lost for 20 s: the look at 31 s finds it, and from 32 s it is read under its own name; the others always were.
 
     The name it had for want of a better one is in no tick any more.
     """
     run = Hurried("faults: [{kind: lost, devices: [1], for: 20 s}]\n" + THREE, 35)
     (_, before), (second, after) = run.opened
-    assert (before[1].uuid, second) == ("unidentified-1", 31)
+    assert (before[1].uuid, second) == ("unidentified-1", 32)
     assert after[1].method == "counter"
-    assert run.answered(30) == [True, "GPU is lost", True]
-    assert run.answered(31) == [True] * 3
+    assert run.answered(31) == [True, "GPU is lost", True]
+    assert run.answered(32) == [True] * 3
+
+
+def test_a_name_that_timed_out_is_looked_for_soon() -> None:
+    """The name times out for 2.5 s: the look at 1 s posts nothing, that at 3 s finds it, and no further one is news."""
+    text = STEADY + "    faults: [{kind: error, code: TIMEOUT, for: 2500 ms, functions: [nvmlDeviceGetName]}]\n"
+    run = Hurried(text, 40, lambda clock, library: NvmlSource(clock, library, probe_seconds=0.2))
+    found = [(second, device.name, device.method) for second, [device] in run.opened]
+    assert found == [(0, "unknown GPU", "counter"), (4, "NVIDIA H100 80GB HBM3", "counter")]
+    assert all(run.answered(second) == [True] for second in range(40))
 
 
 class Hanging(NvmlSource):
@@ -116,7 +125,7 @@ def test_a_reopening_that_hangs_is_not_begun_twice(gate: threading.Event) -> Non
 
 
 def test_a_search_that_hangs_holds_up_no_reading(gate: threading.Event) -> None:
-    """While the driver hangs in a search for a lost GPU, from 30 s on, the others are read at every tick."""
+    """While the driver hangs in a search for a lost GPU, from 1 s on, the others are read at every tick."""
     text = "faults: [{kind: lost, devices: [1]}]\n" + THREE
     run = Hurried(text, 90, lambda clock, library: Hanging(clock, library, gate))
     assert all(run.answered(second) == [True, "GPU is lost", True] for second in range(90))

@@ -2,6 +2,7 @@
 
 import gzip
 import resource
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from costmeter.clock import ManualClock
-from costmeter.errors import JournalError
+from costmeter.errors import JournalError, SourceStopped
 from costmeter.ledger.line import encode, seal, unseal
 from costmeter.readings import Missing, Reading
 from costmeter.runtime import recording as module
 from costmeter.runtime.eventline import Beginning, Taken
-from costmeter.runtime.events import Batch, Ended, Event, Opened
-from costmeter.runtime.recording import SCHEMA, Recording, RecordingWriter, first_line
+from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.recording import SCHEMA, Recording, RecordingWriter, event_line, first_line
 from tests.end_to_end.installed import eventually
 from tests.recordings.making import lines
 from tests.runtime.spoken import events
@@ -63,6 +64,9 @@ def lines_of(story: list[Event]) -> list[bytes]:
     return lines(Beginning(header(), 2), [Taken(event, BEGAN_NS, BEGAN_UTC_NS) for event in story])
 
 
+CUT = ["the recording ends here without the end of its run: its meter was killed, or the file was cut"]
+
+
 def refusal(path: Path) -> JournalError:
     """What reading a whole recording is refused with."""
     with pytest.raises(JournalError) as caught:
@@ -79,6 +83,7 @@ def test_what_is_posted_is_read(name: str, tmp_path: Path, story: list[Event]) -
     path.unlink(missing_ok=True)
     writing = Writing(path)
     writing.writer.start()
+    story = [STORY[0], *story, STORY[-1]]
     writing.post(story)
     writing.writer.finish(PATIENCE_SECONDS)
     recording = Recording(path)
@@ -194,13 +199,18 @@ def test_a_slow_disk_costs_events_and_the_recording_says_how_many(
     writing = Writing(tmp_path / "run.jsonl")
     writing.post(STORY[:5])
     writing.writer.start()
-    eventually(lambda: True if writing.path.exists() and len(writing.events()) == 3 else None, "three events")
+    eventually(lambda: content(writing.path).count(b"\n") == 4 or None, "the first line and three events")
     writing.post(STORY[5:])
     writing.writer.finish(PATIENCE_SECONDS)
     recording = Recording(writing.path)
     assert [*STORY[:3], *STORY[5:]] == [taken.event for taken in recording.events()]
     assert ["the recording lacks 2 events: the disk was too slow for them"] == recording.problems
     assert [f"--record {writing.path}: the disk was too slow for 2 events, which it lacks"] == writing.warnings
+
+
+def content(path: Path) -> bytes:
+    """What stands in a file, which may not be there yet."""
+    return path.read_bytes() if path.exists() else b""
 
 
 def test_a_disk_that_does_not_answer_is_told_and_not_waited_for(tmp_path: Path) -> None:
@@ -230,7 +240,8 @@ def test_a_recording_torn_anywhere_is_read_up_to_there(name: str, tmp_path: Path
             continue
         read = [taken.event for taken in recording.events()]
         assert STORY[: len(read)] == read
-        assert ("torn" in " ".join(recording.problems)) is not (name == "run.jsonl" and size in ends)
+        is_whole = name == "run.jsonl" and size in ends
+        assert CUT == recording.problems if is_whole else "torn" in " ".join(recording.problems)
         counts.add(len(read))
     assert refusals
     assert all(refused.startswith(f"{torn}, line 1: ") for refused in refusals)
@@ -265,6 +276,81 @@ def test_the_advice_for_a_damaged_line_gives_what_is_before_it(tmp_path: Path) -
     assert STORY[:3] == [taken.event for taken in Recording(path).events()]
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_line_that_was_taken_out_repeated_or_moved_is_found(tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever is done to whole lines but at the end, reading stops at the first that is not where it belongs."""
+    lines_were = lines_of(STORY)
+    taken_out = data.draw(st.integers(1, len(lines_were) - 2))
+    put_in = data.draw(st.none() | st.integers(1, len(lines_were) - 1))
+    said = lines_were[:taken_out] + lines_were[taken_out + 1 :]
+    if put_in is not None:
+        said.insert(put_in, lines_were[data.draw(st.integers(1, len(lines_were) - 1))])
+    wrong = [number for number, (is_now, was) in enumerate(zip(said, lines_were, strict=False), 1) if is_now != was]
+    if not wrong:
+        return  # put back where it was
+    path = tmp_path / "edited.jsonl"
+    path.write_bytes(b"".join(said))
+    refused = refusal(path)
+    assert refused.message.startswith(f"{path}, line {wrong[0]}: event ")
+    assert f"where event {wrong[0] - 2} belongs: a line was taken out, added or moved" in refused.message
+    assert "Copy the file again" in refused.hint
+
+
+@pytest.mark.parametrize("place", range(1, len(STORY) + 1))
+def test_a_line_said_twice_is_found(place: int, tmp_path: Path) -> None:
+    """Any event, the last one too."""
+    said = lines_of(STORY)
+    said.insert(place, said[place])
+    path = tmp_path / "twice.jsonl"
+    path.write_bytes(b"".join(said))
+    assert f"{path}, line {place + 2}: event {place - 1} where event {place} belongs" in refusal(path).message
+
+
+def test_two_recordings_in_one_file_are_refused(tmp_path: Path) -> None:
+    """The first line of the second has no number."""
+    path = tmp_path / "both.jsonl"
+    path.write_bytes(b"".join(lines_of(STORY) * 2))
+    assert f"line {len(STORY) + 2}: an event without number where event {len(STORY)} belongs" in refusal(path).message
+
+
+@pytest.mark.parametrize("begins", [[], [STORY[-1]]], ids=["first", "after-the-end"])
+def test_a_tick_before_the_driver_answered_is_refused(begins: list[Event], tmp_path: Path) -> None:
+    """Numbered right or not, a tick says nothing before it is known of which devices."""
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"".join(lines_of([*begins, tick(1)])))
+    assert f"{path}, line {len(begins) + 2}: a tick before the driver answered" in refusal(path).message
+
+
+@pytest.mark.parametrize("opening", [STORY[0], OpenFailed(SourceStopped("no driver"))], ids=["opened", "open-failed"])
+def test_a_tick_after_the_driver_answered_or_refused_is_read(opening: Event, tmp_path: Path) -> None:
+    """Whether there are devices is known then."""
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"".join(lines_of([opening, tick(1), STORY[-1]])))
+    assert tick(1) == list(Recording(path).events())[1].event
+
+
+def test_a_driver_that_hangs_in_its_opening_is_a_recording(tmp_path: Path) -> None:
+    """The meter gives up on it with a last, empty tick and the end: two events, and nothing is amiss."""
+    end = Ended(BEGAN_NS + SECOND, 0, None)
+    story: list[Event] = [Batch(end.at_ns, {}, slow=False, until_ns=end.at_ns), end]
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"".join(lines_of(story)))
+    recording = Recording(path)
+    assert story == [taken.event for taken in recording.events()]
+    assert [] == recording.problems
+
+
+def test_an_event_of_a_newer_costmeter_is_named(tmp_path: Path) -> None:
+    """It is no damage: another version reads it."""
+    repainted = event_line(1, Taken(tick(1), BEGAN_NS, BEGAN_UTC_NS), ())
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"".join([*lines_of(STORY[:1]), seal(unseal(repainted) | {"type": "repainted"})]))
+    refused = refusal(path)
+    assert f'{path}, line 3: "repainted" is no event that this costmeter knows' in refused.message
+    assert "pip install -U costmeter" == refused.hint
+
+
 #: A first line whose checksum is right, and which does not say whose run it was.
 NAMELESS = {"type": "recording", "schema": SCHEMA}
 
@@ -279,7 +365,7 @@ def newer() -> bytes:
     [
         pytest.param(lambda: b"", "line 1: not a recording", "--record FILE", id="empty"),
         pytest.param(lambda: b"Dear all,\n", "line 1: not a recording", "--record FILE", id="a-letter"),
-        pytest.param(lambda: encode(header()), "line 1: not a recording", "--record FILE", id="a-journal"),
+        pytest.param(lambda: encode(header()), "line 1: a journal of costmeter", "costmeter report", id="a-journal"),
         pytest.param(
             lambda: seal(NAMELESS), "line 1: damaged: first line lacks", "Copy the file again", id="no-header"
         ),
@@ -304,8 +390,23 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert f"{tmp_path}: cannot be read: Is a directory" == refusal(tmp_path).message
 
 
-def test_a_packed_name_without_packed_content_is_damaged(tmp_path: Path) -> None:
-    """A plain recording that was renamed to .gz is refused by name."""
+@pytest.mark.parametrize("name", ["run.jsonl.gz", "a run.jsonl"])
+def test_a_name_that_is_not_what_the_file_is_can_be_mended(name: str, tmp_path: Path) -> None:
+    """A plain recording that ends in .gz, and a packed one that does not, are called that; the hint's command helps."""
+    path = tmp_path / name
+    whole = b"".join(lines_of(STORY))
+    path.write_bytes(whole if name.endswith(".gz") else gzip.compress(whole))
+    refused = refusal(path)
+    said = "plain text, and its name ends in .gz" if name.endswith(".gz") else "packed (gzip), and its name does not"
+    assert f"{path}, line 1: {said}" in refused.message
+    command, old, new = shlex.split(refused.hint)
+    assert ("mv", str(path)) == (command, old)
+    path.rename(new)
+    assert STORY == [taken.event for taken in Recording(Path(new)).events()]
+
+
+def test_a_packed_name_with_other_content_is_damaged(tmp_path: Path) -> None:
+    """What is neither packed nor a recording is not said to be one under another name."""
     path = tmp_path / "run.jsonl.gz"
-    path.write_bytes(b"".join(lines_of(STORY)))
+    path.write_bytes(b"Dear all,\n")
     assert f"{path}, line 1: damaged: Not a gzipped file" in refusal(path).message

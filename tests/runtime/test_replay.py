@@ -10,17 +10,18 @@ import pytest
 
 from costmeter.clock import ManualClock
 from costmeter.config.settings import HostPower, Settings
-from costmeter.errors import SourceStopped
+from costmeter.errors import JournalError, SourceStopped
 from costmeter.ledger.query import Run
 from costmeter.ledger.record import Header
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, Resume
 from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant
+from costmeter.meter.standing import Standing
 from costmeter.outputs.receipt import receipt
 from costmeter.rates.book import Book, GpuPlan, Sourced
 from costmeter.readings import HostReading, Zone
 from costmeter.runtime.eventline import Beginning, Taken
-from costmeter.runtime.events import Ended, Opened, OpenFailed
+from costmeter.runtime.events import Batch, Ended, Opened, OpenFailed
 from costmeter.runtime.recorder import Post, Pricing, Recorder
 from costmeter.runtime.recording import Recording
 from costmeter.runtime.replay import replay
@@ -109,10 +110,34 @@ def test_a_recording_without_end_counts_up_to_its_last_reading(tmp_path: Path) -
     assert joules == pytest.approx([300 * tick for tick in range(len(joules))])
 
 
-def test_a_recording_of_nothing_costs_nothing(tmp_path: Path) -> None:
-    """A meter that was killed before the driver opened has a receipt, and it says that nothing was metered."""
-    told = replayed(tmp_path, header_of(ManualClock(BEGAN_UTC_NS, BOOTED_NS)), [])
-    assert ("interrupted", "0", []) == (told["run"]["outcome"], told["cost"]["total"], told["devices"])
+def test_a_recording_that_ends_before_the_driver_answered_is_refused(tmp_path: Path) -> None:
+    """A meter killed within its first second knew of no GPU and of no lack of one: no receipt, and why."""
+    clock = ManualClock(BEGAN_UTC_NS, BOOTED_NS)
+    with pytest.raises(JournalError, match=r"run\.jsonl: ends before the driver answered") as caught:
+        replayed(tmp_path, header_of(clock), [])
+    assert "Ask for the whole file" in caught.value.hint
+
+
+def test_a_run_that_ended_before_the_driver_answered_has_a_receipt(tmp_path: Path) -> None:
+    """A driver that hung for all of two seconds is no fault of the recording: exit 0, and no device."""
+    header = header_of(ManualClock(BEGAN_UTC_NS, BOOTED_NS))
+    ended_ns = header.start_ns + 2 * SECOND
+    story = [
+        Taken(Batch(ended_ns, {}, slow=False, until_ns=ended_ns), ended_ns, BEGAN_UTC_NS + 2 * SECOND),
+        Taken(Ended(ended_ns, 0, None), ended_ns, BEGAN_UTC_NS + 2 * SECOND),
+    ]
+    told = replayed(tmp_path, header, story)
+    assert ("ok", 2.0, []) == (told["run"]["outcome"], told["run"]["seconds"], told["devices"])
+
+
+def test_where_the_recording_ends_is_said_with_the_receipt(tmp_path: Path) -> None:
+    """One that was cut after a whole line says so among the warnings; a whole one has none."""
+    run = recorded(STEADY)
+    for story, said in ((run.story[:4], ["the recording ends here without the end of its run"]), (run.story, [])):
+        path = tmp_path / "run.jsonl"
+        path.write_bytes(b"".join(lines(Beginning(run.header, 1), story)))
+        warnings = replay(Recording(path), Settings()).warnings
+        assert said == [warning.split(":")[0] for warning in warnings]
 
 
 def test_a_stepped_wall_clock_is_stepped_again(tmp_path: Path) -> None:
@@ -180,12 +205,14 @@ def test_the_gap_that_an_earlier_meter_left_is_filled_again(tmp_path: Path) -> N
     opened = run.story[0].event
     assert isinstance(opened, Opened)
     assert opened.facts
-    left = Resume(5_000_000, run.header.start_ns - 60 * SECOND)
+    booked_ns = run.header.start_ns - 60 * SECOND
+    left = Resume(booked_ns, Standing(5_000_000, booked_ns))
     earlier = Earlier(opened.facts.version, {opened.devices[0].board: left})
     told = replayed(tmp_path, Beginning(run.header, 1, None, earlier), run.story)
     assert without_overhead(metered(run.header, run.story, earlier)) == without_overhead(told)
     seconds = sum(told["gpu_seconds"].values())
-    assert seconds == pytest.approx(60 + told["run"]["seconds"])
+    assert seconds == pytest.approx(told["run"]["seconds"])
+    assert seconds == pytest.approx(60 + 10, abs=1)
 
 
 @pytest.mark.parametrize("scenario", BEGINS_SECONDS)
