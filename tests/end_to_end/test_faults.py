@@ -32,7 +32,9 @@ SICK: dict[str, tuple[str, str, float]] = {
     "lost-for-ever": ("faults: [{kind: lost, at: 5 s}]", "GPU is lost", 0.3),
     "hangs-for-ever": ("faults: [{kind: hang, at: 3 s}]", "the driver does not answer", 0.1),
     "unknown-by-chance": (
-        "faults: [{kind: error, code: UNKNOWN, probability: 50 %, at: 2 s}]",
+        # By chance all the time, and for two seconds for sure: chance alone may leave nothing to tell.
+        "faults: [{kind: error, code: UNKNOWN, probability: 50 %, at: 2 s}, "
+        "{kind: error, code: UNKNOWN, at: 4 s, for: 2 s}]",
         "unknown driver error",
         1,
     ),
