@@ -83,8 +83,9 @@ def standing(account: Account) -> Standing | None:
     base = account.base
     if base is None:
         return None
-    debt_uj, unmeasured_ns = account.debt_microjoules, base.unmeasured_nanoseconds
-    return Standing(base.microjoules, base.at_ns, base.booked_microjoules, debt_uj, account.is_frozen, unmeasured_ns)
+    debt_uj, unmeasured_ns, has_failed = account.debt_microjoules, base.unmeasured_nanoseconds, account.has_failed
+    booked_uj, is_frozen = base.booked_microjoules, account.is_frozen
+    return Standing(base.microjoules, base.at_ns, booked_uj, debt_uj, is_frozen, has_failed, unmeasured_ns)
 
 
 def resumed(booked_ns: int, left: Standing | None) -> Account:
@@ -92,8 +93,7 @@ def resumed(booked_ns: int, left: Standing | None) -> Account:
     if left is None:
         return Account(booked_ns, has_failed=True)
     base = Line(left.counter_microjoules, left.at_ns, left.booked_microjoules, left.unmeasured_nanoseconds)
-    has_failed = left.at_ns < booked_ns and not left.is_frozen
-    debt_uj = left.debt_microjoules
+    has_failed, debt_uj = left.has_failed, left.debt_microjoules
     return Account(booked_ns, base, is_frozen=left.is_frozen, has_failed=has_failed, debt_microjoules=debt_uj)
 
 

@@ -8,7 +8,7 @@ class Standing:
     """Where an account stands: the counter as it was last believed, and when; what was booked since by other means, and
     how much time as unmeasured.
 
-    It `is_plain` where all of this is said by the counter up to which everything is booked.
+    It `is_plain` where the counter up to which everything is booked says all of this.
     """
 
     counter_microjoules: int
@@ -16,8 +16,10 @@ class Standing:
     booked_microjoules: int = 0
     debt_microjoules: int = 0
     is_frozen: bool = False
+    has_failed: bool = False
     unmeasured_nanoseconds: int = 0
 
-    def is_plain(self, booked_ns: int) -> bool:
-        """Whether the counter was believed when time was last booked, with nothing owed to it or by it."""
-        return self.at_ns >= booked_ns and not (self.booked_microjoules or self.debt_microjoules or self.is_frozen)
+    @property
+    def is_plain(self) -> bool:
+        """Whether the counter was believed last, with nothing owed to it or by it."""
+        return not (self.booked_microjoules or self.debt_microjoules or self.is_frozen or self.has_failed)

@@ -159,7 +159,7 @@ class Tally:
         found: dict[str, Standing] = {}
         for board in self._boards.values():
             left = standing(board.account)
-            if left is not None and not left.is_plain(board.account.booked_ns):
+            if left is not None and not left.is_plain:
                 found |= {device.uuid: left for device in board.devices}
         return found
 

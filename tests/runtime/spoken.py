@@ -83,7 +83,7 @@ ends = st.builds(
     st.frozensets(st.integers(1, 64), max_size=3),
     st.frozensets(pids, max_size=3),
 )
-standings = st.builds(Standing, counts, instants, counts, counts, st.booleans(), instants)
+standings = st.builds(Standing, counts, instants, counts, counts, st.booleans(), st.booleans(), instants)
 earlier = st.builds(
     Earlier, words, st.dictionaries(words, st.builds(Resume, instants, st.none() | standings), max_size=3)
 )
