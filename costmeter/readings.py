@@ -50,6 +50,11 @@ class Mig:
     slices: int
     split: Split = "slices"
 
+    @property
+    def width(self) -> int:
+        """How many of the board's compute slices it has."""
+        return self.end_slice - self.first_slice
+
 
 @dataclass(frozen=True, slots=True)
 class PowerRange:

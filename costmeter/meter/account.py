@@ -6,7 +6,7 @@ does is doubtful, and is settled by what it says next:
 - it fell: a reset where it goes on from there (its driver was reloaded; it never wraps), else a slip where it returns;
 - it grew by more than the board can draw: believed where it keeps growing so (a counter of more than the board), a slip
   where it returns, else a jump that no energy stands behind;
-- it stood still while power was drawn: frozen, until it moves;
+- it stood still, though a board that is there draws power: frozen, until it moves;
 - it answers again after failed reads: believed when the next reading goes on, with all it counted meanwhile.
 
 Meanwhile energy is booked by power, or by utilization, or not at all, and never twice: the account knows what was
@@ -23,7 +23,7 @@ from costmeter.meter.standing import Standing
 from costmeter.readings import Device, Method, Missing, Reading
 from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
 
-#: A counter that has stood still for so long while power was drawn is frozen; a sound one moves every 0.02 to 0.1 s.
+#: A counter that has stood still for so long is frozen; a sound one moves every 0.02 to 0.1 s.
 FROZEN_AFTER_NS = 3 * NANOSECONDS_PER_SECOND
 #: So long is enough at the last reading of all, which nothing follows that could tell.
 FROZEN_AT_THE_END_NS = NANOSECONDS_PER_SECOND

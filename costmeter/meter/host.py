@@ -1,7 +1,7 @@
 """The host's energy: counters that start again at 0, summed into one amount that only grows.
 
 `advance` takes the readings in their order, `microjoules_at` says how much had been used by an instant. The account is
-the node's; a run or a GPU takes its share with `units.portion` of what `microjoules_at` says.
+the node's; a GPU takes its share of the differences of what `microjoules_at` says.
 """
 
 from collections.abc import Mapping

@@ -159,7 +159,7 @@ def _device(device: Device, totals: DeviceTotals) -> dict[str, Any]:
 
 
 def _slices(mig: Mig) -> dict[str, Any]:
-    return {"board": mig.board, "slices": mig.end_slice - mig.first_slice, "of": mig.slices, "split": mig.split}
+    return {"board": mig.board, "slices": mig.width, "of": mig.slices, "split": mig.split}
 
 
 def _origins(run: Run, whole: DeviceTotals) -> Mapping[str, Origin]:

@@ -190,7 +190,7 @@ class _Entry:
 
 def _sliced(whole: Decimal, mig: Mig) -> Decimal:
     """A MIG instance's part of what its board costs: by its slices, to 1e-12 of the unit."""
-    return (whole * (mig.end_slice - mig.first_slice) / mig.slices).quantize(_FINEST)
+    return (whole * mig.width / mig.slices).quantize(_FINEST)
 
 
 #: A charge is kept to this part of its currency.
@@ -198,7 +198,7 @@ _FINEST = Decimal("1e-12")
 
 
 def _part_of(origin: Origin, mig: Mig) -> Origin:
-    return Origin(origin.word, f"{mig.end_slice - mig.first_slice}/{mig.slices} of {origin.detail}")
+    return Origin(origin.word, f"{mig.width}/{mig.slices} of {origin.detail}")
 
 
 def _listed_origin(listed: DefaultPrice) -> Origin:

@@ -42,7 +42,7 @@ def findings(source: Source, devices: Sequence[Device]) -> Iterator[Finding]:
         yield Finding(verdict, f"GPU {numbers(which)}{model}: {text}", fix)
     for device in devices:
         if device.mig is not None:
-            slices = f"{device.mig.end_slice - device.mig.first_slice} of {device.mig.slices} slices"
+            slices = f"{device.mig.width} of {device.mig.slices} slices"
             yield Finding("ok", f"GPU {device.index}: {device.uuid} is {_profile(device)}, {slices} of {device.board}")
 
 

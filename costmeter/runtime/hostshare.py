@@ -95,4 +95,4 @@ def _wrong(said: HostReading | Missing, before: HostAccount, now: HostAccount) -
 
 
 def _slices(device: Device) -> tuple[int, int]:
-    return (1, 1) if device.mig is None else (device.mig.end_slice - device.mig.first_slice, device.mig.slices)
+    return (1, 1) if device.mig is None else (device.mig.width, device.mig.slices)

@@ -48,7 +48,7 @@ class MigActivity:
             ratio = told[device.mig.gpu_instance]
             if ratio is None:
                 return ()
-            found.append(Activity(device.uuid, device.mig.end_slice - device.mig.first_slice, ratio))
+            found.append(Activity(device.uuid, device.mig.width, ratio))
         return tuple(found)
 
     def _gpu_instances(self) -> set[int]:

@@ -129,11 +129,16 @@ def test_two_stuck_boards_each_leave_a_thread_and_return(gated: GatedRun) -> Non
     """When both boards hang, ticks go on without either; whichever answers is read again, whoever was stuck first."""
     gated.batch()
     gated.shut("read", 0, 1)
-    gated.until([False, False])
+    neither = gated.until([False, False])
     gated.source.gates["read", gated.boards[1]].set()
-    gated.until([False, True])
+    second = gated.until([False, True])
     gated.source.release()
-    gated.until([True, True])
+    both = gated.until([True, True])
+    assert list(neither.readings.values()) == [NO_ANSWER, NO_ANSWER]
+    assert second.readings[gated.boards[0]] == NO_ANSWER
+    assert isinstance(second.readings[gated.boards[1]], Reading)
+    assert spoken(both) == [True, True]
+    assert neither.at_ns < second.at_ns < both.at_ns
 
 
 @pytest.mark.parametrize("gated", [pytest.param((TWO,), id="")], indirect=True)
