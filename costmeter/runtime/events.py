@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 from costmeter.errors import SourceError
 from costmeter.readings import Device, DriverFacts, HostReading, Missing, Reading
 
+#: Why a board said nothing in a tick, where the driver gave no reason of its own.
+NO_ANSWER = Missing("the driver does not answer")
+NOT_LISTED = Missing("the driver does not list it any more")
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:

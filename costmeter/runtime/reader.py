@@ -12,7 +12,7 @@ from costmeter.clock import Anchor, Clock
 from costmeter.errors import SourceError, SourceStopped
 from costmeter.readings import Device, HostReading, Missing, Reading, Sample, is_identified
 from costmeter.runtime.driver import NOTHING_FOUND, Driver, Searched
-from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.events import NO_ANSWER, NOT_LISTED, Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.sampling import Sampling
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
@@ -22,9 +22,6 @@ STUCK_AFTER_NS = 2 * NANOSECONDS_PER_SECOND
 STUCK_AGAIN_AFTER_NS = NANOSECONDS_PER_SECOND // 2
 #: Values that change slowly or cost much (memory; power where it does not come with the counter) are asked this often.
 SLOW_EVERY_NS = 15 * NANOSECONDS_PER_SECOND
-
-NO_ANSWER = Missing("the driver does not answer")
-NOT_LISTED = Missing("the driver does not list it any more")
 
 
 class Reader:

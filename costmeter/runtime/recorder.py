@@ -16,12 +16,11 @@ from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import Slot, next_edge
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.readings import Device, Missing, Reading, is_identified
-from costmeter.runtime.events import Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.hostshare import HostShare
 from costmeter.runtime.marks import Marks
 from costmeter.runtime.minutes import Minutes
 from costmeter.runtime.outcome import outcome
-from costmeter.runtime.reader import NOT_LISTED
 from costmeter.runtime.tally import Tally
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 

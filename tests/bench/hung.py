@@ -13,6 +13,7 @@ from pathlib import Path
 
 from costmeter.clock import RealClock
 from costmeter.ledger.query import Part, load_run
+from tests.bench.energy import NODE as TRAINING
 from tests.bench.table import Row
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
 from tests.sources.nodes import node
@@ -20,22 +21,7 @@ from tests.sources.nodes import node
 HUNG_GPU = 3
 #: The node is opened once before the run, so that it draws power already when the run begins.
 HANGS_AFTER_SECONDS, JOB_SECONDS, TOLD_AFTER_SECONDS = 8, 18, 12
-NODE = f"""
-seed: 3
-devices:
-  - name: NVIDIA H100 80GB HBM3
-    count: 8
-    power_limit: 700 W
-    idle_power: 70 W
-    memory: 80 GiB
-    spread: 5 %
-    noise: 8 W
-    load:
-      shape: training
-      step: 1100 ms
-      compute: {{power: 640 W, utilization: 100 %}}
-      wait_for: 90 ms
-      wait: {{power: 180 W, utilization: 0 %}}
+NODE = f"""{TRAINING}
 faults:
   - {{kind: hang, devices: [{HUNG_GPU}], at: {HANGS_AFTER_SECONDS} s}}
 """

@@ -32,6 +32,7 @@ from costmeter.runtime.recorder import Pricing, Recorder
 from costmeter.runtime.writer import Writer
 from costmeter.sources.nvml import NvmlSource
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
+from tests.bench.energy import NODE as TRAINING
 from tests.bench.table import Row
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND, header
 from tests.sources.nodes import node
@@ -47,24 +48,9 @@ BOOK = Book(
     gpus=(GpuPlan(owned=Owned(CAPITAL_PER_HOUR * 8_760 * 4, _HERE, life_years=Decimal(4))),),
     electricity=Sourced(Constant(ELECTRICITY_PER_KWH), _HERE),
 )
-NODE = """
-seed: 7
-devices:
-  - name: NVIDIA H100 80GB HBM3
-    count: GPUS
-    power_limit: 700 W
-    idle_power: 70 W
-    memory: 80 GiB
-    spread: 5 %
-    noise: 8 W
-    load:
-      shape: training
-      step: 1100 ms
-      compute: {power: 640 W, utilization: 100 %}
-      wait_for: 90 ms
-      wait: {power: 180 W, utilization: 0 %}
-      evaluation: {after_steps: 500, for: 40 s, power: 480 W, utilization: 90 %}
-      checkpoint: {after_steps: 1000, for: 150 s, power: 90 W, utilization: 1 %}
+NODE = f"""{TRAINING.replace("count: 8", "count: GPUS").rstrip()}
+      evaluation: {{after_steps: 500, for: 40 s, power: 480 W, utilization: 90 %}}
+      checkpoint: {{after_steps: 1000, for: 150 s, power: 90 W, utilization: 1 %}}
 """
 
 

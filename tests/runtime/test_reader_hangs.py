@@ -9,8 +9,7 @@ import pytest
 
 from costmeter.clock import Clock
 from costmeter.readings import Missing, Reading, Sample
-from costmeter.runtime.events import Batch, Ended, Opened
-from costmeter.runtime.reader import NO_ANSWER
+from costmeter.runtime.events import NO_ANSWER, Batch, Ended, Opened
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated import SimulatedLibrary
 from costmeter.units import NANOSECONDS_PER_SECOND
