@@ -10,6 +10,12 @@ from typing import Literal, Protocol
 #: How an energy was found, best first. Probed per device, not inferred from its model.
 Method = Literal["counter", "power", "estimated"]
 METHODS: tuple[Method, ...] = ("counter", "power", "estimated")
+_FOUND = {"counter": "energy from its counter", "power": "energy by power", "estimated": "energy estimated"}
+
+
+def how_found(method: Method | None) -> str:
+    """How an energy was found, in words."""
+    return "energy unmeasured" if method is None else _FOUND[method]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from costmeter.meter.counter import MOST_WATTS, PLAUSIBLE_LIMITS, Line, beside, from_reset, is_closer, is_steady, later
 from costmeter.meter.power import NO_TRAIL, NOTHING, Known, Trail, follow, known
 from costmeter.meter.standing import Standing
-from costmeter.readings import Device, Method, Missing, Reading
+from costmeter.readings import Device, Method, Missing, Reading, how_found
 from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
 
 #: A counter that has stood still for so long is frozen; a sound one moves every 0.02 to 0.1 s.
@@ -159,7 +159,7 @@ def _without_difference(
         account, entry = _book(account, reading, otherwise)
         return _believed(account, Line(value, reading.at_ns)), entry
     is_news = not account.is_refused and (account.base is not None or device.method == "counter")
-    told = f"the energy counter cannot be read ({value.reason}); {_by(otherwise)}" if is_news else ""
+    told = f"the energy counter cannot be read ({value.reason}); {how_found(otherwise.method)}" if is_news else ""
     return _book(replace(account, has_failed=True, is_refused=True), reading, otherwise, told)
 
 
@@ -172,7 +172,7 @@ def _stands_still(
     draws = _draws(reading)
     if draws and reading.at_ns - base.at_ns >= (FROZEN_AT_THE_END_NS if is_last else FROZEN_AFTER_NS):
         power = " while power is drawn" if otherwise.method == "power" else ""
-        told = f"the energy counter stands still{power}; {_by(otherwise)}"
+        told = f"the energy counter stands still{power}; {how_found(otherwise.method)}"
         return _book(replace(account, is_frozen=True), reading, otherwise, told)
     if draws and otherwise.method is not None:
         drawn = Known(account.drawn.microjoules + otherwise.microjoules, otherwise.method, 0)
@@ -188,7 +188,7 @@ def _after_a_stop(
     has_missed = 2 * (value - base.microjoules - otherwise.microjoules) <= account.drawn.microjoules
     if otherwise.method is None or not has_missed:
         return _settle(account, base, value, reading)
-    told = f"the energy counter stood still for a moment; {_by(otherwise)}"
+    told = f"the energy counter stood still for a moment; {how_found(otherwise.method)}"
     account, entry = _book(account, reading, otherwise, told)
     return _believed(account, Line(value, reading.at_ns)), entry
 
@@ -196,12 +196,6 @@ def _after_a_stop(
 def _draws(reading: Reading) -> bool:
     """Whether the board may draw power: no board that is there draws none, unless it says so."""
     return isinstance(reading.power_watts, Missing) or reading.power_watts > 0
-
-
-def _by(otherwise: Known) -> str:
-    if otherwise.method == "power":
-        return "energy by power"
-    return "energy estimated" if otherwise.method else "energy unmeasured meanwhile"
 
 
 # The counter says something doubtful

@@ -7,19 +7,13 @@ shows, so that a receipt can say why time is `unknown`, or what energy by power 
 from dataclasses import dataclass, field
 
 from costmeter.meter.account import Entry
-from costmeter.readings import NOT_ASKED, Device, Method, Missing, Reading
+from costmeter.readings import NOT_ASKED, Device, Missing, Reading, how_found
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: A value that was refused so often in a row is worth a word; one refusal passes.
 REFUSALS = 4
 #: Power that stays the same to the milliwatt for so long, while utilization goes up and down by so much, is stuck.
 STUCK_AFTER_NS, STUCK_SWING = 10 * NANOSECONDS_PER_SECOND, 0.3
-_FOUND = {"counter": "energy from its counter", "power": "energy by power", "estimated": "energy estimated"}
-
-
-def how_found(method: Method | None) -> str:
-    """How an energy was found, in words."""
-    return "energy unmeasured" if method is None else _FOUND[method]
 
 
 @dataclass(slots=True)

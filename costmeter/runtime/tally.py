@@ -10,8 +10,8 @@ from costmeter.meter.activity import IdleRule
 from costmeter.meter.division import divide
 from costmeter.meter.interval import Interval, measured, silence
 from costmeter.meter.standing import Standing
-from costmeter.readings import Device, Reading, is_identified
-from costmeter.runtime.ailments import Ailments, how_found
+from costmeter.readings import Device, Reading, how_found, is_identified
+from costmeter.runtime.ailments import Ailments
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 

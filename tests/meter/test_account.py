@@ -307,7 +307,7 @@ def test_what_is_covered_goes_along_with_what_is_booked() -> None:
             "the energy counter cannot be read (refused); energy by power", [line(0), refused(1, 2, 3)], id="refused"
         ),
         pytest.param(
-            "the energy counter cannot be read (refused); energy unmeasured meanwhile",
+            "the energy counter cannot be read (refused); energy unmeasured",
             [line(0), Silence(4), refused(5, 6, watts=None)],
             id="refused-after-silence",
         ),
