@@ -32,3 +32,10 @@ def microjoules_from_power(power_watts: float, nanoseconds: int) -> int:
 def watts_from_energy(microjoules: int, nanoseconds: int) -> float:
     """Mean power of an energy over a length of time; 0.0 for a length of zero."""
     return microjoules * 1_000 / nanoseconds if nanoseconds else 0.0
+
+
+def iso_minute(utc_ns: int) -> str:
+    """An instant to the minute, `2026-11-22T14:03Z`."""
+    from datetime import datetime, timezone
+
+    return f"{datetime.fromtimestamp(utc_ns // NANOSECONDS_PER_SECOND, timezone.utc):%Y-%m-%dT%H:%MZ}"

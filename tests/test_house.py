@@ -26,7 +26,7 @@ FLOORS = [
     {"meter"},
     {"rates"},
     {"config"},
-    {"sources", "attribution", "ledger"},
+    {"sources", "attribution", "ledger", "feeds", "planning"},
     {"outputs"},
     {"runtime"},
     {"cli"},
@@ -41,6 +41,7 @@ DOORWAYS = {
     "yaml": ["config/yamlfile.py"],
     "prometheus_client": ["outputs/"],
     "argparse": ["cli/"],
+    "urllib": ["feeds/"],
     "time": [
         "clock.py",
         # What runs before the job does loads no room it can do without: the clock's would cost the launch milliseconds.

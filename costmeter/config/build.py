@@ -11,8 +11,10 @@ from costmeter.config.settings import Budget, HostPower, Settings
 from costmeter.config.windows import Windows
 from costmeter.config.yamlfile import Fault
 from costmeter.meter.activity import IdleRule
+from costmeter.meter.calendar import Calendar
+from costmeter.meter.calendar import Place as LocalPlace
 from costmeter.meter.charge import Origin
-from costmeter.meter.schedule import Constant, Weekly
+from costmeter.meter.schedule import Constant
 from costmeter.rates.book import Book, GpuPlan, Instance, Owned, Sourced
 from costmeter.rates.match import Match
 
@@ -119,7 +121,7 @@ class _Builder:
         if zone is None:
             self._fault(value, f"{name}: windows need a zone; add  timezone: America/Los_Angeles  or the like")
             return None
-        return Sourced(Weekly(zone, value.item.windows), _origin(value))
+        return Sourced(Calendar(LocalPlace(zone), value.item.windows), _origin(value))
 
     def _sourced_or_none(self, value: Value | None, name: str) -> Sourced | None:
         """The word `none` is a constant nothing; `auto` leaves it to the book."""

@@ -9,7 +9,7 @@ from costmeter.config.faults import shown, shown_node, suggestion
 from costmeter.config.grammar import Number
 from costmeter.config.number import complaint, decimal, wanted
 from costmeter.config.yamlfile import Fault, Mapping, Node, Scalar, Sequence
-from costmeter.meter.schedule import ALL_DAY, EVERY_DAY, Hours, Window, gap
+from costmeter.meter.calendar import ALL_DAY, EVERY_DAY, Hours, Window, gap
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_WORDS = {
@@ -54,7 +54,7 @@ class WindowParser:
         missing = gap(listed + rest)
         if missing is None:
             return listed + rest
-        when = f"{DAYS[missing[0]].title()} {missing[1] // 60:02}:{missing[1] % 60:02}"
+        when = f"{DAYS[missing.weekday].title()} {missing.minute // 60:02}:{missing.minute % 60:02}"
         self._fault(node, f"no window covers {when}; add {{hours: other, {self._key}: …}}")
         return None
 

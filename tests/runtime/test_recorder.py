@@ -285,6 +285,9 @@ class Doubling:
     def at(self, utc_ns: int) -> Decimal:
         return Decimal(2) ** (utc_ns // MINUTE - BEGAN_UTC_NS // MINUTE)
 
+    def doubt(self, utc_ns: int) -> str:
+        return ""
+
 
 def test_each_minute_is_priced_under_its_own_rates() -> None:
     """At 1, 2 and 4 per hour in successive minutes, 48 s + 60 s + 12 s cost (48 + 120 + 48) / 3,600."""
