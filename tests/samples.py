@@ -252,6 +252,7 @@ def rates_of(
         Decimal(1) if simple else draw(st.decimals(1, 3, places=3)),
         draw(st.decimals(0, 2_000, places=2)),
         {} if simple else draw(names),
+        None if simple else draw(st.none() | st.decimals(0, 2_000, places=2)),
     )
 
 

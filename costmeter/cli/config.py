@@ -1,4 +1,4 @@
-"""`costmeter config show` and `costmeter config check`: what is set, where, and what is wrong with it."""
+"""`costmeter config`: what is set, where, what is wrong with it, and what can be set at all (as a JSON Schema)."""
 
 import argparse
 import os
@@ -15,18 +15,30 @@ FINE, FAULTY = 0, 125
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The two subcommands."""
-    parser.description = "Show the settings in effect and where each came from, or check files for faults."
-    commands = parser.add_subparsers(dest="what", metavar="show|check", required=True)
+    """The subcommands."""
+    parser.description = "What is set and where it came from; the faults of files; the JSON Schema of them."
+    commands = parser.add_subparsers(dest="what", metavar="show|check|schema", required=True)
     show = commands.add_parser("show", help="every setting, its value, and where it came from")
     show.add_argument("-c", "--config", metavar="FILE", help="use FILE in place of the user's and the project's files")
     check = commands.add_parser("check", help="every fault in FILE, or in all files found; exit code 125 if any")
+    commands.add_parser("schema", help="a JSON Schema of the configuration, for editors")
     check.add_argument("file", metavar="FILE", nargs="?", help="check this file by itself")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print to stdout; 0, or 125 when settings are faulty."""
+    if args.what == "schema":
+        return _schema()
     return _show(args.config) if args.what == "show" else _check(args.file)
+
+
+def _schema() -> int:
+    import json
+
+    from costmeter.config.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return FINE
 
 
 def _show(explicit: str | None) -> int:

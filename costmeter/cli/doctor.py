@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from costmeter.cli import folder
 
@@ -31,7 +32,17 @@ def run(args: argparse.Namespace) -> int:
     for finding in examine(loaded.settings, environ, args.simulate or environ.get("COSTMETER_SIMULATE") or None):
         print(_line(finding.verdict, finding.text, finding.fix), flush=True)
         failed = failed or finding.verdict == "fail"
+    print(_line("ok", *_terminal(environ)))
     return int(failed)
+
+
+def _terminal(environ: dict[str, str]) -> tuple[str, str]:
+    """How a receipt will look here."""
+    from costmeter.cli.printing import style
+
+    shown = style(sys.stdout, environ)
+    text = f"receipts are {shown.width} columns wide, {'in UTF-8' if shown.unicode else 'in plain ASCII'}"
+    return text, "" if shown.unicode else "export LANG=C.UTF-8"
 
 
 def _line(verdict: str, text: str, fix: str) -> str:

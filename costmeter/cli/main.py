@@ -14,6 +14,10 @@ FAILED, WRONG_USAGE, FAULTY_CONFIG = 1, 2, 125
 COMMANDS = {
     "run": ("costmeter.cli.run", "meter one command; print a receipt when it ends"),
     "report": ("costmeter.cli.report", "print the receipt of a recorded run again"),
+    "init": ("costmeter.cli.init", "ask five questions, write a configuration file"),
+    "estimate": ("costmeter.cli.estimate", "what a run will cost, before it starts; rent or buy"),
+    "when": ("costmeter.cli.when", "cheapest and cleanest start of a job of given length"),
+    "prices": ("costmeter.cli.prices", "list, show, check and fetch prices, tariffs and carbon"),
     "config": ("costmeter.cli.config", "show the settings in effect and where each came from, or check a file"),
     "doctor": ("costmeter.cli.doctor", "check driver, permissions, prices, clock and state directory"),
 }

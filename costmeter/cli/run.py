@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", action="append", default=[], metavar="K=V", help="a label for the run; repeatable")
     parser.add_argument("--gpus", metavar="LIST", help=_GPUS_HELP)
     parser.add_argument("--json", metavar="FILE", help="write the receipt as JSON when the run ends")
+    parser.add_argument("--full-cost", action="store_true", help="add up the cost and the line items beside it")
     parser.add_argument("--listen", metavar="ADDR", help="serve Prometheus metrics: 127.0.0.1:26786, port 0 for any")
     parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
     parser.add_argument("--simulate", metavar="SCENARIO", help=f"simulated GPUs: {', '.join(SCENARIOS)}, or a file")
@@ -276,6 +277,7 @@ class _Meter:
             spawned_ns=self._child.spawned_ns,
             loaded=self._loaded,
             record=args.record,
+            full_cost=args.full_cost,
         )
 
     def _finish(self, voice: _Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:

@@ -1,22 +1,26 @@
 """Values made into settings: the one place where dotted names become typed objects, and are checked together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import tzinfo
+from dataclasses import dataclass
+from datetime import date, tzinfo
 from decimal import Decimal
 
-from costmeter.config.items import Item, PerInstance
+from costmeter.config.forms import PerInstance
+from costmeter.config.items import Item
 from costmeter.config.parse import Value, Values
+from costmeter.config.schedules import Schedules, origin
 from costmeter.config.settings import Budget, HostPower, Settings
-from costmeter.config.windows import Windows
 from costmeter.config.yamlfile import Fault
 from costmeter.meter.activity import IdleRule
-from costmeter.meter.calendar import Calendar
-from costmeter.meter.calendar import Place as LocalPlace
 from costmeter.meter.charge import Origin
+from costmeter.meter.item import LineItem
 from costmeter.meter.schedule import Constant
 from costmeter.rates.book import Book, GpuPlan, Instance, Owned, Sourced
+from costmeter.rates.commitment import Commitment
 from costmeter.rates.match import Match
+from costmeter.rates.prices import WORLD_SCOPE
+
+_COMMITMENT = "gpu.commitment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +31,40 @@ class Merged:
     blocks: tuple[Values, ...] = ()
 
 
-def build(merged: Merged) -> tuple[Settings, tuple[Fault, ...]]:
-    """The settings, and the faults that only show when values stand side by side; what is faulty is left out."""
-    builder = _Builder(merged)
-    settings = builder.settings()
-    return settings, tuple(builder.faults)
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The settings, and the faults that only show when values stand side by side or files are read.
+
+    `named_by` has the sources that name each file with faults.
+    """
+
+    settings: Settings
+    faults: tuple[Fault, ...]
+    named_by: Mapping[str, set[str]]
+
+
+def build(merged: Merged, cwd: str = "") -> Built:
+    """The settings; what is faulty is left out. Relative sources, and the files they name, begin at `cwd`."""
+    values = merged.values
+    zone = values["timezone"].item if "timezone" in values else None
+    currency = _text(values, "currency") or Settings().currency
+    schedules = Schedules(currency, zone if isinstance(zone, tzinfo) else None, cwd)
+    settings = _Builder(merged, schedules).settings()
+    return Built(settings, tuple(schedules.faults), schedules.named_by)
 
 
 @dataclass(slots=True)
 class _Builder:
     merged: Merged
-    faults: list[Fault] = field(default_factory=list)
+    schedules: Schedules
 
     def settings(self) -> Settings:
         values = self.merged.values
         labels = {name[len("labels.") :]: value.text for name, value in values.items() if name.startswith("labels.")}
         idle = IdleRule()
         return Settings(
-            _text(values, "currency") or "USD",
-            self._zone(),
+            self.schedules.currency,
+            self.schedules.zone,
             self._book(),
             IdleRule(
                 float(_number(values, "idle.utilization_below", Decimal(str(idle.utilization_below)))),
@@ -54,23 +73,38 @@ class _Builder:
             self._host(),
             labels,
             self._budget(),
+            self.schedules.tariffs,
+            tuple(self._commitments()),
+            self._items(),
         )
-
-    def _zone(self) -> tzinfo | None:
-        value = self.merged.values.get("timezone")
-        return value.item if value and isinstance(value.item, tzinfo) else None
 
     def _book(self) -> Book:
-        values, default = self.merged.values, Book()
+        values, default, sourced = self.merged.values, Book(), self.schedules.sourced
+        plans = tuple(self._plans())
+        electricity = sourced(values.get("electricity.price"), "electricity.price")
         return Book(
-            _text(values, "currency") or default.currency,
-            tuple(self._plans()),
-            self._sourced(values.get("electricity.price"), "electricity.price"),
-            self._sourced(values.get("electricity.pue"), "electricity.pue") or default.pue,
-            self._sourced(values.get("carbon.intensity"), "carbon.intensity") or default.carbon,
+            self.schedules.currency,
+            plans,
+            electricity,
+            sourced(values.get("electricity.pue"), "electricity.pue") or default.pue,
+            sourced(values.get("carbon.intensity"), "carbon.intensity") or default.carbon,
             self._sourced_or_none(values.get("carbon.embodied"), "carbon.embodied"),
             _host_origin(values.get("host.power")) or default.host,
+            self._market(),
         )
+
+    def _market(self) -> Sourced | None:
+        """The market-based factor, unless it counts other emissions than the grid's: the two are shown side by side."""
+        value = self.merged.values.get("carbon.market")
+        market = self.schedules.sourced(value, "carbon.market")
+        is_default = "carbon.intensity" not in self.merged.values
+        grid = WORLD_SCOPE if is_default else self.schedules.scopes.get("carbon.intensity", "")
+        own = self.schedules.scopes.get("carbon.market", "")
+        if value is None or market is None or not grid or not own or grid == own:
+            return market
+        what = f"counts {own} emissions, carbon.intensity {grid} ones: they cannot stand side by side"
+        self._fault(value, f"carbon.market: {what}; set both of one scope")
+        return None
 
     def _plans(self) -> list[GpuPlan]:
         """One plan per block; settings for every GPU go over each of them, and over the GPUs that no block fits."""
@@ -84,50 +118,59 @@ class _Builder:
         owned = self._owned(values) if _text(values, "gpu.billing") == "owned" else None
         price = values.get("gpu.price")
         if price is not None and isinstance(price.item, PerInstance):
-            instance = Instance(price.item.price_per_hour, price.item.gpus, _origin(price))
+            instance = Instance(price.item.price_per_hour, price.item.gpus, origin(price))
             return GpuPlan(match, instance, owned)
-        return GpuPlan(match, self._sourced(price, "gpu.price"), owned)
+        return GpuPlan(match, self.schedules.sourced(price, "gpu.price"), owned)
 
     def _owned(self, values: Values) -> Owned | None:
         billing, purchase = values["gpu.billing"], values.get("gpu.owned.purchase")
         if purchase is None:
             self._fault(billing, "gpu.billing: owned needs gpu.owned.purchase; rented until it is there")
             return None
-        price, residual = _number(values, "gpu.owned.purchase"), _number(values, "gpu.owned.residual")
+        price = _number(values, "gpu.owned.purchase") + _number(values, "gpu.owned.server_share")
+        residual = _number(values, "gpu.owned.residual")
         if residual > price:
             self._fault(
                 values["gpu.owned.residual"], f"gpu.owned.residual: {residual} is more than the purchase, {price}"
             )
             residual = price
-        default = Owned(price, _origin(purchase))
+        default = Owned(price, origin(purchase))
         use = values.get("gpu.owned.expected_use")
         return Owned(
             price,
-            _origin(purchase),
+            origin(purchase),
             residual,
             _number(values, "gpu.owned.life_years", default.life_years),
             _number(values, "gpu.owned.maintenance_per_year"),
             None if use is None else _number(values, "gpu.owned.expected_use"),
         )
 
-    def _sourced(self, value: Value | None, name: str) -> Sourced | None:
-        if value is None:
+    def _commitments(self) -> list[Commitment]:
+        everywhere = {name: value for name, value in self.merged.values.items() if name.startswith(_COMMITMENT)}
+        blocks = [{**block, **everywhere} for block in self.merged.blocks] or [everywhere]
+        found = (self._commitment({n: v for n, v in block.items() if n.startswith(_COMMITMENT)}) for block in blocks)
+        return list(dict.fromkeys(commitment for commitment in found if commitment is not None))
+
+    def _commitment(self, values: Values) -> Commitment | None:
+        if not values:
             return None
-        if isinstance(value.item, Decimal):
-            return Sourced(Constant(value.item), _origin(value))
-        if not isinstance(value.item, Windows):
+        missing = [key for key in ("gpus", "price", "from", "to") if _COMMITMENT + key not in values]
+        if missing:
+            needs = f"gpu.commitment: needs gpus, price, from and to; missing: {', '.join(missing)}"
+            self._fault(next(iter(values.values())), needs)
             return None
-        zone = value.item.zone or self._zone()
-        if zone is None:
-            self._fault(value, f"{name}: windows need a zone; add  timezone: America/Los_Angeles  or the like")
+        start, end = (_date(values, _COMMITMENT + key) for key in ("from", "to"))
+        if start is None or end is None or end <= start:
+            self._fault(values[_COMMITMENT + "to"], f"gpu.commitment.to: {end} is not after {start}")
             return None
-        return Sourced(Calendar(LocalPlace(zone), value.item.windows), _origin(value))
+        gpus, price, upfront = (_number(values, _COMMITMENT + key) for key in ("gpus", "price", "upfront"))
+        return Commitment(int(gpus), price, start, end, upfront, origin(values[_COMMITMENT + "gpus"]))
 
     def _sourced_or_none(self, value: Value | None, name: str) -> Sourced | None:
         """The word `none` is a constant nothing; `auto` leaves it to the book."""
         if value is not None and value.item == "none":
-            return Sourced(Constant(Decimal(0)), _origin(value))
-        return self._sourced(value, name)
+            return Sourced(Constant(Decimal(0)), origin(value))
+        return self.schedules.sourced(value, name)
 
     def _host(self) -> HostPower:
         value = self.merged.values.get("host.power")
@@ -144,26 +187,25 @@ class _Builder:
             return None
         default = Budget(_number(values, "budget.amount"))
         warn_at = values.get("budget.warn_at")
+        shares = warn_at.item if warn_at and isinstance(warn_at.item, tuple) else default.warn_at
         return Budget(
             default.amount,
-            warn_at.item if warn_at and isinstance(warn_at.item, tuple) else default.warn_at,
+            tuple(share for share in shares if isinstance(share, Decimal)),
             "stop" if _text(values, "budget.on_exceed") == "stop" else default.on_exceed,
         )
 
+    def _items(self) -> tuple[LineItem, ...]:
+        value = self.merged.values.get("items")
+        items = value.item if value is not None and isinstance(value.item, tuple) else ()
+        return tuple(item for item in items if isinstance(item, LineItem))
+
     def _fault(self, value: Value, what: str) -> None:
-        """Note a fault once, though several blocks may have it from the same place."""
-        fault = Fault(value.place, what)
-        if fault not in self.faults:
-            self.faults.append(fault)
-
-
-def _origin(value: Value) -> Origin:
-    return Origin("configured", value.place.brief)
+        self.schedules.fault(value, what)
 
 
 def _host_origin(value: Value | None) -> Origin | None:
     """Configured watts or none are a choice; `auto`, written or not, is what the book says of it."""
-    return None if value is None or value.item == "auto" else _origin(value)
+    return None if value is None or value.item == "auto" else origin(value)
 
 
 def _text(values: Mapping[str, Value], name: str) -> str | None:
@@ -174,6 +216,11 @@ def _text(values: Mapping[str, Value], name: str) -> str | None:
 def _number(values: Mapping[str, Value], name: str, default: Decimal = Decimal(0)) -> Decimal:
     value = values.get(name)
     return value.item if value and isinstance(value.item, Decimal) else default
+
+
+def _date(values: Mapping[str, Value], name: str) -> date | None:
+    value = values.get(name)
+    return value.item if value and isinstance(value.item, date) else None
 
 
 def _match(values: Mapping[str, Value]) -> Match:

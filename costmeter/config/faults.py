@@ -9,8 +9,13 @@ SHOWN_CHARACTERS = 60
 
 def shown(text: str) -> str:
     """A piece of somebody's text, quoted, on one line and not too long."""
-    visible = "".join(character if character.isprintable() else "�" for character in text)
-    return f'"{visible[:SHOWN_CHARACTERS]}{"…" if len(visible) > SHOWN_CHARACTERS else ""}"'
+    seen = visible(text)
+    return f'"{seen[:SHOWN_CHARACTERS]}{"…" if len(seen) > SHOWN_CHARACTERS else ""}"'
+
+
+def visible(text: str) -> str:
+    """A text on one line: what cannot be printed is a placeholder."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def shown_node(node: Node) -> str:

@@ -1,15 +1,14 @@
 """Configuration files: where they are looked for, and how one becomes a layer of settings."""
 
 import os
-import stat
 from collections.abc import Iterator, Mapping
 
 from costmeter.config.parse import Layer, parse
+from costmeter.config.textfile import content, not_text, reason
 from costmeter.config.yamlfile import Fault, Place, compose
 
 SITE_FILE = "/etc/costmeter/config.yaml"
 PROJECT_FILE = "costmeter.yaml"
-MAX_BYTES = 1_000_000
 
 
 def site_files(environ: Mapping[str, str]) -> list[str]:
@@ -57,33 +56,14 @@ def shown_path(path: str, cwd: str) -> str:
 def read(path: str, shown_as: str) -> Layer | None:
     """One file as a layer; None when there is none. A file that cannot be read is an empty layer and a fault."""
     try:
-        content = _content(path)
+        read_bytes = content(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as problem:
-        reason = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
-        return Layer(faults=(Fault(Place(shown_as), f"cannot be read: {reason}"),))
+        return Layer(faults=(Fault(Place(shown_as), f"cannot be read: {reason(problem)}"),))
     try:
-        root, faults = compose(content.decode("utf-8"), shown_as)
+        root, faults = compose(read_bytes.decode("utf-8"), shown_as)
     except UnicodeDecodeError as problem:
-        return Layer(faults=(Fault(_place(content, problem.start, shown_as), "not UTF-8 text"),))
+        return Layer(faults=(not_text(read_bytes, problem, shown_as),))
     layer = parse(root)
     return Layer(layer.values, layer.blocks, (*faults, *layer.faults))
-
-
-def _place(content: bytes, position: int, shown_as: str) -> Place:
-    before = content[:position]
-    return Place(shown_as, before.count(b"\n") + 1, position - before.rfind(b"\n"))
-
-
-def _content(path: str) -> bytes:
-    """A regular file of a sensible size; a pipe or a terminal would be waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ValueError("not a regular file")
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"more than {MAX_BYTES} bytes")
-    return content

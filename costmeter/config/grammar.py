@@ -7,11 +7,19 @@ it, the reference page is tested against it, and a JSON Schema can be made from 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
+
+#: Ways to say a figure that are no number: hours of the week, a machine's price shared by its GPUs, a row of the price
+#: catalogue, tariff files, a zone of the grid, a file of dated values.
+Form = Literal["windows", "per_instance_hour", "catalog", "tariff", "zone", "series"]
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A decimal number within bounds; `above` excludes its bound. `example` completes "expected … such as"."""
+    """A decimal number within bounds; `above` excludes its bound, `whole` excludes fractions.
+
+    `example` completes "expected … such as".
+    """
 
     what: str
     example: str
@@ -19,6 +27,7 @@ class Number:
     above: Decimal | None = None
     maximum: Decimal | None = None
     words: tuple[str, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +56,31 @@ class Zone:
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """A number, or `{windows: …}` by local time; with `per_instance` also `{per_instance_hour: …}`.
+class Date:
+    """A day, `2026-01-31`."""
 
-    `key` is what an entry of the windows calls its price.
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A price, or a factor of the grid: a number, or one of the `forms`, each a mapping with the form's name as a key.
+
+    `key` is what an entry of the windows calls its price; `is_market` asks zones for their market-based factor.
     """
 
     number: Number
-    key: str
-    per_instance: bool = False
+    forms: tuple[Form, ...]
+    key: str = "price"
+    is_market: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
     """Names and texts, both free."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineItems:
+    """A list of line items; `itemlist` reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +114,7 @@ class Section:
     repeated: bool = False
 
 
-Kind = Number | Numbers | Choice | Currency | Zone | Price | Labels | Pattern | NotYet
+Kind = Number | Numbers | Choice | Currency | Zone | Date | Price | Labels | LineItems | Pattern | NotYet
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
@@ -105,11 +125,17 @@ def _ratio(what: str, example: str) -> Number:
 
 _GPU_PRICE = Number("a price per GPU-hour", "2.49", minimum=_ZERO)
 _KWH_PRICE = Number("a price per kWh", "0.12")
+_GRAMS = Number("grams of CO2e per kWh", "380", minimum=_ZERO, maximum=Decimal(10_000))
 
 OWNED = Section(
     {
         "purchase": Key(
             Number("an amount of money", "30000", above=_ZERO), "none", "Price of one GPU with its share of the server."
+        ),
+        "server_share": Key(
+            Number("an amount of money", "6000", minimum=_ZERO),
+            "0",
+            "The GPU's share of the server, where the purchase is without it: added to it.",
         ),
         "residual": Key(Number("an amount of money", "3000", minimum=_ZERO), "0", "What it will still be worth."),
         "life_years": Key(
@@ -134,6 +160,20 @@ MATCH = Section(
     }
 )
 
+COMMITMENT = Section(
+    {
+        "gpus": Key(
+            Number("a number of GPUs", "8", minimum=_ONE, maximum=Decimal(1_000_000), whole=True),
+            "none",
+            "GPUs that are paid for the whole term, used or not: `report --bill` counts them.",
+        ),
+        "price": Key(_GPU_PRICE, "none", "What an hour of one of them costs."),
+        "upfront": Key(Number("an amount of money", "10000", minimum=_ZERO), "0", "What was paid at once for all."),
+        "from": Key(Date(), "none", "First day of the term."),
+        "to": Key(Date(), "none", "The day after its last."),
+    }
+)
+
 GPU = Section(
     {
         "match": MATCH,
@@ -141,9 +181,12 @@ GPU = Section(
             Choice(("rental", "owned")), "rental", "Rented: price × hours. Owned: capital, plus electricity."
         ),
         "price": Key(
-            Price(_GPU_PRICE, "price", per_instance=True), "list price of the model", "What an hour of one GPU costs."
+            Price(_GPU_PRICE, ("per_instance_hour", "windows", "catalog", "series")),
+            "list price of the model",
+            "What an hour of one GPU costs.",
         ),
         "owned": OWNED,
+        "commitment": COMMITMENT,
     },
     repeated=True,
 )
@@ -156,7 +199,7 @@ ROOT = Section(
         "electricity": Section(
             {
                 "price": Key(
-                    Price(_KWH_PRICE, "price_per_kwh"),
+                    Price(_KWH_PRICE, ("tariff", "windows", "series"), "price_per_kwh"),
                     "0.12 for owned GPUs, in USD",
                     "What a kWh costs; may be negative.",
                 ),
@@ -168,9 +211,12 @@ ROOT = Section(
         "carbon": Section(
             {
                 "intensity": Key(
-                    Number("grams of CO2e per kWh", "380", minimum=_ZERO, maximum=Decimal(10_000)),
-                    "472.94, the world in 2024",
-                    "Emissions of the grid.",
+                    Price(_GRAMS, ("zone", "series")), "472.94, the world in 2024", "Emissions of the grid."
+                ),
+                "market": Key(
+                    Price(_GRAMS, ("zone", "series"), is_market=True),
+                    "none",
+                    "Emissions under the market-based factor: shown beside, never added.",
                 ),
                 "embodied": Key(
                     Number("grams of CO2e per GPU-hour", "4.7", minimum=_ZERO, words=("auto", "none")),
@@ -211,7 +257,7 @@ ROOT = Section(
                 "on_exceed": Key(Choice(("warn", "stop")), "warn", "What happens beyond it."),
             }
         ),
-        "items": Key(NotYet("line items"), "none", "Further costs beside the metered ones."),
+        "items": Key(LineItems(), "none", "Further costs beside the metered ones: storage, network, licences, people."),
         "labels": Key(Labels(), "none", "Names for reports, such as `{project: llm, team: nlp}`."),
     }
 )

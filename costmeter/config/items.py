@@ -1,35 +1,23 @@
 """Single values checked against the kinds of the grammar: a node goes in, a typed value or a fault comes out."""
 
 import re
-from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, tzinfo
 from decimal import Decimal
 
 from costmeter.config.faults import shown, shown_node, suggestion
-from costmeter.config.grammar import Choice, Currency, Kind, Number, Numbers, Pattern, Price, Zone
+from costmeter.config.forms import Figure, FormParser, form_of
+from costmeter.config.grammar import Choice, Currency, Date, Kind, Number, Numbers, Pattern, Price, Zone
 from costmeter.config.number import complaint, decimal, wanted
-from costmeter.config.windows import WindowParser, Windows
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 from costmeter.config.zones import nearest, zone
+from costmeter.meter.item import LineItem
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _INDEXES = re.compile(r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:\s*,\s*[0-9]{1,4}(?:-[0-9]{1,4})?)*", re.ASCII)
-_GPU_COUNT = Number("a number of GPUs", "8", minimum=Decimal(1), maximum=Decimal(1_024))
-#: Ways to give a value that the design names and this version cannot do.
-_LATER = ("catalog", "tariff", "zone", "series", "seasons", "energy", "tiers", "demand")
-_LATER_FILES = {".csv": "a dated series (CSV)", ".yaml": "a tariff file", ".yml": "a tariff file"}
-
-
-@dataclass(frozen=True, slots=True)
-class PerInstance:
-    """A price for a whole machine per hour; `gpus` None shares it over the node's GPUs."""
-
-    price_per_hour: Decimal
-    gpus: int | None
-
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 #: Everything one setting can be. Strings are words, patterns and labels; a frozenset holds GPU indexes.
-Item = Decimal | str | tzinfo | Windows | PerInstance | tuple[Decimal, ...] | frozenset[int]
+Item = Decimal | str | tzinfo | date | Figure | tuple[Decimal, ...] | frozenset[int] | tuple[LineItem, ...]
 
 
 def is_empty(node: Node) -> bool:
@@ -65,6 +53,8 @@ class ItemParser:
             return self._zone(node, name)
         if isinstance(kind, Currency):
             return self._currency(node, name)
+        if isinstance(kind, Date):
+            return self._date(node, name)
         if isinstance(kind, Pattern):
             return self._indexes(node, name) if kind.indexes else node.text
         words = kind.words if isinstance(kind, Choice) else ()
@@ -99,8 +89,6 @@ class ItemParser:
         return frozenset(numbers)
 
     def _number(self, kind: Number, node: Node, name: str) -> Decimal | str | None:
-        if self._is_for_later(node, name):
-            return None
         if not isinstance(node, Scalar):
             self.fault(node.place, name, f"expected {wanted(kind)}, not {shown_node(node)}")
             return None
@@ -121,49 +109,19 @@ class ItemParser:
         return None if None in items else tuple(sorted(numbers))
 
     def _price(self, kind: Price, node: Node, name: str) -> Item | None:
-        if not isinstance(node, Mapping) or self._is_for_later(node, name):
-            return None if isinstance(node, Mapping) else self._number(kind.number, node, name)
-        found = {key.text: value for key, value in node.entries}
-        per_instance = kind.per_instance and "windows" not in found
-        known = ("per_instance_hour", "gpus") if per_instance else ("windows", "timezone")
-        strangers = [key for key, _ in node.entries if key.text not in known]
-        for key in strangers:
-            self.fault(key.place, name, f"unknown key {shown(key.text)}{suggestion(key.text, known)}")
-        if strangers or known[0] not in found:
-            if not strangers:
-                self.fault(node.place, name, f"{known[0]} is missing")
-            return None
-        return self._instance(found, name) if per_instance else self._windows(found, kind, name)
-
-    def _instance(self, found: dict[str, Node], name: str) -> PerInstance | None:
-        whole = Number("a price per hour of the machine", "55.04", minimum=Decimal(0))
-        price = self._number(whole, found["per_instance_hour"], f"{name}.per_instance_hour")
-        gpus = self._number(_GPU_COUNT, found["gpus"], f"{name}.gpus") if "gpus" in found else Decimal(0)
-        if not isinstance(price, Decimal) or not isinstance(gpus, Decimal):
-            return None
-        if gpus != int(gpus):
-            self.fault(found["gpus"].place, f"{name}.gpus", "a number of GPUs is whole")
-            return None
-        return PerInstance(price, int(gpus) or None)
-
-    def _windows(self, found: dict[str, Node], kind: Price, name: str) -> Windows | None:
-        parser = WindowParser(name, kind.key, kind.number)
-        windows = parser.parse(found["windows"])
+        """A number, or one of the forms of the setting."""
+        if form_of(node) is None and not isinstance(node, Mapping):
+            return self._number(kind.number, node, name)
+        parser = FormParser(kind, name)
+        figure = parser.parse(node)
         self.faults.extend(parser.faults)
-        node = found.get("timezone")
-        if node is None or is_empty(node):
-            return Windows(windows, None) if windows else None
-        local = self.item(Zone(), node, f"{name}.timezone")
-        return Windows(windows, local) if windows and isinstance(local, tzinfo) else None
+        return figure
 
-    def _is_for_later(self, node: Node, name: str) -> bool:
-        """Whether this is a way of giving the value that this version cannot do; notes the fault."""
-        if isinstance(node, Mapping):
-            keys = [key.text for key, _ in node.entries if key.text in _LATER]
-            what = f"{{{keys[0]}: …}}" if keys else ""
-        else:
-            text = node.text if isinstance(node, Scalar) else ""
-            what = next((words for ending, words in _LATER_FILES.items() if text.endswith(ending)), "")
-        if what:
-            self.fault(node.place, name, f"{what} is not supported by this version")
-        return bool(what)
+    def _date(self, node: Scalar, name: str) -> date | None:
+        if _DATE.fullmatch(node.text):
+            try:
+                return date.fromisoformat(node.text)
+            except ValueError:
+                pass
+        self.fault(node.place, name, f"expected a day such as 2026-01-31, not {shown(node.text)}")
+        return None

@@ -43,19 +43,22 @@ def load_settings(
     """
     read_in = _read(explicit, flags, environ, cwd)
     merged = _merge(read_in.layers)
-    settings, together = build(merged)
-    faults = _in_order([*(fault for layer in read_in.layers for fault in layer.faults), *together])
-    _refuse(faults, read_in, strict)
-    return Loaded(settings, effective(merged), tuple(map(str, faults)), read_in.files)
+    built = build(merged, cwd)
+    faults = _in_order([*(fault for layer in read_in.layers for fault in layer.faults), *built.faults])
+    _refuse(faults, read_in, built.named_by, strict)
+    return Loaded(built.settings, effective(merged), tuple(map(str, faults)), read_in.files)
 
 
 def check_explicit(path: str, environ: Mapping[str, str] | None = None) -> None:
-    """Read one file by itself, under the variables given, and raise ConfigError with every fault in it."""
+    """Read one file by itself, under the variables given, and raise ConfigError with every fault in it.
+
+    Faults in the files that it names are among them.
+    """
     cwd = os.getcwd()
     layer = _explicit(path, cwd)
-    _, together = build(_merge((layer, *variable_layers(environ or {}))))
+    built = build(_merge((layer, *variable_layers(environ or {}))), cwd)
     source = _named(path, cwd)
-    faults = _in_order([*layer.faults, *(fault for fault in together if fault.place.source == source)])
+    faults = _in_order([*layer.faults, *(fault for fault in built.faults if _is_of(source, fault, built.named_by))])
     if faults:
         raise ConfigError(tuple(map(str, faults)))
 
@@ -105,11 +108,17 @@ def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
     return tuple(sorted(unique, key=lambda fault: (where[fault.place.source], fault.place.line, fault.place.column)))
 
 
-def _refuse(faults: tuple[Fault, ...], read_in: _Read, strict: bool) -> None:
+def _is_of(source: str, fault: Fault, named_by: Mapping[str, set[str]]) -> bool:
+    """Whether a fault is in a source, or in a file that it names."""
+    return fault.place.source == source or source in named_by.get(fault.place.source, ())
+
+
+def _refuse(faults: tuple[Fault, ...], read_in: _Read, named_by: Mapping[str, set[str]], strict: bool) -> None:
     """Raise for faults that must not be worked around."""
     usage = [fault for fault in faults if fault.place.source in read_in.flags]
     if usage:
         raise UsageError("\n".join(map(str, usage)))
-    fatal = [fault for fault in faults if strict or fault.place.source == read_in.explicit]
+    explicit = read_in.explicit
+    fatal = [fault for fault in faults if strict or (explicit and _is_of(explicit, fault, named_by))]
     if fatal:
         raise ConfigError(tuple(map(str, fatal)))

@@ -28,6 +28,8 @@ def complaint(number: Number, text: str) -> str | None:
         return f"{number.what} is more than {number.above}, not {text}"
     if number.maximum is not None and value > number.maximum:
         return f"{number.what} is at most {number.maximum}, not {text}"
+    if number.whole and value != int(value):
+        return f"{number.what} is whole, not {text}"
     return None
 
 

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 
 from costmeter.config.faults import shown, shown_node, suggestion
-from costmeter.config.grammar import ROOT, Key, Labels, NotYet, Section
+from costmeter.config.grammar import ROOT, Key, Labels, LineItems, NotYet, Section
+from costmeter.config.itemlist import parse_items
 from costmeter.config.items import Item, ItemParser, is_empty
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 
@@ -108,6 +109,10 @@ class _Parser:
             self.items.fault(node.place, name, f"{key.kind.what} are not supported by this version")
         elif isinstance(key.kind, Labels):
             self._labels(node, name, values)
+        elif isinstance(key.kind, LineItems) and not is_empty(node):
+            items, faults = parse_items(node, name)
+            self.items.faults.extend(faults)
+            values[name] = Value(items, text(node), node.place)
         elif not is_empty(node):
             item = self.items.item(key.kind, node, name)
             if item is not None:

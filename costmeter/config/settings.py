@@ -8,7 +8,10 @@ from typing import Literal
 
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import Origin
+from costmeter.meter.item import LineItem
+from costmeter.meter.tariff import Tariff
 from costmeter.rates.book import Book
+from costmeter.rates.commitment import Commitment
 
 #: `auto` measures where it can, `watts` is a constant, `none` counts no host energy.
 HostSource = Literal["auto", "watts", "none"]
@@ -36,7 +39,9 @@ class Budget:
 class Settings:
     """Everything that can be set. The settings of somebody who configured nothing are `Settings()`.
 
-    `timezone` None is the machine's own. `labels` name the run for reports.
+    `timezone` None is the machine's own. `labels` name the run for reports. `tariffs` are the price sheets of the
+    electricity, in the order written: empty where its price is not a tariff's. `commitments` are the GPUs paid for a
+    term. Both are for bills: no live total is made of them.
     """
 
     currency: str = "USD"
@@ -46,6 +51,9 @@ class Settings:
     host: HostPower = field(default_factory=HostPower)
     labels: Mapping[str, str] = field(default_factory=dict)
     budget: Budget | None = None
+    tariffs: tuple[Tariff, ...] = ()
+    commitments: tuple[Commitment, ...] = ()
+    items: tuple[LineItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Nothing here waits, retries or starts threads: the caller decides what a refusal
 import contextlib
 import errno
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,11 +136,12 @@ def read_journal(path: Path) -> Journal:
             records.append(record)
     if not records or not isinstance(records[0], Header):
         raise JournalError(f"{path}: no readable header line")
-    return Journal(path, (*records, *_open_slot(path, records, order)), tuple(problems))
+    closed = {record.slot.number for record in records if isinstance(record, SlotEntry)}
+    return Journal(path, (*records, *open_slot(path, closed, order)), tuple(problems))
 
 
-def _open_slot(path: Path, records: list[Record], order: tuple[str, ...]) -> tuple[Record, ...]:
-    """The slot that was open when the meter stopped, unless it has been closed since."""
+def open_slot(path: Path, closed: Collection[int], order: tuple[str, ...]) -> tuple[SlotEntry, ...]:
+    """The slot that was open when the meter stopped, unless its number is among the closed ones."""
     try:
         halves = path.with_suffix(".open").read_bytes()
     except OSError:
@@ -153,7 +155,6 @@ def _open_slot(path: Path, records: list[Record], order: tuple[str, ...]) -> tup
                 best = body["sequence"], decode_slot(body, order)
     if best is None:
         return ()
-    closed = {record.slot.number for record in records if isinstance(record, SlotEntry)}
     return () if best[1].number in closed else (SlotEntry(best[1]),)
 
 
@@ -168,4 +169,13 @@ def _create(directory: Path, host: str) -> tuple[int, int]:
             part += 1
 
 
-__all__ = ["Journal", "JournalFile", "encode", "encode_open", "read_journal", "safe_name", "state_directory"]
+__all__ = [
+    "Journal",
+    "JournalFile",
+    "encode",
+    "encode_open",
+    "open_slot",
+    "read_journal",
+    "safe_name",
+    "state_directory",
+]

@@ -9,7 +9,19 @@ from typing import Any
 
 from costmeter.clock import Anchor
 from costmeter.errors import JournalError
-from costmeter.ledger.record import SCHEMA, Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry
+from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, encode_usage
+from costmeter.ledger.record import (
+    SCHEMA,
+    Devices,
+    Footer,
+    Header,
+    Items,
+    Mark,
+    RatesChange,
+    Record,
+    SlotEntry,
+    Usage,
+)
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import DeviceRates, Origin, Rates
@@ -144,7 +156,7 @@ def _unknown(value: Any) -> Any:
 
 def _encode_rates(change: RatesChange, order: tuple[str, ...]) -> dict[str, object]:
     rates = change.rates
-    return {
+    body: dict[str, object] = {
         "type": "rates",
         "utc_ns": change.at_utc_ns,
         "currency": rates.currency,
@@ -154,6 +166,9 @@ def _encode_rates(change: RatesChange, order: tuple[str, ...]) -> dict[str, obje
         "carbon_grams_per_kwh": str(rates.carbon_grams_per_kwh),
         "origins": {name: [origin.word, origin.detail] for name, origin in rates.origins.items()},
     }
+    if rates.market_grams_per_kwh is not None:
+        body["market_grams_per_kwh"] = str(rates.market_grams_per_kwh)
+    return body
 
 
 def _encode_device_rates(rates: DeviceRates) -> dict[str, object]:
@@ -173,6 +188,7 @@ def _decode_rates(body: dict[str, Any], order: tuple[str, ...]) -> RatesChange:
         )
         for uuid, item in zip(order, body["devices"], strict=True)
     }
+    market = body.get("market_grams_per_kwh")
     rates = Rates(
         body["currency"],
         devices,
@@ -180,6 +196,7 @@ def _decode_rates(body: dict[str, Any], order: tuple[str, ...]) -> RatesChange:
         Decimal(body["pue"]),
         Decimal(body["carbon_grams_per_kwh"]),
         {name: Origin(*pair) for name, pair in body["origins"].items()},
+        None if market is None else Decimal(market),
     )
     return RatesChange(body["utc_ns"], rates)
 
@@ -215,6 +232,8 @@ _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     SlotEntry: _encode_slot,
     Mark: _encode_mark,
     Footer: _encode_footer,
+    Items: encode_items,
+    Usage: encode_usage,
 }
 _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
     "header": _decode_header,
@@ -223,4 +242,6 @@ _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
     "slot": _decode_slot,
     "mark": _decode_mark,
     "footer": _decode_footer,
+    "items": decode_items,
+    "usage": decode_usage,
 }

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.journal import Journal, read_journal
-from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Items, Mark, RatesChange, Record, SlotEntry, Usage
+from costmeter.ledger.spread import Spread
 from costmeter.meter.charge import Rates
+from costmeter.meter.item import LineItem, PartUse
 from costmeter.meter.standing import Standing
 from costmeter.meter.totals import Totals, totals
 from costmeter.readings import Device, DriverFacts
@@ -21,7 +23,7 @@ UNPRICED = "slots before any readable rates, not counted"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first.
+    """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first, `spread` all.
 
     `counters_microjoules` are the devices' counters up to which everything is booked, `standings` what more there is
     to say of some.
@@ -43,6 +45,29 @@ class Part:
     ended_utc_ns: int = 0
     footer: Footer | None = None
     problems: tuple[str, ...] = ()
+    spread: Spread = field(default_factory=Spread)
+    items: tuple[LineItem, ...] = ()
+    usage: Usage | None = None
+
+    @property
+    def start_ns(self) -> int:
+        """From when it counts: its spawn, or earlier where it went on from a meter that was killed (CLOCK_BOOTTIME)."""
+        return min([self.header.start_ns, *self.since_ns.values()])
+
+    @property
+    def length_ns(self) -> int:
+        """How long it lasted; where it has no end, as far as its last slot says."""
+        if self.footer is not None:  # no clock that was set meanwhile can be seen in this
+            return self.footer.length_ns + self.header.start_ns - self.start_ns
+        return max(0, self.ended_utc_ns - self.header.anchor.utc(self.start_ns))
+
+    def use(self, length_ns: int | None = None) -> PartUse:
+        """What its line items are counted from; `length_ns` where it is known better than from closed slots."""
+        gpu_ns = sum(device.quantities.nanoseconds for device in self.totals.devices.values())
+        used, notes = (self.usage.used, self.usage.notes) if self.usage else ({}, {})
+        start_utc_ns = self.header.anchor.utc(self.start_ns)
+        lasted_ns = self.length_ns if length_ns is None else length_ns
+        return PartUse(self.header.host, start_utc_ns, lasted_ns, gpu_ns, self.items, used, notes)
 
     @property
     def currency(self) -> str:
@@ -92,8 +117,9 @@ def fold(part: Part, record: Record) -> Part:
             standings=slot.standings,
         )
     if isinstance(record, RatesChange):
-        first = part.first_rates or record.rates
-        return replace(part, first_rates=first, rates=record.rates, prices_changed=part.first_rates is not None)
+        first, changed = part.first_rates or record.rates, part.first_rates is not None
+        spread = part.spread.seen(record.rates)
+        return replace(part, first_rates=first, rates=record.rates, prices_changed=changed, spread=spread)
     if isinstance(record, Devices):
         devices = dict(part.devices) | {device.uuid: device for device in record.devices}
         since_ns = dict(record.since_ns) | dict(part.since_ns)  # the first word holds
@@ -102,6 +128,10 @@ def fold(part: Part, record: Record) -> Part:
         if len(part.marks) >= MARKS_KEPT:
             return replace(part, marks_dropped=part.marks_dropped + 1)
         return replace(part, marks=(*part.marks, record))
+    if isinstance(record, Items):
+        return replace(part, items=record.items)
+    if isinstance(record, Usage):
+        return replace(part, usage=record)
     if isinstance(record, Footer):
         return replace(part, footer=record, ended_utc_ns=record.ended_utc_ns)
     return part

@@ -7,6 +7,7 @@ from typing import Literal
 from costmeter.clock import Anchor
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import Rates
+from costmeter.meter.item import LineItem
 from costmeter.meter.slot import Slot
 from costmeter.readings import Device, DriverFacts
 
@@ -91,4 +92,23 @@ class Footer:
     readings: int
 
 
-Record = Header | Devices | RatesChange | SlotEntry | Mark | Footer
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The line items that stand beside the cost, with their prices."""
+
+    items: tuple[LineItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was seen of watched items since the spawn, by name, in the units of their kinds: the last one counts.
+
+    An item that nobody could look at yet is not in `used`; `notes` say what is to be known of an item beside it.
+    """
+
+    at_utc_ns: int
+    used: Mapping[str, int]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+Record = Header | Devices | RatesChange | SlotEntry | Mark | Footer | Items | Usage

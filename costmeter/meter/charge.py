@@ -10,6 +10,10 @@ from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECOND
 
 #: Charges are quantised to this, so that sums are exact in any order.
 QUANTUM = Decimal("1e-12")
+#: As decimals once and for all: a minute of 1,024 GPUs divides by them 10,000 times.
+_NANOSECONDS_PER_HOUR = Decimal(NANOSECONDS_PER_HOUR)
+_MICROJOULES_PER_KWH = Decimal(MICROJOULES_PER_KWH)
+_MICROGRAMS_PER_GRAM = Decimal(MICROGRAMS_PER_GRAM)
 
 #: Disjoint parts of the money: `rental`, `capital`, `idle_share`, `electricity`.
 Component = str
@@ -39,7 +43,10 @@ class DeviceRates:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Every price that holds at one instant. `origins` names, by dotted setting, where each came from."""
+    """Every price that holds at one instant. `origins` names, by dotted setting, where each came from.
+
+    `market_grams_per_kwh` is the market-based factor, shown beside the grid's and never added; None is not configured.
+    """
 
     currency: str
     devices: Mapping[str, DeviceRates]
@@ -47,6 +54,7 @@ class Rates:
     pue: Decimal
     carbon_grams_per_kwh: Decimal
     origins: Mapping[str, Origin] = field(default_factory=dict)
+    market_grams_per_kwh: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,8 @@ class DeviceCharge:
     """One device's money and emissions over a slot, with the overhead energy booked to it.
 
     `credits` holds what negative prices paid back, as positive amounts; cost is charges less credits.
+    `market_micrograms` are the operational emissions under the market-based factor, 0 without one: another view of the
+    same energy, in no sum with the others.
     """
 
     charges: Amounts
@@ -61,39 +71,53 @@ class DeviceCharge:
     overhead_microjoules: int
     operational_micrograms: int
     embodied_micrograms: int
+    market_micrograms: int = 0
 
 
 def charge(slot: Slot, rates: Rates) -> dict[str, DeviceCharge]:
     """Price one slot. Pure, exact and independent of how the slot's time was cut into readings.
 
     ``rental = price/h × h held``; ``overhead = (gpu + host) × (PUE - 1)``; ``electricity = (gpu + host + overhead) kWh
-    × price/kWh``; ``operational = (gpu + host + overhead) kWh × g/kWh``; ``embodied = g/h × h held``.
+    × price/kWh``; ``operational = (gpu + host + overhead) kWh × g/kWh``, ``market`` the same with the market-based
+    factor; ``embodied = g/h × h held``.
     """
     return {uuid: _charge_device(held, rates.devices[uuid], rates) for uuid, held in slot.devices.items()}
 
 
 def _charge_device(held: Quantities, device: DeviceRates, rates: Rates) -> DeviceCharge:
+    """Amounts go where their sign belongs, so that neither side ever falls."""
     charges: dict[tuple[Component, State], Decimal] = {}
     credit: dict[tuple[Component, State], Decimal] = {}
-    overhead_uj = 0
+    overhead_uj = facility_uj = length_ns = 0
+    overhead_share = rates.pue - 1
     for state, state_ns, energy_uj in _by_state(held):
         if not state_ns and not energy_uj:
             continue
         for component, per_hour in device.hourly:
-            _book(charges, credit, (component, state), per_hour * state_ns / NANOSECONDS_PER_HOUR)
-        added_uj = round(energy_uj * (rates.pue - 1)) if rates.pue != 1 else 0
-        overhead_uj += added_uj
+            amount = per_hour * state_ns / _NANOSECONDS_PER_HOUR
+            side = charges if amount >= 0 else credit
+            side[component, state] = abs(amount).quantize(QUANTUM)
+        added_uj = round(energy_uj * overhead_share) if overhead_share else 0
         if device.pays_electricity:
-            amount = (energy_uj + added_uj) * rates.electricity_per_kwh / MICROJOULES_PER_KWH
-            _book(charges, credit, ("electricity", state), amount)
-    facility_uj = held.microjoules + held.host_microjoules + overhead_uj
+            amount = (energy_uj + added_uj) * rates.electricity_per_kwh / _MICROJOULES_PER_KWH
+            side = charges if amount >= 0 else credit
+            side["electricity", state] = abs(amount).quantize(QUANTUM)
+        overhead_uj += added_uj
+        facility_uj += energy_uj + added_uj
+        length_ns += state_ns
     return DeviceCharge(
         charges,
         credit,
         overhead_uj,
-        round(facility_uj * rates.carbon_grams_per_kwh * MICROGRAMS_PER_GRAM / MICROJOULES_PER_KWH),
-        round(held.nanoseconds * device.embodied_grams_per_hour * MICROGRAMS_PER_GRAM / NANOSECONDS_PER_HOUR),
+        _emitted(facility_uj, rates.carbon_grams_per_kwh),
+        round(length_ns * device.embodied_grams_per_hour * _MICROGRAMS_PER_GRAM / _NANOSECONDS_PER_HOUR),
+        0 if rates.market_grams_per_kwh is None else _emitted(facility_uj, rates.market_grams_per_kwh),
     )
+
+
+def _emitted(microjoules: int, grams_per_kwh: Decimal) -> int:
+    """Micrograms of an energy."""
+    return round(microjoules * grams_per_kwh * _MICROGRAMS_PER_GRAM / _MICROJOULES_PER_KWH)
 
 
 def _by_state(held: Quantities) -> tuple[tuple[State, int, int], ...]:
@@ -103,16 +127,3 @@ def _by_state(held: Quantities) -> tuple[tuple[State, int, int], ...]:
         ("idle", held.idle_nanoseconds, held.idle_microjoules + held.idle_host_microjoules),
         ("unknown", held.unknown_nanoseconds, held.unknown_microjoules + held.unknown_host_microjoules),
     )
-
-
-def _book(
-    charges: dict[tuple[Component, State], Decimal],
-    credit: dict[tuple[Component, State], Decimal],
-    key: tuple[Component, State],
-    amount: Decimal,
-) -> None:
-    """Put an amount where its sign belongs, so that neither side ever falls."""
-    if amount >= 0:
-        charges[key] = amount.quantize(QUANTUM)
-    else:
-        credit[key] = (-amount).quantize(QUANTUM)

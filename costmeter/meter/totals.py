@@ -11,7 +11,7 @@ from costmeter.meter.slot import ZERO, Quantities, Slot
 
 @dataclass(frozen=True, slots=True)
 class DeviceTotals:
-    """Everything one device did and cost."""
+    """Everything one device did and cost. `market_micrograms` stand beside the operational ones, never in their sum."""
 
     quantities: Quantities = ZERO
     charges: Amounts = field(default_factory=dict)
@@ -19,6 +19,7 @@ class DeviceTotals:
     overhead_microjoules: int = 0
     operational_micrograms: int = 0
     embodied_micrograms: int = 0
+    market_micrograms: int = 0
 
     @property
     def cost(self) -> Decimal:
@@ -33,6 +34,7 @@ class DeviceTotals:
             self.overhead_microjoules + other.overhead_microjoules,
             self.operational_micrograms + other.operational_micrograms,
             self.embodied_micrograms + other.embodied_micrograms,
+            self.market_micrograms + other.market_micrograms,
         )
 
 
@@ -111,4 +113,5 @@ def _device(quantities: Quantities, charged: DeviceCharge) -> DeviceTotals:
         charged.overhead_microjoules,
         charged.operational_micrograms,
         charged.embodied_micrograms,
+        charged.market_micrograms,
     )

@@ -33,6 +33,13 @@ _ALL = (
     Family("run_cost_{currency}", "counter", "Cost of the run by component and state.", (*_RUN, "component", "state")),
     Family("run_credit_{currency}", "counter", "What negative prices paid back.", (*_RUN, "component", "state")),
     Family("run_emissions_grams", "counter", "CO2e of the run by scope.", (*_RUN, "scope")),
+    Family(
+        "run_market_emissions_grams",
+        "counter",
+        "Operational CO2e of the run under the market-based factor: beside the scopes, not one of them.",
+        _RUN,
+    ),
+    Family("run_item_cost_{currency}", "counter", "Line items of this host, beside the metered cost.", (*_RUN, "item")),
     Family("run_gpu_time_seconds", "counter", "GPU time held by the run, by state.", (*_RUN, "state")),
     Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN),
     Family("run_active", "gauge", "1 while the run's command lives.", _RUN),

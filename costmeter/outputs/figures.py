@@ -1,9 +1,15 @@
 """Figures for people: money, energy, carbon and time in few digits, and columns that still add up."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
+
+
+def plain(amount: Decimal) -> str:
+    """A decimal as text without an exponent, which few other programs read."""
+    return format(amount, "f")
 
 
 def quantum(total: Decimal) -> Decimal:
@@ -19,6 +25,13 @@ def money(amount: Decimal, currency: str, step: Decimal | None = None) -> str:
     shown = amount.quantize(step or quantum(amount), ROUND_HALF_EVEN)
     sign, symbol = "-" if shown < 0 else "", _SYMBOLS.get(currency)
     return f"{sign}{symbol}{abs(shown):,}" if symbol else f"{sign}{abs(shown):,} {currency}"
+
+
+def price_of(price: str, currency: str) -> str:
+    """A price as it was given, with two to six decimals."""
+    exponent = Decimal(price).normalize().as_tuple().exponent
+    places = -exponent if isinstance(exponent, int) else 2
+    return money(Decimal(price), currency, Decimal(1).scaleb(-min(6, max(2, places))))
 
 
 def rounded(parts: Sequence[Decimal], step: Decimal) -> list[Decimal]:
@@ -83,3 +96,14 @@ def duration(seconds: float) -> str:
     if days or hours:
         text = f"{hours} h {minutes:02d} m {whole % 60:02d} s"
     return f"{days} d {text}" if days else text
+
+
+def gpu_hours(seconds: Iterable[float]) -> list[Decimal]:
+    """GPU-hours that add up: hundredths, or finer below an hour."""
+    hours = [Decimal(repr(each)) / 3600 for each in seconds]
+    return rounded(hours, Decimal("0.01") if sum(hours) >= 1 else Decimal("0.0001"))
+
+
+def local_time(text: str) -> datetime:
+    """An instant of a receipt by the clock of whoever reads it."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from costmeter.ledger.query import Part, Run
+from costmeter.ledger.spread import Spread
 from costmeter.meter.charge import Rates
 from costmeter.meter.totals import DeviceTotals, Totals
 from costmeter.readings import Device, is_identified
@@ -53,6 +54,7 @@ def _renamed(part: Part, names: Mapping[str, str]) -> Part:
         devices=_without(part.devices, names),
         rates=None if part.rates is None else _rates(part.rates, names),
         totals=Totals(totals),
+        spread=_spread(part.spread, names),
         marks=tuple(replace(mark, device=names.get(mark.device, mark.device)) for mark in part.marks),
     )
 
@@ -60,6 +62,11 @@ def _renamed(part: Part, names: Mapping[str, str]) -> Part:
 def _rates(rates: Rates, names: Mapping[str, str]) -> Rates:
     of_placeholders = {names[uuid]: of for uuid, of in rates.devices.items() if uuid in names}
     return replace(rates, devices=of_placeholders | _without(rates.devices, names))
+
+
+def _spread(spread: Spread, names: Mapping[str, str]) -> Spread:
+    of_placeholders = {names[uuid]: span for uuid, span in spread.gpus.items() if uuid in names}
+    return replace(spread, gpus=_without(spread.gpus, names)) | Spread(gpus=of_placeholders)
 
 
 def _without(of: Mapping[str, Value], names: Mapping[str, str]) -> dict[str, Value]:

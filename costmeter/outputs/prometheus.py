@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -11,6 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from costmeter import __version__
 from costmeter.meter.activity import STATES
 from costmeter.meter.charge import Amounts, Rates
+from costmeter.meter.item_totals import item_totals
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals, by_state
 from costmeter.outputs.families import FAMILIES
@@ -126,8 +128,21 @@ class _Page(Collector):
         scopes = {"operational": whole.operational_micrograms, "embodied": whole.embodied_micrograms}
         rows = [((*self._run, scope), ug / MICROGRAMS_PER_GRAM) for scope, ug in scopes.items()]
         yield self._family("run_emissions_grams", rows)
+        if rates is not None and rates.market_grams_per_kwh is not None:
+            grams = whole.market_micrograms / MICROGRAMS_PER_GRAM
+            yield self._family("run_market_emissions_grams", [(self._run, grams)])
+        if self._snapshot.part.items:
+            yield self._family("run_item_cost_{currency}", self._items())
         seconds = zip(STATES, _held_seconds(whole), strict=True)
         yield self._family("run_gpu_time_seconds", [((*self._run, state), value) for state, value in seconds])
+
+    def _items(self) -> Rows:
+        """What each item has cost on this host so far; one that nobody could look at is absent."""
+        use = replace(
+            self._snapshot.part.use(self._snapshot.length_ns), gpu_nanoseconds=self._whole.quantities.nanoseconds
+        )
+        costs = ((total.item.name, total.cost) for total in item_totals([use]))
+        return [((*self._run, name), float(cost)) for name, cost in costs if cost is not None]
 
     def _amounts(self, amounts: Amounts, rates: Rates | None) -> Rows:
         """Money by component and state; every component there can be stands at 0 before it is first charged."""

@@ -3,18 +3,20 @@
 Money is text, because binary floats cannot hold it. Joules, grams and seconds are numbers, rendered from integers.
 """
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
 from costmeter import __version__
 from costmeter.ledger.query import Part, Run
-from costmeter.meter.band import BANDS, SENSOR_GAIN, band, found
-from costmeter.meter.charge import Origin, Rates
+from costmeter.meter.band import BANDS, band, found
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
+from costmeter.outputs.figures import plain
 from costmeter.outputs.gpus import shown_order
 from costmeter.outputs.identified import identified
+from costmeter.outputs.inforce import has_market, rates_in_force
+from costmeter.outputs.items import full, item_rows, items_of
+from costmeter.outputs.provenance import origins
 from costmeter.readings import Device, Mig
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
@@ -29,24 +31,27 @@ SCHEMA = "costmeter.receipt/1"
 _WORST_FIRST = ("failed", "stopped by budget", "preempted", "cancelled", "interrupted", "running", "ok")
 
 
-def receipt(run: Run, running: bool = False) -> dict[str, Any]:
+def receipt(run: Run, running: bool = False, with_full_cost: bool = False) -> dict[str, Any]:
     """The receipt of a run. `running` says that its meter still lives, so the last part is not interrupted.
+
+    Line items stand beside the cost; `with_full_cost` adds them up with it, in a figure of its own.
 
     Its parts are of one currency, because money of two is never added: `Run.by_currency` takes them apart.
     """
     (currency,) = {part.currency for part in run.parts}
     run = identified(run)
     whole = run.totals.whole
-    origins = sorted(_origins(run, whole).items())
+    known = sorted(origins(run, whole).items())
     amounts = net(whole.charges, whole.credits)
-    quantities = whole.quantities
+    quantities, items = whole.quantities, items_of(run)
+    total = sum(amounts.values(), Decimal(0))
     return {
         "schema": SCHEMA,
         "simulated": any(part.header.simulated for part in run.parts),
         "currency": currency,
         "run": _run(run, running),
         "cost": {
-            "total": plain(sum(amounts.values(), Decimal(0))),
+            "total": plain(total),
             "components": {name: plain(amount) for name, amount in by_component(amounts).items()},
             "states": {name: plain(amount) for name, amount in by_state(amounts).items()},
             "phases": {},
@@ -56,6 +61,7 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
             "total_grams": _grams(whole.operational_micrograms + whole.embodied_micrograms),
             "operational_grams": _grams(whole.operational_micrograms),
             "embodied_grams": _grams(whole.embodied_micrograms),
+            "market_grams": _grams(whole.market_micrograms) if has_market(run) else None,
         },
         "gpu_seconds": {
             "busy": _seconds(quantities.busy_nanoseconds),
@@ -67,9 +73,11 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
         "devices": _devices(run),
         "progress": {"steps": None, "tokens": None, "cost_per_step": None, "cost_per_million_tokens": None},
         "budget": None,
-        "provenance": {name: origin.word for name, origin in origins},
-        "origins": {name: origin.detail for name, origin in origins},
-        "rates": _rates(run),
+        "items": item_rows(items),
+        "full_cost": full(total, items) if with_full_cost else None,
+        "provenance": {name: origin.word for name, origin in known},
+        "origins": {name: origin.detail for name, origin in known},
+        "rates": rates_in_force(run),
         "meter": _meter(run),
     }
 
@@ -77,12 +85,12 @@ def receipt(run: Run, running: bool = False) -> dict[str, Any]:
 def _run(run: Run, running: bool) -> dict[str, Any]:
     first, last = run.parts[0], run.parts[-1]
     header = first.header
-    started_ns = min(part.header.anchor.utc(_start_ns(part)) for part in run.parts)
+    started_ns = min(part.header.anchor.utc(part.start_ns) for part in run.parts)
     ended_ns = max(part.ended_utc_ns for part in run.parts)
     footer = _worst(run, running).footer
     length_ns = ended_ns - started_ns
     if last.footer and len(run.parts) == 1:  # no clock was set meanwhile that this could see
-        length_ns = last.footer.length_ns + header.start_ns - _start_ns(last)
+        length_ns = last.length_ns
     return {
         "id": header.run,
         "name": header.name,
@@ -96,11 +104,6 @@ def _run(run: Run, running: bool) -> dict[str, Any]:
         "seconds": _seconds(length_ns),
         "hosts": list(dict.fromkeys(part.header.host for part in run.parts)),
     }
-
-
-def _start_ns(part: Part) -> int:
-    """From when a part counts: its spawn, or earlier where it went on from a meter that was killed."""
-    return min([part.header.start_ns, *part.since_ns.values()])
 
 
 def _worst(run: Run, running: bool) -> Part:
@@ -162,151 +165,6 @@ def _slices(mig: Mig) -> dict[str, Any]:
     return {"board": mig.board, "slices": mig.width, "of": mig.slices, "split": mig.split}
 
 
-def _origins(run: Run, whole: DeviceTotals) -> Mapping[str, Origin]:
-    """Where every figure comes from: settings by their own names, figures by their place in this receipt."""
-    rates = _all_rates(run)
-    if not rates:
-        return {"cost.total": Origin("estimated", f"nothing was metered: {_why_nothing(run)}")}
-    origins = _settings(rates)
-    quantities = whole.quantities
-    is_measured = quantities.counter_microjoules + quantities.power_microjoules > 0
-    origins["gpu_seconds"] = Origin("measured", "time held, spawn to exit")
-    origins["energy.gpu_joules"] = Origin("measured" if is_measured else "estimated", _method_detail(whole))
-    for figure, setting in _FIGURE_OF_SETTING.items():
-        of_devices = [origin for name, origin in origins.items() if name.startswith(f"{setting}.")]
-        if setting in origins:
-            origins[figure] = origins[setting]
-        elif of_devices:
-            origins[figure] = _least_certain(of_devices, f"differs by GPU, see {setting}.<uuid>")
-    return origins
-
-
-def _why_nothing(run: Run) -> str:
-    """Why no part of a run has rates."""
-    if any(part.devices for part in run.parts):
-        return "its journal has no readable rates"
-    node_gpus = {part.header.host: part.node_gpus for part in run.parts if part.node_gpus}
-    if node_gpus:
-        whose, count = "node's" if len(node_gpus) == 1 else "nodes'", sum(node_gpus.values())
-        return f"the run held none of the {whose} {count} GPU{'' if count == 1 else 's'}"
-    faults = (mark.what for part in run.parts for mark in part.marks if mark.kind == "fault")
-    return next(faults, "no GPU was found")
-
-
-def _settings(rates: Sequence[Rates]) -> dict[str, Origin]:
-    """Where every setting comes from, over all parts: by GPU where GPUs differ, and said so where parts do."""
-    origins: dict[str, Origin] = {}
-    for name in dict.fromkeys(name for each in rates for name in each.origins):
-        asked = (_charging(rates) or rates) if name == "electricity.price" else rates
-        said = list(dict.fromkeys(each.origins[name] for each in asked if name in each.origins))
-        if said and not name.startswith(_SETTINGS_OF_GPUS):
-            details = " / ".join(dict.fromkeys(origin.detail for origin in said))
-            origins[name] = said[0] if len(said) == 1 else _least_certain(said, f"differs by part: {details}")
-    for setting in _SETTINGS_OF_GPUS:
-        origins |= _by_gpu(setting, _in_force(rates))
-    return origins
-
-
-def _by_gpu(setting: str, in_force: Mapping[str, Rates]) -> dict[str, Origin]:
-    """One origin under the setting's name where all GPUs share it, else one per GPU with its UUID after the name."""
-    found = {uuid: each.origins.get(f"{setting}.{uuid}", each.origins.get(setting)) for uuid, each in in_force.items()}
-    distinct = set(found.values())
-    return {
-        setting if len(distinct) == 1 else f"{setting}.{uuid}": origin
-        for uuid, origin in found.items()
-        if origin is not None
-    }
-
-
-def _least_certain(origins: Sequence[Origin], detail: str) -> Origin:
-    """One origin for a figure that several make: none of its parts is less certain than it says."""
-    return Origin(min((origin.word for origin in origins), key=lambda word: _LEAST_CERTAIN_FIRST.get(word, 1)), detail)
-
-
-#: A list price, whose word carries a date, comes between.
-_LEAST_CERTAIN_FIRST = {"estimated": 0, "configured": 2, "measured": 3}
-#: What each GPU may have of its own.
-_SETTINGS_OF_GPUS = ("gpu.price", "carbon.embodied")
-_FIGURE_OF_SETTING = {
-    "cost.total": "gpu.price",
-    "energy.host_joules": "host.power",
-    "energy.overhead_joules": "electricity.pue",
-    "emissions.operational_grams": "carbon.intensity",
-    "emissions.embodied_grams": "carbon.embodied",
-}
-
-
-def _method_detail(whole: DeviceTotals) -> str:
-    """How the GPUs' energy was found, and by how much it may be off: by the method, and by the sensor on top."""
-    by_method, within = found(whole.quantities), band(whole.quantities)
-    if within is None:
-        return "no energy was read"
-    total_uj = sum(by_method.values())
-    shown = {method: uj / total_uj for method, uj in by_method.items() if uj / total_uj >= _SHOWN_FROM}
-    names = [f"{method} {100 * share:.1f} %" for method, share in shown.items()]
-    how = next(iter(shown)) if len(shown) == 1 else f"{', '.join(names)}:"
-    if how == "estimated":
-        return f"±{_percent(within)} %"
-    return f"{how} ±{_percent(within)} %, sensor ±{_percent(SENSOR_GAIN)} % on top"
-
-
-#: A method with less of the energy would read as 0.0 %.
-_SHOWN_FROM = 0.0005
-
-
-def _percent(share: float) -> str:
-    """Two digits of a percentage: 1, 1.7, 23."""
-    return f"{100 * share:.2g}"
-
-
-def _rates(run: Run) -> dict[str, Any] | None:
-    """The rates last in force for each GPU of any part, so that a receipt says what it was priced with."""
-    rates = _all_rates(run)
-    if not rates:
-        return None
-    devices = {uuid: each.devices[uuid] for uuid, each in _in_force(rates).items()}
-    last = rates[-1]
-    return {
-        "gpu_per_hour": {
-            uuid: {component: plain(per_hour) for component, per_hour in device.hourly}
-            for uuid, device in devices.items()
-        },
-        "electricity_per_kwh": plain((_charging(rates) or rates)[-1].electricity_per_kwh),
-        "electricity_charged": any(device.pays_electricity for device in devices.values()),
-        "pue": plain(last.pue),
-        "carbon_grams_per_kwh": plain(last.carbon_grams_per_kwh),
-        "changed_during_run": any(part.prices_changed for part in run.parts) or _differ(rates),
-    }
-
-
-def _all_rates(run: Run) -> list[Rates]:
-    """The last rates of every part that has any, in order of the parts."""
-    return [part.rates for part in run.parts if part.rates is not None]
-
-
-def _in_force(rates: Sequence[Rates]) -> dict[str, Rates]:
-    """For each GPU the last rates that price it; where none does, the last that name it."""
-    chosen: dict[str, Rates] = {}
-    for each in rates:
-        for uuid, device in each.devices.items():
-            if device.hourly or uuid not in chosen or not chosen[uuid].devices[uuid].hourly:
-                chosen[uuid] = each
-    return chosen
-
-
-def _charging(rates: Sequence[Rates]) -> list[Rates]:
-    """The rates under which electricity is paid for; in all others its price charges nothing."""
-    return [each for each in rates if any(device.pays_electricity for device in each.devices.values())]
-
-
-def _differ(rates: Sequence[Rates]) -> bool:
-    """Whether parts were priced differently: one GPU, or what all GPUs share."""
-    of_gpus = {(uuid, gpu.hourly, gpu.pays_electricity) for each in rates for uuid, gpu in each.devices.items()}
-    shared = {(each.pue, each.carbon_grams_per_kwh) for each in rates}
-    electricity = {each.electricity_per_kwh for each in _charging(rates)}
-    return len(of_gpus) > len(_in_force(rates)) or len(shared) > 1 or len(electricity) > 1
-
-
 def _meter(run: Run) -> dict[str, Any]:
     footers = [part.footer for part in run.parts if part.footer]
     faults = [
@@ -322,11 +180,6 @@ def _meter(run: Run) -> dict[str, Any]:
         "faults_dropped": sum(part.marks_dropped for part in run.parts),
         "journal_problems": [problem for part in run.parts for problem in part.problems],
     }
-
-
-def plain(amount: Decimal) -> str:
-    """A decimal as text without an exponent, which few other programs read."""
-    return format(amount, "f")
 
 
 def timestamp(utc_ns: int) -> str:

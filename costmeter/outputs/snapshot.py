@@ -15,7 +15,7 @@ class Snapshot:
     """The run as of one tick: the closed slots folded, the slot still open, and the last of each device.
 
     `slow` are the last readings that carried slow values (power, memory). `last_answer_utc_ns` is when a device
-    last answered, None before the first. `resets` counts falls of an energy
+    last answered, None before the first. `length_ns` is how long the run has lasted. `resets` counts falls of an energy
     counter, `silent` are the devices that did not answer at the last tick.
     """
 
@@ -30,6 +30,7 @@ class Snapshot:
     resets: Mapping[str, int] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     journal_writable: bool = True
+    length_ns: int = 0
 
     @property
     def all_answered(self) -> bool:

@@ -4,43 +4,26 @@ import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.faultlines import fault_lines
-from costmeter.outputs.figures import (
-    carbon,
-    carbons,
-    duration,
-    energies,
-    energy,
-    money,
-    quantum,
-    rounded,
-    significant,
-)
+from costmeter.outputs.figures import carbon, duration, energy, gpu_hours, local_time, money, quantum, rounded
 from costmeter.outputs.gpus import gpu_names as gpu_names
-from costmeter.rates.book import HOST_NOT_SET
+from costmeter.outputs.itemlines import item_lines
+from costmeter.outputs.notelines import meter_lines, note_lines
+from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
     {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "€": "EUR ", "£": "GBP ", "…": "...", "±": "+-"}
 )
 _BAR_CELLS = 16
-_FAULTS_SHOWN = 5
-#: Below this a share of a core is the meter's start and nothing else.
-_WORTH_A_SHARE_SECONDS = 10
-_SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 _STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
 _MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
 _NO_BREAK = "\u00a0"
-
-#: A line with a name before it: `Price`, and what is said of the price. An empty name goes on with the last.
-Labelled = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +39,10 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
     """The whole receipt, newline at the end. `unsaved` is what is not on disk, `warnings` the faults found at start."""
     width = max(style.width, _MINIMUM_WIDTH)
     labelled = [
-        *_provenance(receipt),
-        *_notes(receipt, warnings),
-        *_meter(receipt, unsaved),
+        *source_lines(receipt),
+        *item_lines(receipt, width - _LABEL_WIDTH - 1),
+        *note_lines(receipt, warnings),
+        *meter_lines(receipt, unsaved),
         *([] if unsaved else [("Again", f"costmeter report {receipt['run']['id']}")]),
     ]
     above = [_frame(receipt, width), *_heading(receipt, width), ""]
@@ -126,12 +110,8 @@ def _packed(pieces: Iterable[str], margin: str, between: str, width: int) -> Ite
     yield line
 
 
-def _local(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-
-
 def _span(started_at: str, ended_at: str) -> str:
-    start, end = _local(started_at), _local(ended_at)
+    start, end = local_time(started_at), local_time(ended_at)
     first = f"{start.day} {start:%b %Y %H:%M:%S}"
     last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end.day} {end:%b %H:%M:%S}"
     return f"{first} → {last} {end:%Z}"
@@ -147,7 +127,7 @@ def _headline(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     held = sum(seconds.values())
     is_measured = bool(receipt["energy"]["methods"])
     figures = [
-        money(total, receipt["currency"]) if _is_priced(receipt) else "no price",
+        money(total, receipt["currency"]) + _unpriced(receipt) if is_priced(receipt) else "no price",
         energy(receipt["energy"]["total_kwh"]) if is_measured else "energy not measured",
         carbon(receipt["emissions"]["total_grams"]) if is_measured else "CO2e not known",
         f"{100 * seconds['idle'] / held:.1f} % idle" if held and seconds["unknown"] < held else "activity not known",
@@ -155,15 +135,11 @@ def _headline(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     yield from _packed([figure.ljust(17) for figure in figures], "   ", "  ", width)
 
 
-def _is_priced(receipt: Mapping[str, Any]) -> bool:
-    rates = receipt["rates"]
-    return rates is not None and any(rates["gpu_per_hour"].values())
-
-
-def _hours(seconds: Iterable[float]) -> list[Decimal]:
-    """GPU-hours that add up: hundredths, or finer below an hour."""
-    hours = [Decimal(repr(each)) / 3600 for each in seconds]
-    return rounded(hours, Decimal("0.01") if sum(hours) >= 1 else Decimal("0.0001"))
+def _unpriced(receipt: Mapping[str, Any]) -> str:
+    """What a total leaves out: GPUs that were held and whose price nobody knows."""
+    prices, held = receipt["rates"]["gpu_per_hour"], [device for device in receipt["devices"] if device["seconds"]]
+    left_out = sum(1 for device in held if not prices.get(device["uuid"]))
+    return f", without {left_out} of {len(held)} GPUs" if left_out else ""
 
 
 def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
@@ -171,10 +147,10 @@ def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
         return
     seconds = {name: held for name, held in receipt["gpu_seconds"].items() if held} or {"busy": 0.0}
     exact = [Decimal(receipt["cost"]["states"][name]) for name in seconds]
-    amounts, hours = rounded(exact, quantum(Decimal(receipt["cost"]["total"]))), _hours(seconds.values())
+    amounts, hours = rounded(exact, quantum(Decimal(receipt["cost"]["total"]))), gpu_hours(seconds.values())
     shares = _shares(exact if sum(exact) > 0 and min(exact) >= 0 else [Decimal(repr(s)) for s in seconds.values()])
-    money_column = [f"{amount:,}" if _is_priced(receipt) else "" for amount in (*amounts, sum(amounts))]
-    yield f" {'Where it went':<13} {'GPU-h':>9} {receipt['currency'] if _is_priced(receipt) else '':>10}     share"
+    money_column = [f"{amount:,}" if is_priced(receipt) else "" for amount in (*amounts, sum(amounts))]
+    yield f" {'Where it went':<13} {'GPU-h':>9} {receipt['currency'] if is_priced(receipt) else '':>10}     share"
     for name, hour, amount, share in zip(seconds, hours, money_column, shares, strict=False):
         bar = _bar(float(share) / 100, style).ljust(
             _BAR_CELLS // 2 if _STATE_NOTES[name] and style.width >= _WIDTH_WITH_BARS else 0
@@ -196,155 +172,3 @@ def _bar(share: float, style: Style) -> str:
         return "#" * round(share * _BAR_CELLS)
     eighths = round(share * _BAR_CELLS * 8)
     return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()
-
-
-def _provenance(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
-    """Where the figures come from: what a person checks before believing a total."""
-    rates = receipt["rates"]
-    if rates is None:
-        yield "Note", receipt["origins"]["cost.total"]
-        if receipt["meter"]["faults"] and not receipt["devices"]:  # a driver that did not answer
-            yield "", "to count the time all the same, set a price: costmeter run --price P -- CMD…"
-        return
-    components = receipt["cost"]["components"]
-    if len(components) > 1:
-        parts = rounded([Decimal(amount) for amount in components.values()], quantum(Decimal(receipt["cost"]["total"])))
-        yield "Cost", " + ".join(f"{name} {part:,}" for name, part in zip(components, parts, strict=True))
-    yield from _price(receipt, rates)
-    yield from _energy(receipt, rates)
-    if receipt["energy"]["methods"]:
-        yield from _carbon(receipt, rates)
-
-
-def _price(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
-    """One line per distinct price, with where it comes from."""
-    grouped: dict[tuple[str, str], float] = {}
-    for device in receipt["devices"]:
-        hourly = rates["gpu_per_hour"].get(device["uuid"], {})
-        price = " + ".join(f"{_price_of(p, receipt)} {name}" for name, p in hourly.items())
-        key = (price or "no price", _why(receipt, "gpu.price", device["uuid"]))
-        grouped[key] = grouped.get(key, 0.0) + device["seconds"]
-    in_the_rent = "; energy is in the rent" if _is_priced(receipt) and not rates["electricity_charged"] else ""
-    priced: list[str] = []
-    for ((price, why), _), hours in zip(grouped.items(), _hours(grouped.values()), strict=True):
-        priced.append(f"{hours:,} GPU-h × {price}{why}")
-    priced[-1:] = [f"{line}{in_the_rent}" for line in priced[-1:]]
-    yield from zip(("Price", *("" for _ in priced[1:])), priced, strict=True)
-    if rates["electricity_charged"]:
-        price = _price_of(rates["electricity_per_kwh"], receipt)
-        yield "", f"electricity {price}/kWh{_why(receipt, 'electricity.price')}"
-    if rates["changed_during_run"]:
-        yield "", "prices changed during the run; these were the last"
-
-
-def _price_of(price: str, receipt: Mapping[str, Any]) -> str:
-    """A price as it was given, with two to six decimals."""
-    exponent = Decimal(price).normalize().as_tuple().exponent
-    places = -exponent if isinstance(exponent, int) else 2
-    return money(Decimal(price), receipt["currency"], Decimal(1).scaleb(-min(6, max(2, places))))
-
-
-def _why(receipt: Mapping[str, Any], setting: str, uuid: str = "") -> str:
-    """Where a setting's value comes from, in brackets; a GPU's own where it has one."""
-    name = f"{setting}.{uuid}" if f"{setting}.{uuid}" in receipt["provenance"] else setting
-    word, said = receipt["provenance"].get(name, ""), receipt["origins"].get(name, "")
-    return f" ({word}: {said})" if word else ""
-
-
-def _energy(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
-    if not receipt["energy"]["methods"]:
-        yield "Energy", "not measured"
-        return
-    parts = {name: receipt["energy"][f"{name}_joules"] for name in ("gpu", "host", "overhead")}
-    is_module = any(device["scope"] == "module" for device in receipt["devices"])
-    said = {
-        "gpu": ("GPUs and their modules' CPUs" if is_module else "GPUs", _why(receipt, "energy.gpu_joules")),
-        "host": ("host", _why(receipt, "energy.host_joules")),
-        "overhead": ("cooling", f" (PUE {rates['pue']})"),
-    }
-    shown = [name for name, joules in parts.items() if joules or name == "gpu"]
-    texts, unit = energies([parts[name] / 3.6e6 for name in shown])
-    line = " + ".join(f"{said[name][0]} {text} {unit}{said[name][1]}" for name, text in zip(shown, texts, strict=True))
-    yield "Energy", line
-    left_out = [name for name in parts if name not in shown and _is_unset(receipt, f"energy.{name}_joules")]
-    if "host" in left_out and _is_host_refused(receipt):
-        left_out.remove("host")
-        yield "", f"host not counted (`costmeter doctor` says why); set {_SETTING_OF_ENERGY['host']}"
-    if left_out:
-        settings = " and ".join(_SETTING_OF_ENERGY[name] for name in left_out)
-        yield "", f"{' and '.join(said[name][0] for name in left_out)} not counted; set {settings}"
-
-
-_SETTING_OF_ENERGY = {"host": "host.power", "overhead": "electricity.pue"}
-
-
-def _is_host_refused(receipt: Mapping[str, Any]) -> bool:
-    """Whether the host's counters were looked for and could not be read, which can be mended."""
-    detail = receipt["origins"].get("host.power", "")
-    return bool(detail.startswith("missing: ")) and detail != HOST_NOT_SET.detail
-
-
-def _is_unset(receipt: Mapping[str, Any], figure: str) -> bool:
-    return bool(receipt["provenance"].get(figure, "estimated") == "estimated")
-
-
-def _carbon(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
-    emissions = receipt["emissions"]
-    grams = [emissions["operational_grams"]] + ([emissions["embodied_grams"]] if emissions["embodied_grams"] else [])
-    texts, unit = carbons(grams)
-    intensity = significant(float(Decimal(rates["carbon_grams_per_kwh"])))
-    used = energy(receipt["energy"]["total_kwh"])
-    yield "Carbon", f"{texts[0]} {unit}: {used} × {intensity} g/kWh{_why(receipt, 'carbon.intensity')}"
-    for text in texts[1:]:
-        word = receipt["provenance"].get("emissions.embodied_grams", "")
-        yield "", f"+ {text} {unit} for making the GPUs" + (f" ({word})" if word else "")
-
-
-def _notes(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[Labelled]:
-    run, meter = receipt["run"], receipt["meter"]
-    if run["outcome"] == "failed" and _is_priced(receipt):
-        yield "Sunk", f"{money(Decimal(receipt['cost']['total']), receipt['currency'])} went into a run that failed"
-    if run["outcome"] == "interrupted":
-        yield (
-            "Note",
-            "the record ends here, so the meter was killed or could not write: counted up to its last reading, "
-            "and how the run ended is not known",
-        )
-    unmeasured = receipt["unmeasured_gpu_seconds"]
-    if unmeasured >= _SHOWN_FROM_SECONDS and receipt["energy"]["methods"]:
-        yield (
-            "Note",
-            f"energy of {duration(unmeasured)} of GPU time is not known and not in the total; paid for all the same",
-        )
-    if any(device["mig"] and device["mean_utilization"] is None for device in receipt["devices"]):
-        yield (
-            "Note",
-            "the driver does not tell whether a MIG instance is busy; energy is its slices' share of the board's",
-        )
-    told = (*warnings, receipt["origins"].get("cost.total", ""))
-    faults = [fault for fault in meter["faults"] if not any(fault["what"] in text for text in told)]
-    lines = fault_lines(faults, receipt["devices"])
-    for line in lines[:_FAULTS_SHOWN]:
-        yield "Fault", f"{_at(line.at, run['started_at'])} {line.text}"
-    more = len(lines[_FAULTS_SHOWN:]) + meter["faults_dropped"]
-    if more:
-        yield "", f"and {more} more; see: costmeter report {run['id']} --json"
-    for problem in meter["journal_problems"]:
-        yield "Journal", problem
-    for warning in warnings:
-        yield "Warning", warning
-
-
-def _at(text: str, started_at: str) -> str:
-    """The local time of something during the run; with its day when that is not the first."""
-    moment, start = _local(text), _local(started_at)
-    return f"{moment:%H:%M:%S}" if moment.date() == start.date() else f"{moment.day} {moment:%b %H:%M:%S}"
-
-
-def _meter(receipt: Mapping[str, Any], unsaved: str) -> Iterator[Labelled]:
-    if unsaved:
-        yield "Unsaved", unsaved
-    cpu_seconds, seconds = receipt["meter"]["cpu_seconds"], receipt["run"]["seconds"]
-    if cpu_seconds and seconds:
-        share = f", {100 * cpu_seconds / seconds:.2f} % of one core" if seconds >= _WORTH_A_SHARE_SECONDS else ""
-        yield "Meter", f"{cpu_seconds:.2f} s of CPU{share}"

@@ -1,11 +1,12 @@
 """The book of rates: every schedule of a site, and what they add up to for the GPUs of a node at an instant.
 
 Each figure leaves the book with its origin: `configured` (and where), `list price <month>` (and whose), or `estimated`
-(a default that nobody chose, and the setting that replaces it).
+(a default that nobody chose, and the setting that replaces it; or a schedule that has no value of its own for the
+instant, and why).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from costmeter.meter.charge import Component, DeviceRates, Origin, Rates
@@ -98,66 +99,43 @@ class Book:
     #: Grams per GPU-hour; None is the published figure of each model.
     embodied: Sourced | None = None
     host: Origin = HOST_NOT_SET
+    #: The market-based factor, shown beside `carbon`; None is none.
+    market: Sourced | None = None
+    #: The last quotation, for callers who ask for the same GPUs each minute.
+    _last: list["Quotation"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def at(self, utc_ns: int, devices: Sequence[Device], node_gpus: int | None = None) -> Rates:
-        """Every price that holds at an instant for these GPUs.
+        """Every price that holds at an instant for these GPUs; the same object again while nothing changes.
 
         `node_gpus` is how many GPUs the node has, for prices per instance; without it the GPUs given are all it has.
         """
-        entries = {device.uuid: self._entry(device, utc_ns, node_gpus or len(devices)) for device in devices}
-        pays = any(entry.rates.pays_electricity for entry in entries.values())
-        electricity = self._electricity(pays)
-        origins = {
-            **_merged("gpu.price", {uuid: e.price for uuid, e in entries.items()}),
-            "electricity.price": electricity.origin,
-            "electricity.pue": self.pue.origin,
-            "carbon.intensity": self.carbon.origin,
-            **_merged("carbon.embodied", {uuid: e.embodied for uuid, e in entries.items()}),
-            "host.power": self.host,
-        }
-        return Rates(
-            self.currency,
-            {uuid: entry.rates for uuid, entry in entries.items()},
-            electricity.schedule.at(utc_ns),
-            self.pue.schedule.at(utc_ns),
-            self.carbon.schedule.at(utc_ns),
-            origins,
-        )
+        last = next(iter(self._last), None)
+        if last is None or last.devices != tuple(devices) or last.node_gpus != (node_gpus or len(devices)):
+            last = self.quotation(devices, node_gpus)
+            self._last[:] = [last]
+        return last.at(utc_ns)
+
+    def quotation(self, devices: Sequence[Device], node_gpus: int | None = None) -> "Quotation":
+        """What these GPUs cost over time, with all that does not depend on the instant worked out."""
+        return Quotation(self, tuple(devices), node_gpus or len(devices))
 
     def unpriced(self, devices: Sequence[Device]) -> list[Device]:
         """The GPUs whose price nobody knows: their time costs nothing in the totals until a price is set."""
-        return [device for device in devices if not self._entry(device, 0, 1).rates.hourly]
+        return [device for device in devices if not self.line(device, 1).is_priced]
 
-    def _entry(self, device: Device, utc_ns: int, node_gpus: int) -> "_Entry":
+    def line(self, device: Device, node_gpus: int) -> "Line":
+        """How one GPU is priced: by the first plan that fits, else at list price."""
         plan = next((plan for plan in self.gpus if plan.match.fits(device)), LIST_PRICE)
-        grams_per_hour, embodied_origin = self._embodied(device, utc_ns)
+        embodied = self.embodied or _published(device)
         if plan.owned is not None:
-            hourly, price_origin = plan.owned.hourly, plan.owned.origin
-        else:
-            hourly, price_origin = self._rental(plan.price, device, utc_ns, node_gpus)
-        if device.mig is not None:
-            hourly = tuple((component, _sliced(per_hour, device.mig)) for component, per_hour in hourly)
-            grams_per_hour = _sliced(grams_per_hour, device.mig)
-            price_origin, embodied_origin = (_part_of(o, device.mig) for o in (price_origin, embodied_origin))
-        return _Entry(DeviceRates(hourly, plan.owned is not None, grams_per_hour), price_origin, embodied_origin)
+            return Line(plan.owned.hourly, None, True, plan.owned.origin, embodied, device.mig)
+        if isinstance(plan.price, Sourced):
+            return Line((), plan.price, False, plan.price.origin, embodied, device.mig)
+        hourly, origin = self._rental(plan.price, device, node_gpus)
+        return Line(hourly, None, False, origin, embodied, device.mig)
 
-    def _rental(
-        self, price: Sourced | Instance | None, device: Device, utc_ns: int, node_gpus: int
-    ) -> tuple[Hourly, Origin]:
-        if isinstance(price, Instance):
-            return (("rental", price.price_per_hour / (price.gpus or node_gpus)),), price.origin
-        if price is not None:
-            return (("rental", price.schedule.at(utc_ns)),), price.origin
-        if self.currency != DEFAULT_CURRENCY:
-            reason = f"missing: list prices are in {DEFAULT_CURRENCY}, not {self.currency}"
-            return (), Origin("estimated", f"{reason}; set gpu.price")
-        listed = default_price(device.name)
-        if listed is None:
-            return (), Origin("estimated", f'missing: no list price for "{device.name}"; set gpu.price')
-        return (("rental", listed.price_usd_per_gpu_hour),), _listed_origin(listed)
-
-    def _electricity(self, pays: bool) -> Sourced:
-        """The configured price, else the default for those who pay for electricity in its currency, else nothing."""
+    def power(self, pays: bool) -> Sourced:
+        """The configured price of a kWh, else the default for those who pay for it in its currency, else nothing."""
         if self.electricity is not None:
             return self.electricity
         if not pays:
@@ -168,15 +146,106 @@ class Book:
         default = f"default {DEFAULT_ELECTRICITY_PER_KWH} {DEFAULT_CURRENCY}/kWh; set electricity.price"
         return Sourced(Constant(DEFAULT_ELECTRICITY_PER_KWH), Origin("estimated", default))
 
-    def _embodied(self, device: Device, utc_ns: int) -> tuple[Decimal, Origin]:
-        if self.embodied is not None:
-            return self.embodied.schedule.at(utc_ns), self.embodied.origin
-        figure = embodied(device.name)
-        if figure is None:
-            missing = f'missing: no published figure for "{device.name}"; set carbon.embodied in g/h'
-            return Decimal(0), Origin("estimated", missing)
-        spread = f"{figure.kilograms} kg over {EMBODIED_LIFE_YEARS} years ({figure.source})"
-        return figure.grams_per_hour, Origin("estimated", spread)
+    def _rental(self, price: Instance | None, device: Device, node_gpus: int) -> tuple[Hourly, Origin]:
+        if price is not None:
+            return (("rental", price.price_per_hour / (price.gpus or node_gpus)),), price.origin
+        if self.currency != DEFAULT_CURRENCY:
+            reason = f"missing: list prices are in {DEFAULT_CURRENCY}, not {self.currency}"
+            return (), Origin("estimated", f"{reason}; set gpu.price")
+        listed = default_price(device.name)
+        if listed is None:
+            return (), Origin("estimated", f'missing: no list price for "{device.name}"; set gpu.price')
+        return (("rental", listed.price_usd_per_gpu_hour),), _listed_origin(listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How one kind of GPU is priced: `hourly` always, or as `rent` has it; and its embodied carbon in grams per hour.
+
+    With `mig` both are the board's, of which the instance has its slices.
+    """
+
+    hourly: Hourly
+    rent: Sourced | None
+    pays_electricity: bool
+    origin: Origin
+    embodied: Sourced
+    mig: Mig | None
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether anybody knows what it costs."""
+        return bool(self.hourly) or self.rent is not None
+
+    def at(self, utc_ns: int) -> "_Entry":
+        """What holds at an instant, and where it comes from."""
+        hourly, price_origin = self.hourly, self.origin
+        if self.rent is not None:
+            hourly, price_origin = (("rental", self.rent.schedule.at(utc_ns)),), _origin_at(self.rent, utc_ns)
+        grams, embodied_origin = self.embodied.schedule.at(utc_ns), _origin_at(self.embodied, utc_ns)
+        if self.mig is not None:
+            hourly = tuple((component, _sliced(per_hour, self.mig)) for component, per_hour in hourly)
+            grams = _sliced(grams, self.mig)
+            price_origin, embodied_origin = (_part_of(o, self.mig) for o in (price_origin, embodied_origin))
+        return _Entry(DeviceRates(hourly, self.pays_electricity, grams), price_origin, embodied_origin)
+
+
+class Quotation:
+    """What one set of GPUs costs over time. Made once; `at` then costs what changes, and no more.
+
+    GPUs of one model under one plan share a line, so that a node of 1,024 has as few lines as it has kinds.
+    """
+
+    def __init__(self, book: Book, devices: tuple[Device, ...], node_gpus: int) -> None:
+        self.devices, self.node_gpus = devices, node_gpus
+        known: dict[tuple[int, str, Mig | None], Line] = {}
+        self._line_of: dict[str, Line] = {}
+        for device in devices:
+            position = next((at for at, plan in enumerate(book.gpus) if plan.match.fits(device)), -1)
+            kind = (position, device.name, device.mig)
+            if kind not in known:
+                known[kind] = book.line(device, node_gpus)
+            self._line_of[device.uuid] = known[kind]
+        self._lines = list({id(line): line for line in self._line_of.values()}.values())
+        self._book = book
+        self._power = book.power(any(line.pays_electricity for line in self._lines))
+        figures = [self._power, book.pue, book.carbon, *(line.embodied for line in self._lines)]
+        figures += [figure for figure in (book.market, *(line.rent for line in self._lines)) if figure is not None]
+        changing = (figure.schedule for figure in figures if not isinstance(figure.schedule, Constant))
+        self._changing = tuple({id(schedule): schedule for schedule in changing}.values())
+        self._last: tuple[tuple[tuple[Decimal, str], ...], Rates] | None = None
+
+    def at(self, utc_ns: int) -> Rates:
+        """Every price that holds at an instant; the same object again while nothing changes."""
+        state = tuple((schedule.at(utc_ns), schedule.doubt(utc_ns)) for schedule in self._changing)
+        last = self._last
+        if last is None or last[0] != state:
+            last = self._last = (state, self._rates(utc_ns))
+        return last[1]
+
+    def _rates(self, utc_ns: int) -> Rates:
+        book, power = self._book, self._power
+        entries = {id(line): line.at(utc_ns) for line in self._lines}
+        of = {uuid: entries[id(line)] for uuid, line in self._line_of.items()}
+        origins = {
+            **_merged("gpu.price", {uuid: entry.price for uuid, entry in of.items()}),
+            "electricity.price": _origin_at(power, utc_ns),
+            "electricity.pue": _origin_at(book.pue, utc_ns),
+            "carbon.intensity": _origin_at(book.carbon, utc_ns),
+            **_merged("carbon.embodied", {uuid: entry.embodied for uuid, entry in of.items()}),
+            "host.power": book.host,
+        }
+        if book.market is not None:
+            origins["carbon.market"] = _origin_at(book.market, utc_ns)
+        return Rates(
+            book.currency,
+            {uuid: entry.rates for uuid, entry in of.items()},
+            power.schedule.at(utc_ns),
+            book.pue.schedule.at(utc_ns),
+            book.carbon.schedule.at(utc_ns),
+            origins,
+            None if book.market is None else book.market.schedule.at(utc_ns),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +255,22 @@ class _Entry:
     rates: DeviceRates
     price: Origin
     embodied: Origin
+
+
+def _origin_at(figure: Sourced, utc_ns: int) -> Origin:
+    """Where a figure comes from; where its schedule has none of its own for the instant, that it is an estimate."""
+    doubt = figure.schedule.doubt(utc_ns)
+    return Origin("estimated", f"{doubt}; {figure.origin.detail}") if doubt else figure.origin
+
+
+def _published(device: Device) -> Sourced:
+    """The embodied carbon that is published for a model."""
+    figure = embodied(device.name)
+    if figure is None:
+        missing = f'missing: no published figure for "{device.name}"; set carbon.embodied in g/h'
+        return Sourced(Constant(Decimal(0)), Origin("estimated", missing))
+    spread = f"{figure.kilograms} kg over {EMBODIED_LIFE_YEARS} years ({figure.source})"
+    return Sourced(Constant(figure.grams_per_hour), Origin("estimated", spread))
 
 
 def _sliced(whole: Decimal, mig: Mig) -> Decimal:
@@ -209,6 +294,6 @@ def _listed_origin(listed: DefaultPrice) -> Origin:
 
 def _merged(name: str, origins: Mapping[str, Origin]) -> dict[str, Origin]:
     """One origin under the setting's name where all GPUs share it, else one per GPU with its UUID after the name."""
-    if len(set(origins.values())) == 1:
+    if len({id(origin): origin for origin in origins.values()}) == 1 or len(set(origins.values())) == 1:
         return {name: next(iter(origins.values()))}
     return {f"{name}.{uuid}": origin for uuid, origin in origins.items()}

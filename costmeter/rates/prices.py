@@ -19,6 +19,7 @@ DEFAULT_CURRENCY = "USD"
 DEFAULT_ELECTRICITY_PER_KWH = Decimal("0.12")
 #: Ember's yearly data as republished in CO2.js (June 2026, CC BY-SA 4.0): World, 2024, lifecycle, location average.
 WORLD_GRAMS_PER_KWH = Decimal("472.94")
+WORLD_SCOPE = "lifecycle"
 WORLD_GRID = "world average 2024, lifecycle (Ember via CO2.js)"
 #: Embodied carbon is spread evenly over this many years of being powered.
 EMBODIED_LIFE_YEARS = 4

@@ -3,6 +3,7 @@
 Imported after the job has started, in a thread of its own, so that nothing here can delay or stop the job.
 """
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Mapping
@@ -18,9 +19,10 @@ from costmeter.config.yamlfile import load as load_yaml
 from costmeter.ledger import identity
 from costmeter.ledger.journal import safe_name, state_directory
 from costmeter.ledger.query import Part, Run, fold
-from costmeter.ledger.record import Header, SlotEntry
+from costmeter.ledger.record import Header, Items, SlotEntry, Usage
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, left_behind
 from costmeter.meter.charge import Origin
+from costmeter.meter.item import LineItem
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.outputs.start import start_line
@@ -28,6 +30,7 @@ from costmeter.outputs.versions import versions
 from costmeter.rates.book import Book
 from costmeter.readings import Device, Missing, unidentified
 from costmeter.runtime.events import Ended, Event, Opened, OpenFailed
+from costmeter.runtime.items import ItemWatch
 from costmeter.runtime.reader import Reader
 from costmeter.runtime.recorder import Pricing, Recorder
 from costmeter.runtime.recording import RecordingWriter
@@ -67,6 +70,7 @@ class Options:
     spawned_ns: int
     loaded: Loaded | None = None
     record: str | None = None
+    full_cost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class Metering:
         self._options, self._say, self._warn_person = options, say, warn
         self._clock: Clock = RealClock()
         self._warnings: list[str] = []
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | Items | Usage] = queue.SimpleQueue()
         self._recorded = threading.Event()
         self._told_of_driver = self._told_of_disk = self._has_announced = False
         self._settings = self._load()
@@ -118,6 +122,7 @@ class Metering:
         earlier = self._earlier(folder, header)
         self._recorder = Recorder(header, self._pricing(), self._clock, self._writer.post, earlier)
         self._recording = self._record(header, earlier)
+        self._items = ItemWatch(self._line_items(), self._clock, options.spawned_ns, self._events.put)
         driver, host = source(options.simulate, self._clock), self._host.read if self._host else None
         period_ns = header.period_ns
         self._reader = Reader(driver, self._clock, self._anchor, period_ns, self._hold, self._events.put, host)
@@ -125,6 +130,7 @@ class Metering:
     def start(self) -> None:
         """Start every thread. Returns at once."""
         self._writer.start()
+        self._items.start()
         if self._recording is not None:
             self._recording.start()
         threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
@@ -136,14 +142,20 @@ class Metering:
     def finish(self, ended: Ended, seconds: float) -> Result:
         """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
         self._reader.end(ended)
+        self._items.end(ended.at_ns)
         if not self._reader.finished.wait(seconds * READING_SHARE):
             self._reader.give_up(ended)
+        self._items.close()
         self._events.put(ended)
         self._recorded.wait(seconds * WRITING_SHARE / 2)
         self._writer.done.wait(seconds * WRITING_SHARE / 2)
         if self._recording is not None:
             self._recording.finish(seconds * WRITING_SHARE / 4)
-        return Result(receipt(Run((self._counted(),))), self._writer.unsaved, tuple(self._warnings))
+        return Result(
+            receipt(Run((self._counted(),)), with_full_cost=self._options.full_cost),
+            self._writer.unsaved,
+            tuple(self._warnings),
+        )
 
     def _counted(self) -> Part:
         """The run as recorded; where counting stopped before the footer, with the slot that was open then."""
@@ -224,6 +236,11 @@ class Metering:
         book, watts = self._settings.book, self._settings.host.watts
         return Pricing(book.at, self._assumed, float(watts or 0))
 
+    def _line_items(self) -> tuple[LineItem, ...]:
+        """The items of the settings; their paths from where the command was started."""
+        folder = self._options.cwd
+        return tuple(replace(item, path=item.path and os.path.join(folder, item.path)) for item in self._settings.items)
+
     def _anchor(self) -> Anchor:
         return self._recorder.anchor
 
@@ -256,7 +273,7 @@ class Metering:
                 continue
             self._see_disk()
             try:
-                if self._recording is not None:
+                if self._recording is not None and not isinstance(event, Items | Usage):
                     self._recording.post(event)
                 self._recorder.handle(event)
                 if isinstance(event, Opened | OpenFailed) and not self._has_announced:

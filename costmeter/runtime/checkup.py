@@ -11,10 +11,12 @@ from costmeter.clock import RealClock
 from costmeter.config.settings import Settings
 from costmeter.errors import SourceError
 from costmeter.ledger.journal import state_directory
+from costmeter.meter.charge import Origin
 from costmeter.readings import Device, Missing
 from costmeter.runtime import boardcheck
 from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
 from costmeter.runtime.finding import Finding, Verdict
+from costmeter.runtime.surroundings import surroundings
 from costmeter.sources.host import HostSource
 from costmeter.sources.nvml import PROBE_SECONDS, NvmlSource
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -43,10 +45,18 @@ def examine(settings: Settings, environ: Mapping[str, str], simulate: str | None
         devices = opened
         yield from _devices(driver, devices)
     yield from _prices(settings, devices, clock)
+    yield from _electricity(settings, devices, clock)
     yield _carbon(settings, clock)
     yield from _host(settings, environ, simulate, clock)
     yield _wall_clock(clock)
     yield _state(environ)
+    yield from surroundings(environ)
+
+
+def names(simulate: str | None) -> list[str]:
+    """The models of this machine's GPUs, as far as the driver says; none when it does not answer in time."""
+    opened = _opened(source(simulate, RealClock()))
+    return [] if isinstance(opened, SourceError) else list(dict.fromkeys(device.name for device in opened))
 
 
 def _opened(driver: NvmlSource) -> tuple[Device, ...] | SourceError:
@@ -97,8 +107,19 @@ def _prices(settings: Settings, devices: Sequence[Device], clock: RealClock) -> 
         origin = rates.origins.get("gpu.price") or rates.origins[f"gpu.price.{device.uuid}"]
         per_hour = sum(price for _, price in rates.devices[device.uuid].hourly)
         text = f"price: {device.name} {per_hour:.4g} {rates.currency}/h ({origin.word}: {origin.detail})"
-        lines[Finding(_trust(origin.word), text)] = None
+        lines[Finding(_price_trust(origin), text)] = None
     yield from lines
+
+
+def _electricity(settings: Settings, devices: Sequence[Device], clock: RealClock) -> Iterator[Finding]:
+    """What a kWh costs now, where any of the GPUs pays for it; what nobody set is worth setting."""
+    rates = settings.book.at(clock.utc_ns(), devices)
+    if not any(device.pays_electricity for device in rates.devices.values()):
+        return
+    origin = rates.origins["electricity.price"]
+    fix = "" if _trust(origin.word) == "ok" else "costmeter.yaml:  electricity: {price: 0.18}, or a tariff file"
+    text = f"electricity: {rates.electricity_per_kwh} {rates.currency}/kWh now ({origin.word}: {origin.detail})"
+    yield Finding(_trust(origin.word), text, fix)
 
 
 def _carbon(settings: Settings, clock: RealClock) -> Finding:
@@ -110,6 +131,12 @@ def _carbon(settings: Settings, clock: RealClock) -> Finding:
 def _trust(word: str) -> Verdict:
     """What nobody configured is worth a look before it is believed."""
     return "ok" if word in ("configured", "measured") else "warn"
+
+
+def _price_trust(origin: Origin) -> Verdict:
+    """A list price that somebody chose is one to trust; the default of a model is to be looked at."""
+    is_chosen = origin.word.startswith("list price") and not origin.detail.endswith("gpu.price")
+    return "ok" if is_chosen else _trust(origin.word)
 
 
 def _host(settings: Settings, environ: Mapping[str, str], simulate: str | None, clock: RealClock) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from costmeter.clock import Anchor, Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Items, RatesChange, Record, SlotEntry, Usage
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.charge import Rates
 from costmeter.meter.interval import Interval, cut
@@ -100,8 +100,8 @@ class Recorder:
         """What has been closed so far, folded."""
         return self._part
 
-    def handle(self, event: Event) -> None:
-        """Take one event."""
+    def handle(self, event: Event | Items | Usage) -> None:
+        """Take one event, or what was seen of line items."""
         last = False
         if isinstance(event, Batch):
             self._tick(event)
@@ -110,6 +110,8 @@ class Recorder:
         elif isinstance(event, OpenFailed):
             self._marks.note("fault", event.error.message, "")
             self._hold(Opened(self._pricing.assumed(), 0, None))
+        elif isinstance(event, Items | Usage):
+            self._record(event)
         else:
             self._end(event)
             last = True
@@ -327,4 +329,5 @@ class Recorder:
             self._last_answer_utc_ns,
             tally.resets,
             tally.silent,
+            length_ns=max(0, booked_ns - self._part.start_ns),
         )

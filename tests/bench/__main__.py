@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from tests.bench import ending, energy, fates, hung, killed, launch, month, refusals, resumed, tick
+from tests.bench import ending, energy, fates, hung, killed, launch, month, pricing, refusals, resumed, tick
 from tests.bench.table import Row, text
 
 BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
@@ -15,6 +15,7 @@ BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
     "killed": killed.measure,
     "resumed": resumed.measure,
     "month": month.measure,
+    "pricing": pricing.measure,
     "hung": hung.measure,
     "refusals": refusals.measure,
 }

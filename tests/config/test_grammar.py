@@ -77,30 +77,128 @@ def test_a_whole_file_comes_out_typed() -> None:
             "gpu: {price: [1]}", "1:14: gpu.price: expected a price per GPU-hour such as 2.49, not a list", id="list"
         ),
         pytest.param(
-            "gpu: {price: {catalog: aws/p5}}",
-            "1:14: gpu.price: {catalog: …} is not supported by this version",
+            "gpu: {price: {catalog: aws/p5.48xlarg/us-east-1}}",
+            '1:24: gpu.price.catalog: no instance "p5.48xlarg" of aws in the catalogue. Did you mean "p5.48xlarge"',
             id="catalog",
         ),
         pytest.param(
-            "electricity: {price: {tariff: a.yaml}}",
-            "1:22: electricity.price: {tariff: …} is not supported",
-            id="tariff",
+            "gpu: {price: {catalog: [aws]}}",
+            "1:24: gpu.price.catalog: expected a key such as aws/p5.48xlarge/us-east-1/on_demand, not a list",
+            id="catalog-list",
         ),
         pytest.param(
-            "electricity: {price: day.csv}",
-            "1:22: electricity.price: a dated series (CSV) is not supported",
-            id="series",
+            "gpu: {price: {catalog: aws/p5.48xlarge/us-east-1/spot}}",
+            "1:24: gpu.price.catalog: aws/p5.48xlarge/us-east-1 has no spot price in the catalogue; it has on_demand",
+            id="catalog-kind",
         ),
         pytest.param(
-            "electricity: {price: pge.yaml}",
-            "1:22: electricity.price: a tariff file is not supported",
-            id="tariff-file",
+            "gpu: {price: b20.yaml}",
+            "1:14: gpu.price: expected a price per GPU-hour such as 2.49 or {per_instance_hour: …} or {windows: …} or "
+            '{catalog: …} or {series: …}, not "b20.yaml"',
+            id="tariff-for-a-gpu",
         ),
         pytest.param(
-            "carbon: {intensity: {zone: US}}", "1:21: carbon.intensity: {zone: …} is not supported", id="zone"
+            "gpu: {price: {tariff: b20.yaml}}", "1:14: gpu.price: expected a price per GPU-hour", id="tariff-for-gpus"
+        ),
+        pytest.param("gpu: {price: {}}", "1:14: gpu.price: expected a price per GPU-hour", id="price-of-nothing"),
+        pytest.param(
+            "electricity: {price: {tariff: a.yaml, plans: x}}",
+            '1:39: electricity.price: unknown key "plans". Did you mean "plan"?',
+            id="tariff-key",
         ),
         pytest.param(
-            "items: [{name: x, fixed: 3}]", "1:8: items: line items are not supported by this version", id="items"
+            "electricity: {price: {tariff: []}}",
+            "1:31: electricity.price.tariff: expected a file such as b20.yaml, or a list of them, not an empty list",
+            id="no-tariffs",
+        ),
+        pytest.param(
+            "electricity: {price: {tariff: [{a: b}]}}",
+            "1:32: electricity.price.tariff: expected a file such as b20.yaml, or a list of them, not keys and values",
+            id="tariff-mapping",
+        ),
+        pytest.param(
+            "electricity: {price: {tariff: a.yaml, tier: 0}}",
+            "1:45: electricity.price.tier: a tier is at least 1, not 0",
+            id="tier-0",
+        ),
+        pytest.param(
+            "electricity: {price: {tariff: a.yaml, tier: [1]}}",
+            "1:45: electricity.price.tier: expected last, or a tier such as 2, not a list",
+            id="tier-list",
+        ),
+        pytest.param(
+            "electricity: {price: {tariff: a.yaml, plan: ''}}",
+            "1:45: electricity.price.plan: expected the id of a plan, or a list of them, not nothing",
+            id="plan-empty",
+        ),
+        pytest.param(
+            "electricity: {price: {catalog: x}}",
+            "1:22: electricity.price: expected a price per kWh such as 0.12 or {tariff: …} or {windows: …} or "
+            "{series: …}, not {catalog: …}",
+            id="catalogue-of-electricity",
+        ),
+        pytest.param(
+            "electricity: {price: {series: a.csv, gpus: 8}}",
+            '1:38: electricity.price: unknown key "gpus". Known here: series',
+            id="shared-electricity",
+        ),
+        pytest.param(
+            "gpu: {price: {series: a.csv, gpus: 0}}", "1:36: gpu.price.gpus: a number of GPUs is at least", id="shares"
+        ),
+        pytest.param(
+            "carbon: {intensity: {zone: US-XX}}",
+            '1:28: carbon.intensity.zone: no zone "US-XX". Did you mean "US-TX"?',
+            id="zone",
+        ),
+        pytest.param(
+            "carbon: {intensity: {zone: Georgia}}",
+            '1:28: carbon.intensity.zone: "Georgia" is several zones; write GEO or US-GA',
+            id="zone-of-two-names",
+        ),
+        pytest.param(
+            "carbon: {intensity: {zone: DE, scope: stack}}",
+            '1:39: carbon.intensity.scope: expected lifecycle or direct, not "stack"',
+            id="scope",
+        ),
+        pytest.param(
+            "carbon: {market: {zone: AT}}",
+            '1:25: carbon.market.zone: the table has no market-based residual mix of "AT": every kWh there',
+            id="market-of-austria",
+        ),
+        pytest.param(
+            "carbon: {intensity: {zone: eGRID-CAMX}, market: {zone: DE}}",
+            "1:49: carbon.market: counts lifecycle emissions, carbon.intensity direct ones",
+            id="scopes-mixed",
+        ),
+        pytest.param(
+            "carbon: {market: {zone: eGRID-CAMX}}",
+            "1:18: carbon.market: counts direct emissions, carbon.intensity lifecycle ones",
+            id="scope-of-the-default",
+        ),
+        pytest.param(
+            "currency: EUR\ngpu: {price: {catalog: aws/p5.48xlarge/us-east-1}}",
+            "2:14: gpu.price: the catalogue is in USD, not EUR; nothing is converted",
+            id="catalogue-currency",
+        ),
+        pytest.param(
+            "gpu: {commitment: {gpus: 8, from: 2026-01-01}}",
+            "1:26: gpu.commitment: needs gpus, price, from and to; missing: price, to",
+            id="half-a-commitment",
+        ),
+        pytest.param(
+            "gpu: {commitment: {gpus: 8, price: 1, from: 2026-02-01, to: 2026-01-01}}",
+            "1:61: gpu.commitment.to: 2026-01-01 is not after 2026-02-01",
+            id="commitment-backwards",
+        ),
+        pytest.param(
+            "gpu: {commitment: {from: 2026-02-30}}",
+            '1:26: gpu.commitment.from: expected a day such as 2026-01-31, not "2026-02-30"',
+            id="no-such-day",
+        ),
+        pytest.param(
+            "gpu: {commitment: {from: 1 May}}",
+            '1:26: gpu.commitment.from: expected a day such as 2026-01-31, not "1 May"',
+            id="no-day",
         ),
         pytest.param(
             "gpu: {price: {per_instance_hour: x}}",
@@ -119,10 +217,11 @@ def test_a_whole_file_comes_out_typed() -> None:
         ),
         pytest.param(
             "gpu: {price: {per_instance: 8}}",
-            '1:15: gpu.price: unknown key "per_instance". Did you mean "per_instance_hour"?',
+            "1:14: gpu.price: expected a price per GPU-hour such as 2.49 or {per_instance_hour: …} or {windows: …} or "
+            '{catalog: …} or {series: …}, not "per_instance". Did you mean "per_instance_hour"?',
             id="price-key",
         ),
-        pytest.param("gpu: {price: {gpus: 8}}", "1:14: gpu.price: per_instance_hour is missing", id="price-without"),
+        pytest.param("gpu: {price: {gpus: 8}}", "1:14: gpu.price: expected a price per GPU-hour", id="price-without"),
         pytest.param(
             "gpu: {billing: Owned}",
             '1:16: gpu.billing: expected rental or owned, not "Owned". Did you mean "owned"?',

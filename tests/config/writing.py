@@ -13,12 +13,12 @@ from costmeter.readings import Device
 H100 = Device("GPU-0", 0, "NVIDIA H100 80GB HBM3", "", 700.0, "counter")
 
 
-def read(text: str) -> tuple[Settings, list[str]]:
-    """Settings of one document, and every fault in it."""
+def read(text: str, cwd: str = "") -> tuple[Settings, list[str]]:
+    """Settings of one document that is `c.yaml` in `cwd`, and every fault in it."""
     root, faults = compose(text, "c.yaml")
     layer = parse(root)
-    settings_, together = build(Merged(layer.values, layer.blocks or ()))
-    return settings_, [str(fault) for fault in (*faults, *layer.faults, *together)]
+    built = build(Merged(layer.values, layer.blocks or ()), cwd)
+    return built.settings, [str(fault) for fault in (*faults, *layer.faults, *built.faults)]
 
 
 class Site:

@@ -69,7 +69,8 @@ def test_rates_are_read_as_they_were_written(data: st.DataObject, order: tuple[s
 def _digits(of: Rates) -> list[str]:
     """Every price as it is written: 2.50 is not 2.5."""
     hourly = [str(price) for each in of.devices.values() for _, price in each.hourly]
-    return [*hourly, str(of.electricity_per_kwh), str(of.pue), str(of.carbon_grams_per_kwh)]
+    grid = [str(of.carbon_grams_per_kwh), str(of.market_grams_per_kwh)]
+    return [*hourly, str(of.electricity_per_kwh), str(of.pue), *grid]
 
 
 @given(marks)
@@ -119,6 +120,19 @@ def test_prices_are_text_and_what_is_missing_says_why() -> None:
         written["method"],
         written["power_limit_watts"],
     )
+
+
+def test_a_market_based_factor_is_written_only_where_there_is_one() -> None:
+    """Journals from before it are read as before, and without one a journal's bytes are what they were."""
+    without = encode(RatesChange(0, rates({"a": rental()})), ("a",))
+    assert "market_grams_per_kwh" not in json.loads(without)
+    of = rates({"a": rental()}, market_grams_per_kwh=Decimal("724.560"))
+    written = json.loads(encode(RatesChange(0, of), ("a",)))
+    assert "724.560" == written["market_grams_per_kwh"]
+    del written["market_grams_per_kwh"]
+    read = decode(seal({key: value for key, value in written.items() if key != "crc"}), ("a",))
+    assert isinstance(read, RatesChange)
+    assert read.rates.market_grams_per_kwh is None
 
 
 def test_every_single_byte_of_damage_is_found() -> None:

@@ -80,6 +80,15 @@ def test_carbon_of_a_days_work() -> None:
     assert 8_463_360_000 == charged.operational_micrograms
 
 
+def test_market_based_carbon_stands_beside_the_grids() -> None:
+    """10 kWh × PUE 1.2 = 12 kWh: at 380 g/kWh of the grid 4,560 g, at 724.56 g/kWh of the residual mix 8,694.72 g."""
+    busy = measured(busy_ns=HOUR, busy_uj=10 * KWH)
+    grid = {"pue": Decimal("1.2"), "carbon_grams_per_kwh": Decimal(380)}
+    charged = priced_alone(busy, **grid, market_grams_per_kwh=Decimal("724.56"))
+    assert (4_560_000_000, 8_694_720_000) == (charged.operational_micrograms, charged.market_micrograms)
+    assert replace(charged, market_micrograms=0) == priced_alone(busy, **grid)
+
+
 def test_a_bought_gpu_costs_its_straight_line() -> None:
     """($30,000 - $3,000) / (4 × 8,760 h) = $0.770547945205…: an hour is that, quantised to 1e-12."""
     capital = Decimal(27_000) / (4 * 8_760)

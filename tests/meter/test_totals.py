@@ -86,3 +86,15 @@ def test_a_silent_device_costs_rent() -> None:
 def test_a_device_that_was_never_booked_is_zero() -> None:
     """No time, no money: the zero of the sum."""
     assert Decimal(0) == DeviceTotals().cost == Totals().whole.cost
+
+
+@given(st.data(), orders())
+def test_market_based_grams_add_up_beside_the_others(data: st.DataObject, order: tuple[str, ...]) -> None:
+    """Devices and minutes sum to the whole, credits included; what they are beside is what it was without them."""
+    of = data.draw(rates_of(order))
+    minutes = [totals(data.draw(slots(order)), of) for _ in range(2)]
+    whole = (minutes[0] + minutes[1]).whole
+    parts = [device for minute in minutes for device in minute.devices.values()]
+    assert whole.market_micrograms == sum(device.market_micrograms for device in parts)
+    assert whole.cost == sum((device.cost for device in parts), Decimal(0))
+    assert of.market_grams_per_kwh is not None or whole.market_micrograms == 0

@@ -1,9 +1,11 @@
 /* A state directory on a file system that has stopped answering: calls on it never return.
  *
  * Loaded with LD_PRELOAD. Opening, or making a folder, under the path prefix STUCK_PATH waits for ever; with
- * STUCK_FSYNC set every fsync does. Everything else goes to the C library.
+ * STUCK_FSYNC set every fsync does, and listing a folder under the path prefix STUCK_SCAN. Everything else goes to the
+ * C library.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -12,12 +14,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void stick_on(const char *path) {
-    const char *prefix = getenv("STUCK_PATH");
+static void stick_under(const char *prefix, const char *path) {
     if (prefix && path && strncmp(path, prefix, strlen(prefix)) == 0)
         for (;;)
             pause();
 }
+
+static void stick_on(const char *path) { stick_under(getenv("STUCK_PATH"), path); }
 
 static mode_t mode_of(int flags, va_list arguments) {
     return (flags & (O_CREAT | O_TMPFILE)) ? va_arg(arguments, mode_t) : 0;
@@ -47,4 +50,9 @@ int fsync(int descriptor) {
         for (;;)
             pause();
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(descriptor);
+}
+
+DIR *opendir(const char *path) {
+    stick_under(getenv("STUCK_SCAN"), path);
+    return ((DIR *(*)(const char *))dlsym(RTLD_NEXT, "opendir"))(path);
 }

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter.ledger.query import Part, Run, begin, fold_all
-from costmeter.ledger.record import Footer, Header, Mark, Outcome, Record, SlotEntry
+from costmeter.ledger.record import Footer, Header, Items, Mark, Outcome, RatesChange, Record, SlotEntry, Usage
 from costmeter.meter.charge import DeviceRates, Origin, Rates
+from costmeter.meter.item import BYTES_PER_GB, LineItem
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.units import microjoules_from_power, portion
 from tests.samples import (
@@ -51,6 +52,24 @@ RENTED = rates(
 )
 #: ($30,000 - $3,000) / (4 × 8,760 h).
 CAPITAL = Decimal("0.770547945205")
+
+
+PLACE = Origin("configured", "costmeter.yaml:14")
+ITEMS = Items(
+    (
+        LineItem("checkpoints", "path", Decimal("0.023"), PLACE, path="./ckpt"),
+        LineItem("scratch", "gb", Decimal("0.10"), PLACE, Decimal(500)),
+        LineItem("traffic", "network", Decimal("0.09"), PLACE, direction="sent"),
+        LineItem("licences", "per_gpu_hour", Decimal("0.12"), PLACE),
+        LineItem("people", "per_hour", Decimal(85), PLACE, Decimal("0.5")),
+        LineItem("data labelling", "fixed", Decimal(1200), PLACE),
+    )
+)
+#: 12.4 GB for 11,527 s, and 3.1 GB sent.
+USED = Usage(
+    BEGAN_UTC_NS + 11_527 * SECOND,
+    {"checkpoints": 124 * BYTES_PER_GB // 10 * 11_527 * SECOND, "traffic": 31 * BYTES_PER_GB // 10},
+)
 
 
 def part(first: Header, *rest: Record) -> Part:
@@ -102,6 +121,59 @@ def healthy() -> Run:
     spent = entry(dict.fromkeys(uuids(EIGHT), each), length_ns)
     named = header(command=COMMAND, name="sft-llama", labels={"project": "llm", "team": "nlp"})
     return Run((part(named, held(EIGHT), rates_from_start(RENTED), spent, footer(length_ns)),))
+
+
+def beside() -> Run:
+    """The healthy run with line items, the size of one path not known at the end.
+
+    checkpoints: 12.4 GB × 11,527 s / (730 × 3,600 s) × $0.023 = $0.00125; scratch: 500 GB likewise × $0.10 = $0.2193;
+    traffic: 3.1 GB × $0.09 = $0.279; licences: 25.6156 GPU-h × $0.12 = $3.0739; people: 3.20194 h × 0.5 × $85 =
+    $136.0826; data labelling $1,200. In all $1,339.6559; with $63.7827 of the run $1,403.44.
+    """
+    (whole,) = healthy().parts
+    late = LineItem("archive", "path", Decimal("0.01"), PLACE, path="/mnt/archive")
+    noted = replace(USED, notes={"archive": "it could not be looked at in time"})
+    return Run((fold_all(whole, [Items((*ITEMS.items, late)), noted]),))
+
+
+def moving() -> Run:
+    """2 bought GPUs for 10 h under a tariff of two prices, and a grid of two intensities.
+
+    9 h at $0.10 and 400 g with 12 kWh, then 1 h at $0.40 and 100 g with 1 kWh: $1.60 for 13 kWh is $0.123077 per kWh;
+    (12 × 400 + 100) g = 4.9 kg is 376.9 g/kWh. Under the market-based factor of 20 g/kWh it is 260 g.
+    """
+    tariff = Origin("configured", "tariff b20, costmeter.yaml:6")
+    origins = {
+        "gpu.price": ORIGINS["gpu.price"],
+        "electricity.price": tariff,
+        "electricity.pue": Origin("estimated", "not set: cooling not counted; set electricity.pue"),
+        "carbon.intensity": Origin("configured", "carbon.csv, costmeter.yaml:9"),
+        "carbon.market": Origin("configured", "residual mix of DE 2024, costmeter.yaml:10"),
+        "host.power": Origin("configured", "costmeter.yaml:12"),
+    }
+    ended = origins | {"electricity.price": Origin("estimated", "valid until 2026-11-22T23:00Z only; tariff b20")}
+    cheap = rates(
+        dict.fromkeys(uuids(TWO), DeviceRates((("capital", CAPITAL),), True)),
+        electricity_per_kwh=Decimal("0.10"),
+        carbon_grams_per_kwh=Decimal(400),
+        origins=ended,
+        market_grams_per_kwh=Decimal(20),
+    )
+    dear = replace(cheap, electricity_per_kwh=Decimal("0.40"), carbon_grams_per_kwh=Decimal(100), origins=origins)
+    first = entry(dict.fromkeys(uuids(TWO), measured(9 * HOUR, 6 * KWH)), 9 * HOUR)
+    start_utc_ns = BEGAN_UTC_NS + 9 * HOUR
+    last = Slot(start_utc_ns, start_utc_ns + HOUR, dict.fromkeys(uuids(TWO), measured(HOUR, KWH // 2)))
+    change = RatesChange(start_utc_ns, dear)
+    records: list[Record] = [held(TWO, 8), rates_from_start(cheap), first, change, SlotEntry(last), footer(10 * HOUR)]
+    return Run((part(header(), *records),))
+
+
+def unpriced() -> Run:
+    """The healthy run, with no price for two of its eight GPUs: their hours cost nothing that anybody knows."""
+    known = {uuid: rental("2.49", embodied="4.68") for uuid in uuids(EIGHT[:6])}
+    under = replace(RENTED, devices=known | {each.uuid: DeviceRates((), False) for each in EIGHT[6:]})
+    spent = entry(dict.fromkeys(uuids(EIGHT), measured(HOUR, 2_340_000 * JOULE)), HOUR)
+    return Run((part(header(), held(EIGHT), rates_from_start(under), spent, footer(HOUR)),))
 
 
 def failed() -> Run:

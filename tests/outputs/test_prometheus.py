@@ -15,7 +15,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from costmeter import __version__
-from costmeter.ledger.query import Part, fold
+from costmeter.ledger.query import Part, fold, fold_all
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.interval import Interval, silence
@@ -116,9 +116,10 @@ def value(of: Samples, name: str, **labels: str) -> float:
 
 
 def all_families() -> Snapshot:
-    """A run with credits, electricity and every fact: the page with all its families."""
-    paid_back = replace(RENTED_AND_OWNED, electricity_per_kwh=Decimal("-0.05"))
-    return in_the_middle(part_of(paid_back))
+    """A run with credits, electricity, line items and every fact: the page with all its families."""
+    paid_back = replace(RENTED_AND_OWNED, electricity_per_kwh=Decimal("-0.05"), market_grams_per_kwh=Decimal(12))
+    part = fold_all(part_of(paid_back), [runs.ITEMS, runs.USED])
+    return replace(in_the_middle(part), length_ns=90 * SECOND)
 
 
 # The whole page

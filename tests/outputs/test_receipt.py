@@ -13,7 +13,8 @@ from costmeter.ledger.query import Part, Run, begin, fold_all
 from costmeter.ledger.record import Header, Mark, RatesChange, Record
 from costmeter.meter.charge import DeviceRates, Origin
 from costmeter.meter.slot import Quantities
-from costmeter.outputs.receipt import plain, receipt, timestamp
+from costmeter.outputs.figures import plain
+from costmeter.outputs.receipt import receipt, timestamp
 from tests.outputs import runs
 from tests.outputs.runs import one, repriced
 from tests.samples import (
@@ -38,7 +39,8 @@ from tests.samples import (
 CONTRACT = {
     "": {
         "schema", "simulated", "currency", "run", "cost", "energy", "emissions", "gpu_seconds",
-        "unmeasured_gpu_seconds", "idle_reasons", "devices", "progress", "budget", "provenance", "meter",
+        "unmeasured_gpu_seconds", "idle_reasons", "devices", "progress", "budget", "items", "full_cost",
+        "provenance", "meter",
     },
     "run": {
         "id", "name", "labels", "command", "outcome", "exit_code", "signal", "started_at", "ended_at", "seconds",
@@ -47,7 +49,7 @@ CONTRACT = {
     "cost": {"total", "components", "states", "phases"},
     "cost.states": {"busy", "idle", "unknown"},
     "energy": {"total_joules", "gpu_joules", "host_joules", "overhead_joules", "total_kwh", "methods", "bands", "band"},
-    "emissions": {"total_grams", "operational_grams", "embodied_grams"},
+    "emissions": {"total_grams", "operational_grams", "embodied_grams", "market_grams"},
     "gpu_seconds": {"busy", "idle", "unknown"},
     "progress": {"steps", "tokens", "cost_per_step", "cost_per_million_tokens"},
     "meter": {"version", "cpu_seconds", "readings", "faults"},
@@ -62,6 +64,7 @@ ALL_RUNS = [
     for run in (
         *(runs.healthy, runs.failed, runs.owned, runs.no_driver, runs.none_held),
         *(runs.nodes, runs.interrupted, runs.simulated, runs.reloaded, runs.divided),
+        *(runs.beside, runs.moving, runs.unpriced),
     )
 ]
 

@@ -45,7 +45,7 @@ def zone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 def text_of(run: Run, style: Style | None = None, **more: Any) -> str:
-    return render(receipt(run), style or Style(), **more)
+    return render(receipt(run, with_full_cost=bool(run.parts[0].items)), style or Style(), **more)
 
 
 RUNS = [
@@ -59,6 +59,9 @@ RUNS = [
     pytest.param("simulated", runs.simulated(), {}, id="simulated"),
     pytest.param("reloaded", runs.reloaded(), {}, id="driver-reloaded"),
     pytest.param("divided", runs.divided(), {}, id="mig-and-grace"),
+    pytest.param("beside", runs.beside(), {}, id="line-items"),
+    pytest.param("moving", runs.moving(), {}, id="prices-that-moved"),
+    pytest.param("unpriced", runs.unpriced(), {}, id="two-gpus-without-a-price"),
 ]
 
 

@@ -1,18 +1,32 @@
 """The book of rates: what holds for a node's GPUs, and where each figure came from."""
 
+from datetime import timezone
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from costmeter.meter.calendar import Calendar, Hours, Place, Window
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.schedule import Constant
+from costmeter.meter.series import Series
 from costmeter.rates.book import Book, GpuPlan, Instance, Owned, Sourced
 from costmeter.rates.match import Match
-from costmeter.readings import Device
+from costmeter.readings import Device, Mig
 
 FILE = Origin("configured", "costmeter.yaml:3")
+MINUTE = 60 * 10**9
+#: 0.30 from 16:00 to 21:00 UTC, else 0.10.
+PEAK = Calendar(
+    Place(timezone.utc),
+    (
+        Window(frozenset(range(7)), (Hours(16 * 60, 21 * 60),), Decimal("0.30")),
+        Window(frozenset(range(7)), (Hours(0, 1440),), Decimal("0.10")),
+    ),
+)
+#: 2.00 in the first half hour of 1970, 3.00 in the second.
+SPOT = Series((0, 30 * MINUTE), (30 * MINUTE, 60 * MINUTE), (Decimal(2), Decimal(3)))
 
 
 def device(name: str = "NVIDIA H100 80GB HBM3", index: int = 0) -> Device:
@@ -143,6 +157,60 @@ def test_embodied_carbon_is_by_model_or_as_configured() -> None:
     assert rates.devices[STRANGE.uuid].embodied_grams_per_hour == 0
     assert rates.origins["carbon.embodied.GPU-0002"].detail.startswith("missing: no published figure")
     assert Book(embodied=sourced("7")).at(0, [STRANGE]).devices[STRANGE.uuid].embodied_grams_per_hour == 7
+
+
+def test_rates_change_with_their_schedules_and_only_then() -> None:
+    """Each minute of two days: the price is the schedule's, and between two edges it is the same object again."""
+    book = Book(gpus=(GpuPlan(owned=Owned(Decimal(1), FILE)),), electricity=Sourced(PEAK, FILE))
+    seen = [book.at(minute * MINUTE, [H100]) for minute in range(2 * 1440)]
+    for minute, rates in enumerate(seen):
+        peak = 16 * 60 <= minute % 1440 < 21 * 60
+        assert rates.electricity_per_kwh == Decimal("0.30" if peak else "0.10")
+    assert 5 == len({id(rates) for rates in seen})
+
+
+def test_constant_rates_are_one_object() -> None:
+    """Where nothing changes, a month of minutes asks for nothing but the same rates."""
+    book = Book()
+    assert 1 == len({id(book.at(minute * MINUTE, [H100], 8)) for minute in range(1440)})
+
+
+def test_other_gpus_are_other_rates() -> None:
+    """What was worked out for one set of GPUs serves no other set, and no other size of the node."""
+    book = Book(gpus=(GpuPlan(price=Instance(Decimal(8), None, FILE)),))
+    assert [hourly(book.at(0, [H100], 8)), hourly(book.at(0, [H100], 4)), hourly(book.at(0, [H100]))] == [
+        {"rental": Decimal(1)},
+        {"rental": Decimal(2)},
+        {"rental": Decimal(8)},
+    ]
+    assert set(book.at(0, [A100], 8).devices) == {A100.uuid}
+
+
+def test_a_doubted_value_is_an_estimate_for_as_long_as_it_is_doubted() -> None:
+    """A spot series that has ended is held, and says so; inside it the origin is the configured one."""
+    book = Book(gpus=(GpuPlan(price=Sourced(SPOT, FILE)),))
+    within, beyond = book.at(59 * MINUTE, [H100]), book.at(60 * MINUTE, [H100])
+    assert (hourly(within), within.origins["gpu.price"]) == ({"rental": Decimal(3)}, FILE)
+    held = Origin("estimated", "the series ends 1970-01-01T01:00Z; its last value is held; costmeter.yaml:3")
+    assert (hourly(beyond), beyond.origins["gpu.price"]) == ({"rental": Decimal(3)}, held)
+    assert book.at(0, [H100]).origins["gpu.price"] == FILE
+
+
+def test_a_mig_instance_pays_its_slices_of_a_changing_price() -> None:
+    """3 of 7 slices of 2.00 and of 3.00 an hour, to 1e-12."""
+    slices = Mig("GPU-0000", 0, 1, 0, 0, 3, 7)
+    part = Device("MIG-0", 0, "NVIDIA A100-SXM4-80GB MIG 3g.40gb", "", 400.0, "counter", slices)
+    book = Book(gpus=(GpuPlan(price=Sourced(SPOT, FILE)),))
+    at = [dict(book.at(minute * MINUTE, [part]).devices["MIG-0"].hourly)["rental"] for minute in (0, 30)]
+    assert at == [Decimal("0.857142857143"), Decimal("1.285714285714")]
+    assert book.at(0, [part]).origins["gpu.price"].detail == "3/7 of costmeter.yaml:3"
+
+
+def test_a_market_based_factor_has_an_origin_where_there_is_one() -> None:
+    """None without a setting; else its grams and where they were written, beside the grid's."""
+    assert (Book().at(0, [H100]).market_grams_per_kwh, "carbon.market" in Book().at(0, [H100]).origins) == (None, False)
+    rates = Book(market=sourced("724.56")).at(0, [H100])
+    assert (rates.market_grams_per_kwh, rates.origins["carbon.market"]) == (Decimal("724.56"), FILE)
 
 
 def test_no_gpus_have_rates_too() -> None:

@@ -1,0 +1,193 @@
+"""`costmeter report --bill`: what a billing month charges beyond what its runs were metered at."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from costmeter.cli import folder
+from costmeter.errors import JournalError, UsageError
+
+if TYPE_CHECKING:
+    from costmeter.config.settings import Settings
+    from costmeter.ledger.loads import Key
+    from costmeter.meter.period import Period
+    from costmeter.outputs.bill import Terms
+
+#: The options that say something about a bill, and what they are without one.
+_DEFAULTS = {
+    "month": None,
+    "first": None,
+    "end": None,
+    "billing_day": None,
+    "attribution": None,
+    "base_kw": None,
+    "config": None,
+}
+#: Nobody is billed less often than once a year.
+_LONGEST_DAYS = 366
+_FLAGS = {"first": "--from", "end": "--to", "billing_day": "--billing-day", "base_kw": "--base-kw"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `costmeter report` that are for bills."""
+    group = parser.add_argument_group("the bill of a month")
+    group.add_argument(
+        "--bill", action="store_true", help="tiers, fixed and demand charges and commitments, by billing month"
+    )
+    group.add_argument("--month", metavar="YYYY-MM", help="the billing month that begins in this one; default all")
+    group.add_argument("--from", dest="first", metavar="DATE", help="first day of one billing period")
+    group.add_argument("--to", dest="end", metavar="DATE", help="the day after its last")
+    group.add_argument("--billing-day", metavar="N", help="day on which billing months begin, 1 to 28; default 1")
+    group.add_argument(
+        "--attribution",
+        choices=("marginal", "average"),
+        help="marginal: what the runs add to the site's bill (default); average: their share of it by kWh",
+    )
+    group.add_argument("--base-kw", metavar="KW", help="what the site uses without the runs, all the time; default 0")
+    group.add_argument("-c", "--config", metavar="FILE", help="read tariff and commitments from this file")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse an option of bills where no bill is asked for, and one of receipts where one is. Raises UsageError."""
+    if args.bill and args.full_cost:
+        raise UsageError("--full-cost is for receipts: items are on no bill", "costmeter report --full-cost")
+    for name, default in _DEFAULTS.items():
+        if getattr(args, name) != default and not args.bill:
+            raise UsageError(f"{_FLAGS.get(name, f'--{name}')} is for bills", "costmeter report --bill …")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print bills to stdout, oldest first."""
+    from costmeter.cli.printing import style, to_json
+    from costmeter.config.layers import load_settings
+    from costmeter.ledger.journal import state_directory
+    from costmeter.ledger.loads import journal_paths, use_by_period
+    from costmeter.outputs.bill import bills
+    from costmeter.outputs.billtext import render
+
+    environ = dict(os.environ)
+    billing_day, given = _whole(args.billing_day), _given(args)
+    base_kw, wanted = _kilowatts(args.base_kw), args.runs
+    loaded = load_settings(args.config, {}, environ, folder.current(), strict=False)
+    for fault in loaded.faults:
+        print(f"costmeter: warning: {fault}", file=sys.stderr)
+    terms = _terms(loaded.settings, args.attribution or "marginal", base_kw)
+    asked, period_of = _periods(given, billing_day, terms)
+    state, problems = state_directory(environ), list[str]()
+    paths = journal_paths(state, wanted)
+    if not paths and asked is None:
+        raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
+    uses = use_by_period(paths, period_of, terms.schedule, terms.currency, problems)
+    document = bills(uses, terms, [asked] if asked else _between(uses, period_of), problems)
+    sys.stdout.write(to_json(document) if args.json else render(document, style(sys.stdout, environ)))
+    return 0
+
+
+def _terms(settings: "Settings", attribution: str, base_kw: Decimal) -> "Terms":
+    from costmeter.clock import RealClock
+    from costmeter.meter.bill import ATTRIBUTIONS
+    from costmeter.outputs.bill import Terms
+
+    tariffs, electricity = settings.tariffs, settings.book.electricity
+    return Terms(
+        settings.currency,
+        tariffs[0].zone if tariffs else settings.timezone,
+        tariffs,
+        electricity.schedule if tariffs and electricity is not None else None,
+        settings.commitments,
+        next(each for each in ATTRIBUTIONS if each == attribution),
+        base_kw,
+        RealClock().utc_ns(),
+    )
+
+
+#: Where a bill begins and ends: both dates, or the first of a month and None.
+Given = tuple[date, date | None]
+
+
+def _given(args: argparse.Namespace) -> Given | None:
+    """What was asked for on the command line. Raises UsageError."""
+    if args.month is not None:
+        if args.first is not None or args.end is not None:
+            raise UsageError("--month and --from/--to each name a period", "leave one of them out")
+        return _date("--month", f"{args.month}-01", "2026-11"), None
+    if (args.first is None) != (args.end is None):
+        raise UsageError("a period has a first day and an end", "--from 2026-10-14 --to 2026-11-13")
+    if args.first is None:
+        return None
+    if args.billing_day is not None:
+        raise UsageError("--billing-day is for months, and --from and --to name the days", "leave one of them out")
+    first, end = _date("--from", args.first, "2026-10-14"), _date("--to", args.end, "2026-11-13")
+    if end <= first:
+        raise UsageError(f"--to {end} is not after --from {first}", "--to is the day after the last")
+    if (end - first).days > _LONGEST_DAYS:
+        raise UsageError(f"{first} to {end} is more than one bill", f"at most {_LONGEST_DAYS} days, or --month")
+    return first, end
+
+
+def _date(flag: str, text: str, example: str) -> date:
+    try:
+        if not re.fullmatch(r"(19[7-9]|2\d)\d+-\d\d-\d\d", text, re.ASCII):
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        shown = text.removesuffix("-01") if flag == "--month" else text
+        raise UsageError(f'{flag}: "{shown}" is no date like {example}', f"{flag} {example}") from None
+
+
+def _whole(text: str | None) -> int:
+    if text is None:
+        return 1
+    if text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= 28:
+        return int(text)
+    raise UsageError(f'--billing-day: "{text}" is no day that every month has', "a whole number from 1 to 28")
+
+
+def _kilowatts(text: str | None) -> Decimal:
+    from costmeter.config.number import decimal
+
+    value = decimal(text or "0")
+    if value is None or value < 0:
+        raise UsageError(f'--base-kw: "{text}" is no power', "--base-kw 40 for a site that always uses 40 kW")
+    return value
+
+
+def _periods(
+    given: Given | None, billing_day: int, terms: "Terms"
+) -> tuple["Period | None", "Callable[[int], Period | None]"]:
+    """The one period asked for, if any, and the period of an instant."""
+    from costmeter.meter.period import Period, billing_month, local_date
+
+    asked: Period | None = None
+    if given is not None:
+        first, end = given
+        asked = billing_month(first.replace(day=billing_day), billing_day, terms.zone)
+        if end is not None:
+            asked = Period(first, end, terms.zone)
+        start_ns, end_ns = asked.start_utc_ns, asked.end_utc_ns
+        return asked, lambda utc_ns: asked if start_ns <= utc_ns < end_ns else None
+    latest: list[tuple[int, int, Period]] = []
+
+    def month_of(utc_ns: int) -> Period:
+        if not latest or not latest[0][0] <= utc_ns < latest[0][1]:
+            month = billing_month(local_date(utc_ns, terms.zone), billing_day, terms.zone)
+            latest[:] = [(month.start_utc_ns, month.end_utc_ns, month)]
+        return latest[0][2]
+
+    return None, month_of
+
+
+def _between(uses: "Mapping[Key, object]", period_of: "Callable[[int], Period | None]") -> "Sequence[Period]":
+    """Every month from the first in which something ran to the last."""
+    ordered = sorted((key[0] for key in uses), key=lambda period: period.first)
+    months = ordered[:1]
+    while months and months[-1] != ordered[-1]:
+        following = period_of(months[-1].end_utc_ns)
+        assert following is not None  # every instant has its month
+        months.append(following)
+    return months

@@ -1,0 +1,64 @@
+"""The lines of a receipt beside its figures: faults, warnings, and what is not known or not saved."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from costmeter.outputs.faultlines import fault_lines
+from costmeter.outputs.figures import duration, local_time, money
+from costmeter.outputs.sourcelines import Labelled, is_priced
+
+_FAULTS_SHOWN = 5
+#: Below this a share of a core is the meter's start and nothing else.
+_WORTH_A_SHARE_SECONDS = 10
+_SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
+
+
+def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[Labelled]:
+    run, meter = receipt["run"], receipt["meter"]
+    if run["outcome"] == "failed" and is_priced(receipt):
+        yield "Sunk", f"{money(Decimal(receipt['cost']['total']), receipt['currency'])} went into a run that failed"
+    if run["outcome"] == "interrupted":
+        yield (
+            "Note",
+            "the record ends here, so the meter was killed or could not write: counted up to its last reading, "
+            "and how the run ended is not known",
+        )
+    unmeasured = receipt["unmeasured_gpu_seconds"]
+    if unmeasured >= _SHOWN_FROM_SECONDS and receipt["energy"]["methods"]:
+        yield (
+            "Note",
+            f"energy of {duration(unmeasured)} of GPU time is not known and not in the total; paid for all the same",
+        )
+    if any(device["mig"] and device["mean_utilization"] is None for device in receipt["devices"]):
+        yield (
+            "Note",
+            "the driver does not tell whether a MIG instance is busy; energy is its slices' share of the board's",
+        )
+    told = (*warnings, receipt["origins"].get("cost.total", ""))
+    faults = [fault for fault in meter["faults"] if not any(fault["what"] in text for text in told)]
+    lines = fault_lines(faults, receipt["devices"])
+    for line in lines[:_FAULTS_SHOWN]:
+        yield "Fault", f"{_at(line.at, run['started_at'])} {line.text}"
+    more = len(lines[_FAULTS_SHOWN:]) + meter["faults_dropped"]
+    if more:
+        yield "", f"and {more} more; see: costmeter report {run['id']} --json"
+    for problem in meter["journal_problems"]:
+        yield "Journal", problem
+    for warning in warnings:
+        yield "Warning", warning
+
+
+def _at(text: str, started_at: str) -> str:
+    """The local time of something during the run; with its day when that is not the first."""
+    moment, start = local_time(text), local_time(started_at)
+    return f"{moment:%H:%M:%S}" if moment.date() == start.date() else f"{moment.day} {moment:%b %H:%M:%S}"
+
+
+def meter_lines(receipt: Mapping[str, Any], unsaved: str) -> Iterator[Labelled]:
+    if unsaved:
+        yield "Unsaved", unsaved
+    cpu_seconds, seconds = receipt["meter"]["cpu_seconds"], receipt["run"]["seconds"]
+    if cpu_seconds and seconds:
+        share = f", {100 * cpu_seconds / seconds:.2f} % of one core" if seconds >= _WORTH_A_SHARE_SECONDS else ""
+        yield "Meter", f"{cpu_seconds:.2f} s of CPU{share}"

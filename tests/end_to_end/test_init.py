@@ -1,0 +1,155 @@
+"""`costmeter init` through the installed command: asked on a terminal, answered by options, refused, interrupted."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, own_home
+
+
+@pytest.fixture
+def home() -> Iterator[dict[str, str]]:
+    """Somebody without configuration."""
+    with own_home() as environ:
+        yield environ
+
+
+def init(home: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command without a terminal."""
+    argv = [COSTMETER, "init", *arguments]
+    done = subprocess.run(argv, cwd=folder, env=home, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def effective(home: dict[str, str], folder: Path) -> dict[str, str]:
+    """Every setting that the written file is the origin of; it has no fault."""
+    checked = subprocess.run([COSTMETER, "config", "check"], cwd=folder, env=home, capture_output=True, text=True)
+    assert (0, "") == (checked.returncode, checked.stderr), checked.stdout
+    shown = subprocess.run([COSTMETER, "config", "show"], cwd=folder, env=home, capture_output=True, text=True)
+    cells = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in shown.stdout.splitlines()]
+    return {row[0]: row[1] for row in cells if len(row) > 2 and row[-1].startswith("costmeter.yaml:")}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param([], {"currency": "USD"}, id="nothing-said"),
+        pytest.param(["--price", "2.49"], {"currency": "USD", "gpu.price": "2.49"}, id="a-price-is-a-rent"),
+        pytest.param(["--price", "€2.10"], {"currency": "EUR", "gpu.price": "2.10"}, id="a-sign"),
+        pytest.param(["--price", "18.5 SEK"], {"currency": "SEK", "gpu.price": "18.5"}, id="a-currency"),
+        pytest.param(
+            ["--purchase", "30000", "--electricity", "0.31", "--pue", "1.2", "--carbon", "DE", "--currency", "EUR"],
+            {
+                "currency": "EUR",
+                "gpu.billing": "owned",
+                "gpu.owned.purchase": "30000",
+                "gpu.owned.life_years": "4",
+                "electricity.price": "0.31",
+                "electricity.pue": "1.2",
+                "carbon.intensity": "{zone: DE}",
+            },
+            id="bought",
+        ),
+        pytest.param(["--carbon", "380"], {"currency": "USD", "carbon.intensity": "380"}, id="grams"),
+        pytest.param(["--gpus", "cluster"], {"currency": "USD"}, id="cluster-at-list-price"),
+    ],
+)
+def test_options_answer_the_questions(
+    home: dict[str, str], tmp_path: Path, options: list[str], expected: dict[str, str]
+) -> None:
+    """Without a terminal the options are the answers, nothing else is set, and the file reads back without a fault."""
+    done = init(home, tmp_path, *options)
+    assert 0 == done.returncode, done.stderr
+    assert "costmeter run --" in done.stdout
+    assert expected == effective(home, tmp_path)
+
+
+def test_a_tariff_file_is_an_answer(home: dict[str, str], tmp_path: Path) -> None:
+    """A file beside the configuration is named in it and prices electricity from then on."""
+    tariff = "id: night\ncurrency: EUR\ntimezone: Europe/Berlin\nenergy:\n  - {name: all, price_per_kwh: 0.25}\n"
+    (tmp_path / "night rate.yaml").write_text(tariff)
+    options = ["--gpus", "bought", "--purchase", "9000 EUR", "--electricity", "night rate.yaml"]
+    assert 0 == init(home, tmp_path, *options).returncode
+    assert "{tariff: night rate.yaml}" == effective(home, tmp_path)["electricity.price"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param(["--price", "2,49"], '--price "2,49"', id="a-comma"),
+        pytest.param(["--price", "2.10 EUR", "--currency", "USD"], "the currency is USD already", id="two-currencies"),
+        pytest.param(["--carbon", "Atlantis"], '--carbon "Atlantis"', id="no-such-zone"),
+        pytest.param(["--pue", "0.8"], '--pue "0.8": a PUE is at least 1', id="pue-below-one"),
+        pytest.param(["--gpus", "bought"], "--purchase 30000", id="bought-for-what"),
+        pytest.param(["--gpus", "bought", "--purchase", "1", "--electricity", "a.yaml"], "no file a.yaml", id="file"),
+        pytest.param(["--gpus", "stolen"], "invalid choice", id="no-such-choice"),
+    ],
+)
+def test_a_wrong_answer_writes_nothing(home: dict[str, str], tmp_path: Path, options: list[str], expected: str) -> None:
+    """An answer that is none is refused by its option's name, and no file is left behind."""
+    done = init(home, tmp_path, *options)
+    assert 2 == done.returncode
+    assert expected in done.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(home: dict[str, str], tmp_path: Path) -> None:
+    """Somebody's configuration is not overwritten by accident; --force replaces it."""
+    path = tmp_path / "costmeter.yaml"
+    path.write_text("gpu: {price: 1}\n")
+    refused = init(home, tmp_path, "--price", "2")
+    assert (2, "gpu: {price: 1}\n") == (refused.returncode, path.read_text())
+    assert "--force" in refused.stderr
+    assert 0 == init(home, tmp_path, "--price", "2", "--force").returncode
+    assert "2" == effective(home, tmp_path)["gpu.price"]
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_said(home: dict[str, str], tmp_path: Path) -> None:
+    """A folder that does not exist is named, with another place to try, and the exit code says that it failed."""
+    done = init(home, tmp_path, "-o", "nowhere/costmeter.yaml")
+    assert 1 == done.returncode
+    assert "nowhere/costmeter.yaml cannot be written: No such file or directory" in done.stderr
+    assert "-o FILE" in done.stderr
+
+
+def test_five_questions_on_a_terminal(home: dict[str, str], tmp_path: Path) -> None:
+    """Each question has its default in brackets, a mistake is told and asked again, and the file says the answers."""
+    argv = ["init", "--simulate", "healthy"]
+    asked = pexpect.spawn(COSTMETER, argv, cwd=tmp_path, env=home, timeout=PATIENCE_SECONDS, encoding="utf-8")
+    asked.expect_exact("1/5 Where do the GPUs come from? rented / bought / cluster / unsure [not sure]: ")
+    asked.sendline("rent")
+    asked.expect(r"2/5 Price per GPU-hour in USD \[list price [0-9.]+ USD of 20\d\d-\d\d for NVIDIA H100 80GB HBM3\]: ")
+    asked.sendline("two")
+    asked.expect_exact("expected a price per GPU-hour such as 2.49")
+    asked.expect_exact("2/5 ")
+    asked.sendline("2.49")
+    asked.expect_exact("3/5 Electricity is in the rent.")
+    asked.expect_exact("4/5 ")
+    asked.sendline("US-CA")
+    asked.expect_exact("5/5 ")
+    asked.sendline("")
+    asked.expect_exact("Wrote costmeter.yaml.")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert 0 == asked.exitstatus
+    expected = {"currency": "USD", "gpu.price": "2.49", "carbon.intensity": "{zone: US-CA}"}
+    assert expected == effective(home, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"), [pytest.param("\x04", 1, id="ctrl-d"), pytest.param("\x03", 130, id="ctrl-c")]
+)
+def test_leaving_in_the_middle_writes_nothing(home: dict[str, str], tmp_path: Path, key: str, expected: int) -> None:
+    """Ctrl-D and Ctrl-C at a question end it, and no file is left behind."""
+    asked = pexpect.spawn(COSTMETER, ["init"], cwd=tmp_path, env=home, timeout=PATIENCE_SECONDS, encoding="utf-8")
+    asked.expect_exact("1/5 ")
+    asked.send(key)
+    asked.expect(pexpect.EOF)
+    asked.close()
+    assert expected == asked.exitstatus
+    assert [] == list(tmp_path.iterdir())

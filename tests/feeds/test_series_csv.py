@@ -1,0 +1,176 @@
+"""Dated CSV files: what a merge keeps, what is refused, and that a file is whole or as it was."""
+
+import os
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmeter.config.seriesfile import read_series
+from costmeter.errors import CostmeterError
+from costmeter.feeds import series_csv
+from costmeter.feeds.http import FeedError
+from costmeter.feeds.series import Answer, Row
+from costmeter.units import NANOSECONDS_PER_MINUTE
+from tests.feeds.servers import NOON_NS
+
+FEED = "octopus A B"
+FACTS = (("source", "Octopus Energy"), ("licence", "facts"))
+
+
+def row(start_minute: int, end_minute: int | None, value: str, estimated: bool | None = None) -> Row:
+    """A row by minutes after noon."""
+    end_ns = None if end_minute is None else NOON_NS + end_minute * NANOSECONDS_PER_MINUTE
+    return Row(NOON_NS + start_minute * NANOSECONDS_PER_MINUTE, end_ns, Decimal(value), estimated)
+
+
+def written(path: Path, rows: tuple[Row, ...], unit: str = "GBp/kWh", feed: str = FEED) -> None:
+    series_csv.write(str(path), series_csv.text(rows, Answer(rows, unit, FACTS), feed, NOON_NS), path.name)
+
+
+def test_the_text_of_a_file() -> None:
+    """Facts, header and rows, in the format that the reader of series knows."""
+    rows = (row(0, 30, "12.60"), row(30, None, "-3.1", True))
+    assert series_csv.text(rows, Answer(rows, "GBp/kWh", FACTS), FEED, NOON_NS) == (
+        "# feed: octopus A B\n# source: Octopus Energy\n# licence: facts\n# fetched: 2026-11-22T12:00Z\n"
+        "start_utc,end_utc,value,unit,estimated\n"
+        "2026-11-22T12:00Z,2026-11-22T12:30Z,12.60,GBp/kWh,\n"
+        "2026-11-22T12:30Z,,-3.1,GBp/kWh,yes\n"
+    )
+
+
+def test_the_reader_of_series_reads_it(tmp_path: Path) -> None:
+    """What is written is a series in the normal unit: 12.6 pence are 0.126 GBP."""
+    written(tmp_path / "a.csv", (row(0, 30, "12.6"), row(30, 60, "-3")))
+    dated, faults = read_series(str(tmp_path / "a.csv"), "a.csv")
+    assert () == faults
+    assert dated is not None
+    assert ("GBP/kWh", "Octopus Energy", "2026-11-22T12:00Z") == (dated.unit, dated.source, dated.fetched)
+    assert (Decimal("0.126"), Decimal("-0.03")) == dated.series.values
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rows", "counts"),
+    [
+        pytest.param([], [(0, 30, "1")], [(0, 30, "1")], (1, 0, 0), id="first"),
+        pytest.param([(0, 30, "1")], [(30, 60, "2")], [(0, 30, "1"), (30, 60, "2")], (1, 0, 1), id="history-stays"),
+        pytest.param([(0, 30, "1")], [(0, 30, "1")], [(0, 30, "1")], (0, 0, 1), id="the-same"),
+        pytest.param([(0, 30, "1")], [(0, 30, "9")], [(0, 30, "9")], (0, 1, 0), id="a-new-value-replaces"),
+        pytest.param(
+            [(0, 60, "1")], [(0, 15, "2"), (15, 30, "3")], [(0, 15, "2"), (15, 30, "3")], (1, 1, 0), id="finer"
+        ),
+        pytest.param([(0, 15, "1"), (15, 30, "2")], [(0, 60, "9")], [(0, 60, "9")], (0, 2, 0), id="coarser"),
+        pytest.param(
+            [(0, 60, "1")], [(30, 60, "2")], [(0, 30, "1"), (30, 60, "2")], (1, 0, 1), id="reaching-in-is-cut"
+        ),
+        pytest.param([(0, None, "1")], [(60, None, "2")], [(0, 60, "1"), (60, None, "2")], (1, 0, 1), id="open-ends"),
+        pytest.param([(0, None, "1")], [(60, None, "1")], [(0, None, "1")], (0, 0, 1), id="the-same-price-again"),
+    ],
+)
+def test_merging(
+    old: list[tuple[int, int | None, str]],
+    new: list[tuple[int, int | None, str]],
+    rows: list[tuple[int, int | None, str]],
+    counts: tuple[int, int, int],
+) -> None:
+    """History stays, what came now wins, and each is counted."""
+    merged = series_csv.merge(tuple(row(*one) for one in old), tuple(row(*one) for one in new))
+    assert tuple(row(*one) for one in rows) == merged.rows
+    assert counts == (merged.added, merged.replaced, merged.kept)
+
+
+@st.composite
+def stretches(draw: st.DrawFn) -> tuple[Row, ...]:
+    """Rows that ascend and do not overlap."""
+    edges = sorted(draw(st.sets(st.integers(0, 40), min_size=2, max_size=12)))
+    pairs = [pair for pair in pairwise(edges) if draw(st.booleans())] or [(edges[0], edges[1])]
+    return tuple(row(start, end, str(draw(st.integers(-5, 5)))) for start, end in pairs)
+
+
+def value_at(rows: tuple[Row, ...], minute: int) -> Decimal | None:
+    at = NOON_NS + minute * NANOSECONDS_PER_MINUTE
+    return next((one.value for one in rows if one.start_utc_ns <= at < (one.end_utc_ns or 2**63)), None)
+
+
+@given(stretches(), stretches())
+def test_a_merge_has_the_new_values_and_never_overlaps(old: tuple[Row, ...], new: tuple[Row, ...]) -> None:
+    """At every minute the new value holds where there is one, nowhere else a value that was not there before."""
+    merged = series_csv.merge(old, new)
+    for one, after in pairwise(merged.rows):
+        assert one.end_utc_ns is not None
+        assert one.start_utc_ns < one.end_utc_ns <= after.start_utc_ns
+    for minute in range(41):
+        found, expected = value_at(merged.rows, minute), value_at(new, minute)
+        assert found == expected if expected is not None else found in (None, value_at(old, minute))
+    assert len(old) == merged.kept + merged.replaced
+    again = series_csv.merge(merged.rows, new)
+    assert (merged.rows, 0, 0) == (again.rows, again.added, again.replaced)
+
+
+@given(stretches())
+def test_what_is_written_is_read_again(rows: tuple[Row, ...]) -> None:
+    """A file gives back exactly the rows it was made of."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        written(Path(folder, "a.csv"), rows)
+        assert rows == series_csv.read(str(Path(folder, "a.csv")), FEED, "GBp/kWh", "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(
+            "# feed: octopus X Y\nstart_utc\n", "a.csv is of octopus X Y, not of octopus A B", id="another-feed"
+        ),
+        pytest.param("start_utc,end_utc,value,unit\n", "was not written by costmeter prices fetch", id="not-ours"),
+        pytest.param(f"# feed: {FEED}\nstart,value\n", "other columns", id="columns"),
+        pytest.param("HEAD2026-11-22T12:00Z,,1,EUR/MWh,\n", "a.csv:3: the unit is EUR/MWh, not GBp/kWh", id="unit"),
+        pytest.param("HEAD2026-11-22T12:00Z,,NaN,GBp/kWh,\n", "a.csv:3: not a row", id="nan"),
+        pytest.param("HEAD2026-11-22T12:00,,1,GBp/kWh,\n", "a.csv:3: not a row", id="naive"),
+        pytest.param("HEAD2026-11-22T12:00Z,,1,GBp/kWh,perhaps\n", "a.csv:3: not a row", id="estimated"),
+        pytest.param("HEADx\n", "a.csv:3: not a row", id="short"),
+    ],
+)
+def test_what_another_hand_wrote_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    """A file of another feed, unit or form is named with its line, and nothing is merged."""
+    text = text.replace("HEAD", f"# feed: {FEED}\nstart_utc,end_utc,value,unit,estimated\n")
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(FeedError) as caught:
+        series_csv.read(str(tmp_path / "a.csv"), FEED, "GBp/kWh", "a.csv")
+    assert words in caught.value.message
+
+
+def test_bytes_that_are_no_text_and_folders_are_refused(tmp_path: Path) -> None:
+    """What cannot be read as text is left alone."""
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00")
+    for path in (tmp_path / "a.csv", tmp_path):
+        with pytest.raises(FeedError, match=r"UTF-8|cannot be read"):
+            series_csv.read(str(path), FEED, "GBp/kWh", "it")
+
+
+def test_mode_and_link_of_the_old_file_stay(tmp_path: Path) -> None:
+    """A file behind a link is replaced where it lies, readable by those who could read it."""
+    (tmp_path / "real").mkdir()
+    target = tmp_path / "real" / "a.csv"
+    written(target, (row(0, 30, "1"),))
+    target.chmod(0o640)
+    (tmp_path / "link.csv").symlink_to(target)
+    written(tmp_path / "link.csv", (row(0, 30, "2"),))
+    assert (tmp_path / "link.csv").is_symlink()
+    assert ",2,GBp" in target.read_text()
+    assert 0o640 == target.stat().st_mode & 0o777
+    assert ["a.csv"] == os.listdir(tmp_path / "real")
+
+
+@pytest.mark.parametrize("where", ["missing/a.csv", "a.csv/b.csv", "."])
+def test_what_cannot_be_written_is_told(where: str, tmp_path: Path) -> None:
+    """No folder, a file in a folder's place, a folder: one refusal, and nothing is left behind."""
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(CostmeterError, match="was not written"):
+        series_csv.write(str(tmp_path / where), "new", where)
+    assert ["a.csv"] == os.listdir(tmp_path)
+    assert "old" == (tmp_path / "a.csv").read_text()
