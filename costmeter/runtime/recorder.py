@@ -156,7 +156,8 @@ class Recorder:
                 self._marks.note("fault", f"{told} ({device.name}); its energy counts from here", device.uuid)
 
     def _tick(self, batch: Batch) -> None:
-        self._until_ns = batch.until_ns
+        if batch.until_ns is not None:  # a tick under way at the reap may have booked a board beyond it
+            self._until_ns = max(batch.until_ns, self._booked_ns)
         if batch.host is not None:
             for told in self._host.read(batch.host):
                 self._marks.note("fault", told, "")

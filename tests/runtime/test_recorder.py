@@ -16,7 +16,8 @@ from costmeter.meter.schedule import Constant, Schedule
 from costmeter.meter.totals import DeviceTotals, by_component, by_state
 from costmeter.outputs.receipt import receipt
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
-from costmeter.runtime.events import Ended
+from costmeter.readings import Missing
+from costmeter.runtime.events import Batch, Ended
 from costmeter.runtime.outcome import outcome
 from costmeter.runtime.writer import Writer
 from tests.runtime.metered import BEGAN_UTC_NS, SECOND, Metered, metered
@@ -456,3 +457,22 @@ def test_a_tick_under_way_at_the_reap_books_nothing_beyond_it() -> None:
         run.recorder.handle(Ended(reaped_ns, 0, None))
         lengths = [totals.quantities.nanoseconds for totals in run.written().totals.devices.values()]
         assert [2 * SECOND] * 2 == lengths, "what was booked before the reap was known stays, and no more is added"
+
+
+def test_boards_that_were_read_on_both_sides_of_the_reap_are_held_equally_long() -> None:
+    """A tick under way at the reap reads one board after it and the other not at all: both are booked to one end."""
+    with metered(TWO_GPUS) as run:
+        run.open()
+        run.tick(0)
+        run.tick(2 * SECOND)
+        first, second = (device.uuid for device in run.devices)
+        reaped_ns = run.clock.boottime_ns() + SECOND // 10
+        run.clock.advance(SECOND // 10 + 200_000)
+        late = Batch(reaped_ns, {first: run.source.read(first, False), second: Missing("busy")}, False)
+        run.recorder.handle(late)
+        run.tick(SECOND // 100, until_ns=reaped_ns)
+        run.recorder.handle(Ended(reaped_ns, 0, None))
+        part = run.written()
+        lengths = {totals.quantities.nanoseconds for totals in part.totals.devices.values()}
+        assert part.footer is not None
+        assert {part.footer.length_ns} == lengths
