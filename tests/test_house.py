@@ -298,6 +298,15 @@ def test_a_question_loads_no_library(option: str) -> None:
     assert_none([f"{option} loads {name}; import it where it is used" for name in sorted(HEAVY & loaded)])
 
 
+@pytest.mark.parametrize(
+    "module", ["rates.catalog", "rates.grid", "meter.calendar", "meter.tariff", "feeds", "planning"]
+)
+def test_a_run_loads_no_price_list_it_does_not_use(module: str) -> None:
+    """Beside a job that has just started, the meter loads catalogue, zones and calendars only for settings that ask."""
+    code = f"import sys, costmeter.runtime.assembly; sys.exit('{PACKAGE}.{module}' in sys.modules)"
+    assert 0 == subprocess.run([sys.executable, "-c", code], timeout=60, cwd=ROOT).returncode
+
+
 IMPORT_ALL = """
 import importlib, json, os, signal, sys, threading
 package, names = sys.argv[1], sys.argv[2:]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 from decimal import Decimal
 
-from costmeter.config.forms import PerInstance
 from costmeter.config.items import Item
 from costmeter.config.parse import Value, Values
 from costmeter.config.schedules import Schedules, origin
@@ -15,7 +14,7 @@ from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
 from costmeter.meter.schedule import Constant
-from costmeter.rates.book import Book, GpuPlan, Instance, Owned, Sourced
+from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.rates.commitment import Commitment
 from costmeter.rates.match import Match
 from costmeter.rates.prices import WORLD_SCOPE
@@ -117,10 +116,7 @@ class _Builder:
         match = _match(values)
         owned = self._owned(values) if _text(values, "gpu.billing") == "owned" else None
         price = values.get("gpu.price")
-        if price is not None and isinstance(price.item, PerInstance):
-            instance = Instance(price.item.price_per_hour, price.item.gpus, origin(price))
-            return GpuPlan(match, instance, owned)
-        return GpuPlan(match, self.schedules.sourced(price, "gpu.price"), owned)
+        return GpuPlan(match, self.schedules.price(price, "gpu.price"), owned)
 
     def _owned(self, values: Values) -> Owned | None:
         billing, purchase = values["gpu.billing"], values.get("gpu.owned.purchase")

@@ -11,7 +11,7 @@ from datetime import tzinfo
 from decimal import Decimal
 
 from costmeter.config.faults import shown, shown_node, suggestion, visible
-from costmeter.config.grammar import Form, Number, Price
+from costmeter.config.grammar import FILE_FORMS, Form, Number, Price
 from costmeter.config.number import complaint, wanted
 from costmeter.config.windows import WindowParser, Windows
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
@@ -32,8 +32,6 @@ _BESIDE: dict[Form, tuple[str, ...]] = {
     "series": ("gpus",),
 }
 _SCOPES: tuple[Scope, ...] = ("lifecycle", "direct")
-#: Files that may be named alone, by their endings.
-_ENDINGS: dict[str, Form] = {".csv": "series", ".yaml": "tariff", ".yml": "tariff"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def form_of(node: Node) -> Form | None:
     if isinstance(node, Mapping):
         return next((form for form in _BESIDE for key, _ in node.entries if key.text == form), None)
     text = node.text.casefold() if isinstance(node, Scalar) else ""
-    return next((form for ending, form in _ENDINGS.items() if text.endswith(ending)), None)
+    return next((form for ending, form in FILE_FORMS.items() if text.endswith(ending)), None)
 
 
 class FormParser:

@@ -12,6 +12,8 @@ from typing import Literal
 #: Ways to say a figure that are no number: hours of the week, a machine's price shared by its GPUs, a row of the price
 #: catalogue, tariff files, a zone of the grid, a file of dated values.
 Form = Literal["windows", "per_instance_hour", "catalog", "tariff", "zone", "series"]
+#: Files that may be named alone, by their endings.
+FILE_FORMS: dict[str, Form] = {".csv": "series", ".yaml": "tariff", ".yml": "tariff"}
 
 
 @dataclass(frozen=True, slots=True)

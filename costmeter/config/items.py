@@ -3,21 +3,24 @@
 import re
 from datetime import date, tzinfo
 from decimal import Decimal
+from typing import TYPE_CHECKING, TypeAlias
 
 from costmeter.config.faults import shown, shown_node, suggestion
-from costmeter.config.forms import Figure, FormParser, form_of
-from costmeter.config.grammar import Choice, Currency, Date, Kind, Number, Numbers, Pattern, Price, Zone
+from costmeter.config.grammar import FILE_FORMS, Choice, Currency, Date, Kind, Number, Numbers, Pattern, Price, Zone
 from costmeter.config.number import complaint, decimal, wanted
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 from costmeter.config.zones import nearest, zone
 from costmeter.meter.item import LineItem
+
+if TYPE_CHECKING:  # catalogue, zones, calendars: loaded where a setting is one of them, for most are plain numbers
+    from costmeter.config.forms import Figure
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _INDEXES = re.compile(r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:\s*,\s*[0-9]{1,4}(?:-[0-9]{1,4})?)*", re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 #: Everything one setting can be. Strings are words, patterns and labels; a frozenset holds GPU indexes.
-Item = Decimal | str | tzinfo | date | Figure | tuple[Decimal, ...] | frozenset[int] | tuple[LineItem, ...]
+Item: TypeAlias = "Decimal | str | tzinfo | date | Figure | tuple[Decimal, ...] | frozenset[int] | tuple[LineItem, ...]"
 
 
 def is_empty(node: Node) -> bool:
@@ -31,7 +34,7 @@ class ItemParser:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
-    def item(self, kind: Kind, node: Node, name: str) -> Item | None:
+    def item(self, kind: Kind, node: Node, name: str) -> "Item | None":
         """The value of a setting; None with a fault."""
         if isinstance(kind, Price):
             return self._price(kind, node, name)
@@ -48,7 +51,7 @@ class ItemParser:
         """Note what is wrong with a setting."""
         self.faults.append(Fault(place, f"{name}: {what}" if name else what))
 
-    def _word(self, kind: Kind, node: Scalar, name: str) -> Item | None:
+    def _word(self, kind: Kind, node: Scalar, name: str) -> "Item | None":
         if isinstance(kind, Zone):
             return self._zone(node, name)
         if isinstance(kind, Currency):
@@ -108,10 +111,13 @@ class ItemParser:
         numbers = {item for item in items if isinstance(item, Decimal)}
         return None if None in items else tuple(sorted(numbers))
 
-    def _price(self, kind: Price, node: Node, name: str) -> Item | None:
+    def _price(self, kind: Price, node: Node, name: str) -> "Item | None":
         """A number, or one of the forms of the setting."""
-        if form_of(node) is None and not isinstance(node, Mapping):
+        text = node.text.casefold() if isinstance(node, Scalar) else ""
+        if not isinstance(node, Mapping) and not text.endswith(tuple(FILE_FORMS)):
             return self._number(kind.number, node, name)
+        from costmeter.config.forms import FormParser
+
         parser = FormParser(kind, name)
         figure = parser.parse(node)
         self.faults.extend(parser.faults)

@@ -8,19 +8,20 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from costmeter.config.faults import shown, suggestion, visible
-from costmeter.config.forms import Listed, SeriesFile, TariffFiles, Zoned
 from costmeter.config.parse import Value
-from costmeter.config.windows import Windows
 from costmeter.config.yamlfile import Fault, Place
-from costmeter.meter.calendar import Calendar
-from costmeter.meter.calendar import Place as LocalPlace
 from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant, Schedule
-from costmeter.meter.tariff import Tariff
-from costmeter.rates.book import Sourced
-from costmeter.rates.dated import GRAMS_PER_KWH, DatedSeries
+from costmeter.rates.book import Instance, Sourced
+
+if TYPE_CHECKING:  # loaded where a setting is one of them: every run loads this module, and few need those
+    from costmeter.config.forms import Listed, SeriesFile, TariffFiles
+    from costmeter.config.windows import Windows
+    from costmeter.meter.tariff import Tariff
+    from costmeter.rates.dated import DatedSeries
 
 #: What a figure is measured in, after the currency; the grid's has none.
 _UNITS = {"gpu.price": "h", "electricity.price": "kWh"}
@@ -39,7 +40,7 @@ class Schedules:
     zone: tzinfo | None
     cwd: str
     faults: list[Fault] = field(default_factory=list)
-    tariffs: tuple[Tariff, ...] = ()
+    tariffs: "tuple[Tariff, ...]" = ()
     scopes: dict[str, str] = field(default_factory=dict)
     named_by: dict[str, set[str]] = field(default_factory=dict)
 
@@ -50,6 +51,9 @@ class Schedules:
         item = value.item
         if isinstance(item, Decimal):
             return Sourced(Constant(item), origin(value))
+        from costmeter.config.forms import Listed, SeriesFile, TariffFiles, Zoned
+        from costmeter.config.windows import Windows
+
         if isinstance(item, Windows):
             return self._windows(value, item, name)
         if isinstance(item, Listed):
@@ -62,6 +66,15 @@ class Schedules:
             return self._series(value, item, name)
         return self._tariff(value, item, name) if isinstance(item, TariffFiles) else None
 
+    def price(self, value: Value | None, name: str) -> Sourced | Instance | None:
+        """The price of a GPU: a schedule, or what a whole machine costs."""
+        if value is not None and not isinstance(value.item, Decimal):
+            from costmeter.config.forms import PerInstance
+
+            if isinstance(value.item, PerInstance):
+                return Instance(value.item.price_per_hour, value.item.gpus, origin(value))
+        return self.sourced(value, name)
+
     def fault(self, value: Value, what: str) -> None:
         """Note a fault once, though several blocks may have it from the same place."""
         self._note(Fault(value.place, what))
@@ -70,14 +83,17 @@ class Schedules:
         if fault not in self.faults:
             self.faults.append(fault)
 
-    def _windows(self, value: Value, item: Windows, name: str) -> Sourced | None:
+    def _windows(self, value: Value, item: "Windows", name: str) -> Sourced | None:
+        from costmeter.meter.calendar import Calendar
+        from costmeter.meter.calendar import Place as LocalPlace
+
         zone = item.zone or self.zone
         if zone is None:
             self.fault(value, f"{name}: windows need a zone; add  timezone: America/Los_Angeles  or the like")
             return None
         return Sourced(Calendar(LocalPlace(zone), item.windows), origin(value))
 
-    def _listed(self, value: Value, item: Listed, name: str) -> Sourced | None:
+    def _listed(self, value: Value, item: "Listed", name: str) -> Sourced | None:
         from costmeter.rates.catalog import CURRENCY, traps
 
         offer, price = item.offer, item.offer.price(item.kind)
@@ -89,7 +105,9 @@ class Schedules:
         told = f"{offer.key} {item.kind} ({offer.source}){doubts}, {value.place.brief}"
         return Sourced(Constant(price), Origin(f"list price {offer.dated(item.kind)[:7]}", told))
 
-    def _series(self, value: Value, item: SeriesFile, name: str) -> Sourced | None:
+    def _series(self, value: Value, item: "SeriesFile", name: str) -> Sourced | None:
+        from costmeter.rates.dated import GRAMS_PER_KWH
+
         dated = self._dated(value, item, name)
         wanted = f"{self.currency}/{_UNITS[name]}" if name in _UNITS else GRAMS_PER_KWH
         if dated is None:
@@ -105,7 +123,7 @@ class Schedules:
         told = f"series {visible(_below(item.name, value.place))}{about}, {value.place.brief}"
         return Sourced(_shared(dated, item.gpus), Origin("configured", told))
 
-    def _dated(self, value: Value, item: SeriesFile, name: str) -> DatedSeries | None:
+    def _dated(self, value: Value, item: "SeriesFile", name: str) -> "DatedSeries | None":
         from costmeter.config.seriesfile import SeriesFormat, read_series
 
         path, shown_as = self._located(item.name, value.place)
@@ -113,7 +131,7 @@ class Schedules:
         self._blame(value.place, faults, item.name, name)
         return None if faults else dated
 
-    def _tariff(self, value: Value, item: TariffFiles, name: str) -> Sourced | None:
+    def _tariff(self, value: Value, item: "TariffFiles", name: str) -> Sourced | None:
         from costmeter.config.tariff import succession
 
         sheets = [self._sheet(item, file, name) for file in item.names]
@@ -131,7 +149,7 @@ class Schedules:
         told = f"tariff {named}{_tier_told(tariffs, item.tier)}, {value.place.brief}"
         return Sourced(schedule, Origin("configured", told))
 
-    def _sheet(self, item: TariffFiles, file: tuple[str, Place], name: str) -> Tariff | None:
+    def _sheet(self, item: "TariffFiles", file: tuple[str, Place], name: str) -> "Tariff | None":
         """The one plan of a file that is meant."""
         from costmeter.config.tariff import read_tariffs
 
@@ -153,7 +171,7 @@ class Schedules:
             self._note(Fault(file[1], f"{name}: {several}; say which, such as  plan: {ids[0]}"))
         return None
 
-    def _fit(self, value: Value, tariffs: tuple[Tariff, ...], tier: int | None, name: str) -> bool:
+    def _fit(self, value: Value, tariffs: "tuple[Tariff, ...]", tier: int | None, name: str) -> bool:
         """Whether tariffs are in the currency of the settings, and have the tier that is asked for."""
         for tariff in tariffs:
             if tariff.currency != self.currency:
@@ -191,25 +209,25 @@ def _below(file: str, place: Place) -> str:
     return os.path.normpath(os.path.join(os.path.dirname(place.source), file))
 
 
-def _shared(dated: DatedSeries, gpus: int | None) -> Schedule:
+def _shared(dated: "DatedSeries", gpus: int | None) -> Schedule:
     """The series, its values divided among GPUs."""
     if gpus is None:
         return dated.series
     return replace(dated.series, values=tuple(value / gpus for value in dated.series.values))
 
 
-def _not_converted(dated: DatedSeries, wanted: str) -> str:
+def _not_converted(dated: "DatedSeries", wanted: str) -> str:
     """A hint where only the currency is another."""
     return "; nothing is converted" if dated.unit.partition("/")[2] == wanted.partition("/")[2] else ""
 
 
-def _tiers(tariff: Tariff) -> int:
+def _tiers(tariff: "Tariff") -> int:
     """The number of tiers of its entry that has most."""
     tiers = getattr(tariff.energy, "tiers", ())
     return max(map(len, tiers), default=1)
 
 
-def _tier_told(tariffs: tuple[Tariff, ...], tier: int | None) -> str:
+def _tier_told(tariffs: "tuple[Tariff, ...]", tier: int | None) -> str:
     """Which tier the live price is of, where there are several."""
     if all(_tiers(tariff) == 1 for tariff in tariffs):
         return ""

@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
-from costmeter.meter.tariff import Tariff
 from costmeter.rates.book import Book
 from costmeter.rates.commitment import Commitment
+
+if TYPE_CHECKING:
+    from costmeter.meter.tariff import Tariff
 
 #: `auto` measures where it can, `watts` is a constant, `none` counts no host energy.
 HostSource = Literal["auto", "watts", "none"]
@@ -51,7 +53,7 @@ class Settings:
     host: HostPower = field(default_factory=HostPower)
     labels: Mapping[str, str] = field(default_factory=dict)
     budget: Budget | None = None
-    tariffs: tuple[Tariff, ...] = ()
+    tariffs: "tuple[Tariff, ...]" = ()
     commitments: tuple[Commitment, ...] = ()
     items: tuple[LineItem, ...] = ()
 
