@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from costmeter.config.grammar import ROOT as GRAMMAR
+from costmeter.config.parse import parse
+from costmeter.config.tariff.files import parse_tariffs
+from costmeter.config.yamlfile import Mapping, compose
 from costmeter.meter.band import BANDS, SENSOR_GAIN
 
 ROOT = Path(__file__).parent.parent
@@ -141,6 +145,30 @@ def test_the_readme_begins_with_two_commands() -> None:
 def test_a_wrong_page_is_caught(markdown: str, expected: list[str]) -> None:
     """A page with a misspelt command or flag is found out, and the job's own flags are left alone."""
     assert [fault for arguments in invocations(markdown) for fault in faults(arguments)] == expected
+
+
+def _yaml_blocks() -> Iterator[tuple[str, str]]:
+    """Every YAML block of README and docs, by its page and number."""
+    for page in PAGES:
+        if page.name == "README.md" or page.parent == ROOT / "docs":
+            for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", text(page), re.MULTILINE | re.DOTALL)):
+                yield f"{page.relative_to(ROOT)}-{number}", block
+
+
+@pytest.mark.parametrize("block", [pytest.param(block, id=name) for name, block in _yaml_blocks()])
+def test_a_configuration_or_tariff_that_is_shown_is_right(block: str) -> None:
+    """A YAML block that is a configuration has no fault, catalogue keys and zones included, nor has a tariff."""
+    root, faults = compose(block, "page")
+    assert isinstance(root, Mapping)
+    keys = {key.text for key, _ in root.entries}
+    if keys <= set(GRAMMAR.keys):
+        faults = (*faults, *parse(root).faults)
+    elif "energy" in keys or "series" in keys:
+        faults = (
+            *faults,
+            *(fault for fault in parse_tariffs(block, "page", "page")[1] if "No such file" not in fault.what),
+        )
+    assert [] == [str(fault) for fault in faults]
 
 
 def test_the_readme_shows_a_receipt_as_it_is_printed() -> None:

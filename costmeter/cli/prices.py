@@ -50,7 +50,7 @@ def _list(parser: argparse.ArgumentParser) -> None:
 
 def _show(parser: argparse.ArgumentParser) -> None:
     parser.description = "One thing in full, with its date and source."
-    parser.epilog = "costmeter prices show aws/p5.48xlarge/us-east-1/spot"
+    parser.epilog = "costmeter prices show aws/p4d.24xlarge/us-east-1/spot"
     parser.add_argument("key", nargs="?", metavar="KEY|ZONE|FILE", help="a catalogue key, a carbon zone, or a file")
     parser.add_argument("--config", metavar="FILE", help="without KEY: read settings from this file")
 

@@ -9,6 +9,7 @@ from costmeter.config.grammar import Number
 #: Digits, at most one point, and an exponent of at most two digits: `1e999999999` would fill the memory.
 _PLAIN = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9])?", re.ASCII)
 _PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]+)?\s?%", re.ASCII)
+_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
 _COMMA = re.compile(r"[0-9]+,[0-9]+", re.ASCII)
 
 
@@ -43,6 +44,8 @@ def _hint(text: str) -> str:
     if _PERCENT.fullmatch(text):
         share = Decimal(text.rstrip("% ")) / 100
         return meant(f"{share.normalize():f}")
+    if _THOUSANDS.fullmatch(text):  # 30,000 is thirty thousand to whoever writes it so, and thirty to nobody
+        return meant(text.replace(",", ""))
     if _COMMA.fullmatch(text):
         return meant(text.replace(",", "."))
     return ""

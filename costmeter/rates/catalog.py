@@ -1,6 +1,6 @@
 """What sellers list their GPU machines at: the catalogue in `data/catalog.csv`, by keys such as
 
-`aws/p5.48xlarge/us-east-1/spot`: provider, instance, region and kind of price. The kind is `on_demand` where none is
+`aws/p4d.24xlarge/us-east-1/spot`: provider, instance, region and kind of price. The kind is `on_demand` where none is
 named. A row of one price everywhere has the region `*`, answers to any region, and needs none.
 
 The catalogue is a dated snapshot of public lists, and such lists contain wrong rows: a price from it is a default to

@@ -72,6 +72,11 @@ def test_a_whole_file_comes_out_typed() -> None:
             '1:14: gpu.price: expected a price per GPU-hour such as 2.49, not "2,49". Did you mean "2.49"?',
             id="comma",
         ),
+        pytest.param(
+            "gpu: {owned: {purchase: '30,000'}}",
+            '1:25: gpu.owned.purchase: expected an amount of money such as 30000, not "30,000". Did you mean "30000"?',
+            id="thousands",
+        ),
         pytest.param("gpu: {price: -1}", "1:14: gpu.price: a price per GPU-hour is at least 0, not -1", id="negative"),
         pytest.param(
             "gpu: {price: [1]}", "1:14: gpu.price: expected a price per GPU-hour such as 2.49, not a list", id="list"
