@@ -1,4 +1,4 @@
-"""The house and its laws (DESIGN: imports point down only, one room per effect), read off the sources.
+"""The house and its laws (CONTRIBUTING.md: imports point down only, one room per effect), read off the sources.
 
 The rules look at every import there is: at the top of a module, inside a function, under TYPE_CHECKING, and
 `importlib.import_module` with a literal name. `Rules` take the folder that holds a package, so that the last tests can

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
-    from costmeter.config.settings import Settings
-    from costmeter.ledger.loads import Key
+    from costmeter.config.settings import Loaded
+    from costmeter.ledger.use import Key
     from costmeter.meter.period import Period
     from costmeter.outputs.bill import Terms
 
@@ -30,6 +31,10 @@ _DEFAULTS = {
 }
 #: Nobody is billed less often than once a year.
 _LONGEST_DAYS = 366
+#: A second or two of reading.
+_SOON_READ_BYTES = 5_000_000
+#: Settings whose faults leave something off a bill.
+_MISSING_WITH = ("electricity.price", "gpu.commitment")
 _FLAGS = {"first": "--from", "end": "--to", "billing_day": "--billing-day", "base_kw": "--base-kw"}
 
 
@@ -66,9 +71,10 @@ def run(args: argparse.Namespace) -> int:
     from costmeter.cli.printing import style, to_json
     from costmeter.config.layers import load_settings
     from costmeter.ledger.journal import state_directory
-    from costmeter.ledger.loads import journal_paths, use_by_period
+    from costmeter.ledger.query import paths_of, run_ids
+    from costmeter.ledger.use import Sought, use_by_period
     from costmeter.outputs.bill import bills
-    from costmeter.outputs.billtext import render
+    from costmeter.outputs.billtext import not_counted, render
 
     environ = dict(os.environ)
     billing_day, given = _whole(args.billing_day), _given(args)
@@ -76,23 +82,34 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_settings(args.config, {}, environ, folder.current(), strict=False)
     for fault in loaded.faults:
         print(f"costmeter: warning: {fault}", file=sys.stderr)
-    terms = _terms(loaded.settings, args.attribution or "marginal", base_kw)
+    terms = _terms(loaded, args.attribution or "marginal", base_kw)
     asked, period_of = _periods(given, billing_day, terms)
-    state, problems = state_directory(environ), list[str]()
-    paths = journal_paths(state, wanted)
+    state = state_directory(environ)
+    paths = list(dict.fromkeys(path for each in wanted or run_ids(state) for path in paths_of(state, each)))
     if not paths and asked is None:
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
-    uses = use_by_period(paths, period_of, terms.schedule, terms.currency, problems)
-    document = bills(uses, terms, [asked] if asked else _between(uses, period_of), problems)
+    _say_how_much(paths)
+    found = use_by_period(paths, Sought(period_of, terms.currency, terms.schedule, terms.commitments, asked))
+    document = bills(found, terms, [asked] if asked else _between(found.uses, period_of))
+    if said := not_counted(document):
+        print(f"costmeter: warning: {said}: {found.refusals[0]}", file=sys.stderr)
     sys.stdout.write(to_json(document) if args.json else render(document, style(sys.stdout, environ)))
     return 0
 
 
-def _terms(settings: "Settings", attribution: str, base_kw: Decimal) -> "Terms":
+def _say_how_much(paths: Sequence[Path]) -> None:
+    """That there is a lot to read, to a person who waits for it."""
+    sizes = (path.stat().st_size for path in paths if path.is_file())
+    if sys.stderr.isatty() and sum(sizes) > _SOON_READ_BYTES:
+        print(f"costmeter: reading {len(paths):,} journal{'' if len(paths) == 1 else 's'}", file=sys.stderr)
+
+
+def _terms(loaded: "Loaded", attribution: str, base_kw: Decimal) -> "Terms":
     from costmeter.clock import RealClock
     from costmeter.meter.bill import ATTRIBUTIONS
     from costmeter.outputs.bill import Terms
 
+    settings = loaded.settings
     tariffs, electricity = settings.tariffs, settings.book.electricity
     return Terms(
         settings.currency,
@@ -103,6 +120,7 @@ def _terms(settings: "Settings", attribution: str, base_kw: Decimal) -> "Terms":
         next(each for each in ATTRIBUTIONS if each == attribution),
         base_kw,
         RealClock().utc_ns(),
+        tuple(fault for fault in loaded.faults if any(name in fault for name in _MISSING_WITH)),
     )
 
 

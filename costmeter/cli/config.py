@@ -55,7 +55,7 @@ def _show(explicit: str | None) -> int:
 
 
 def _table(effective: Mapping[str, "Effective"]) -> list[str]:
-    """Name, value and origin in columns."""
+    """Name, value and origin in columns; a value too long for its column moves its own line only."""
     rows = [(name, one.value, one.origin.detail or one.origin.word) for name, one in effective.items()]
     names, values = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows if len(row[1]) <= 40)
     return [f"{name:<{names}}  {value:<{values}}  {origin}" for name, value, origin in rows]

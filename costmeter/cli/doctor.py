@@ -3,11 +3,16 @@
 import argparse
 import os
 import sys
+import textwrap
+from collections.abc import Callable
 
 from costmeter.cli import folder
+from costmeter.cli.run import SCENARIOS, check_scenario
 
 #: What to type to learn more. It mends nothing.
 _ONLY_SHOWS = "sudo dmesg"
+#: Under the text of a finding, behind its verdict.
+_INDENT = " " * 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,23 +30,43 @@ def run(args: argparse.Namespace) -> int:
     from costmeter.runtime.finding import Finding
 
     environ = dict(os.environ)
+    if args.simulate is not None and args.simulate not in SCENARIOS:
+        check_scenario(args.simulate)
+    show = _page(environ)
     loaded = load_settings(args.config, {}, environ, folder.current(), strict=False)
     failed = False
     for finding in (Finding("warn", fault, "costmeter config check") for fault in loaded.faults):
-        print(_line(finding.verdict, finding.text, finding.fix), flush=True)
+        show(finding.verdict, finding.text, finding.fix)
     for finding in examine(loaded.settings, environ, args.simulate or environ.get("COSTMETER_SIMULATE") or None):
-        print(_line(finding.verdict, finding.text, finding.fix), flush=True)
+        show(finding.verdict, finding.text, finding.fix)
         failed = failed or finding.verdict == "fail"
-    print(_line("ok", *_terminal(environ)))
+    show("ok", *_terminal(environ))
     return int(failed)
+
+
+def _page(environ: dict[str, str]) -> Callable[[str, str, str], None]:
+    """How findings are printed: wrapped on a terminal, a line each elsewhere."""
+    from costmeter.cli.printing import style
+
+    width = style(sys.stdout, environ).width if sys.stdout.isatty() else None
+
+    def show(verdict: str, text: str, fix: str) -> None:
+        line = _line(verdict, text, fix)
+        if width is not None:
+            line = textwrap.fill(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
+        print(line, flush=True)
+
+    return show
 
 
 def _terminal(environ: dict[str, str]) -> tuple[str, str]:
     """How a receipt will look here."""
     from costmeter.cli.printing import style
+    from costmeter.outputs.terminal import MINIMUM_WIDTH
 
     shown = style(sys.stdout, environ)
-    text = f"receipts are {shown.width} columns wide, {'in UTF-8' if shown.unicode else 'in plain ASCII'}"
+    width = max(shown.width, MINIMUM_WIDTH)
+    text = f"receipts are {width} columns wide, {'in UTF-8' if shown.unicode else 'in plain ASCII'}"
     return text, "" if shown.unicode else "export LANG=C.UTF-8"
 
 

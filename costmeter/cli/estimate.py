@@ -5,16 +5,15 @@ import os
 import sys
 from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from costmeter.cli import folder
-from costmeter.cli.lines import write_lines
+from costmeter.cli.lines import write_data, write_lines
+from costmeter.cli.siteflags import add_site_flags, site_settings, unused_settings
 from costmeter.errors import UsageError
 
 if TYPE_CHECKING:
     from costmeter.config.settings import Loaded
-    from costmeter.planning.estimate import Estimate
-    from costmeter.planning.plan import Plan
     from costmeter.planning.request import Request
 
 Value = TypeVar("Value")
@@ -49,23 +48,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     power = parser.add_argument_group("power")
     power.add_argument("--watts", metavar="W", help="what one GPU draws (default: its power limit × load)")
     load_help = "share of the power limit that is drawn (default 85%%, or 100%% of --watts)"
-    power.add_argument("--load", "--utilization", dest="load", metavar="SHARE", help=load_help)
+    power.add_argument("--load", metavar="SHARE", help=load_help)
     power.add_argument("--host-watts", metavar="W", help="what a machine of up to 8 GPUs draws beside them")
-    power.add_argument("--pue", metavar="PUE", help="facility energy over IT energy")
-    money = parser.add_argument_group("money and carbon (defaults: the settings in effect)")
+    money = parser.add_argument_group("money, cooling and carbon (defaults: the settings in effect)")
     money.add_argument("--price", metavar="P", help="rent per GPU-hour")
     money.add_argument("--owned", action="store_true", help="the GPUs are bought: capital and electricity, no rent")
     money.add_argument("--purchase", metavar="P", help="what one GPU costs to buy, with its share of the server")
     money.add_argument("--electricity", metavar="P", help="price per kWh, or a tariff (.yaml) or dated series (.csv)")
-    money.add_argument("--carbon", metavar="G", help="grams of CO2e per kWh, a zone such as DE, or a series (.csv)")
-    money.add_argument("--currency", metavar="CODE", help="of all prices, such as EUR")
+    add_site_flags(money)
     parser.add_argument("-c", "--config", metavar="FILE", help="read settings from this file")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the estimate to stdout; 0."""
+    from costmeter.cli.printing import style, to_json
     from costmeter.clock import RealClock
+    from costmeter.outputs.estimate import as_json, as_text
     from costmeter.planning.plan import plan
 
     request = parse_request(args)
@@ -75,19 +74,18 @@ def run(args: argparse.Namespace) -> int:
     with localcontext(Context(prec=_DIGITS)):
         planned = plan(request, loaded.settings, RealClock().utc_ns())
         if args.json:
-            from costmeter.cli.printing import to_json
-
-            sys.stdout.write(to_json(as_json(planned)))
+            write_data(to_json(as_json(planned)))
         else:
-            write_lines(as_text(planned))
+            write_lines(as_text(planned, style(sys.stdout, os.environ).width))
     return 0
 
 
 def _loaded(args: argparse.Namespace) -> "Loaded":
     from costmeter.config.layers import load_settings
 
+    flags, unused = setting_flags(args), unused_settings(args)
     try:
-        return load_settings(args.config, setting_flags(args), os.environ, folder.current(), strict=False)
+        return load_settings(args.config, flags, os.environ, folder.current(), strict=False, left_out=unused)
     except UsageError as error:
         if "gpu.owned.purchase" in error.message and args.purchase is None:
             advice = "costmeter estimate --owned --purchase 30000, or gpu.owned.purchase in costmeter.yaml"
@@ -141,150 +139,17 @@ def _or(value: Value | None, default: Value) -> Value:
 
 def setting_flags(args: argparse.Namespace) -> dict[str, str]:
     """The flags that are settings, by dotted name, in the grammar of settings. Raises UsageError."""
+    from costmeter.planning.numbers import number
+
     if args.owned and args.price:
         raise UsageError("--owned and --price: bought GPUs have no rent; give one of them")
-    flags = {"gpu.price": args.price, "electricity.pue": args.pue, "currency": args.currency}
-    if args.electricity is not None:
-        flags["electricity.price"] = _electricity(args.electricity)
-    if args.carbon is not None:
-        flags["carbon.intensity"] = _carbon(args.carbon)
+    flags = site_settings(args, "--electricity", () if args.electricity is None else (args.electricity,))
+    if args.price is not None:
+        flags["gpu.price"] = args.price
     if args.owned:
         flags["gpu.billing"] = "owned"
-        flags["gpu.owned.purchase"] = args.purchase
-    return {name: text for name, text in flags.items() if text is not None}
-
-
-def _electricity(text: str) -> str:
-    return f"{{tariff: {_quoted(text)}}}" if text.endswith((".yaml", ".yml")) else text
-
-
-def _carbon(text: str) -> str:
-    """A number or a file as it is, a zone by its name. Raises UsageError for a zone that is none."""
-    from costmeter.rates.grid import zone
-
-    if text[:1] in "0123456789.+-" or text.endswith(".csv"):
-        return text
-    try:
-        zone(text)
-    except LookupError as error:
-        raise UsageError(
-            f"--carbon: {error.args[0]}", "costmeter estimate --carbon 380, or a zone such as DE"
-        ) from None
-    return f"{{zone: {_quoted(text)}}}"
-
-
-def _quoted(text: str) -> str:
-    """A text as YAML takes it inside braces, whatever is in it."""
-    import json
-
-    return json.dumps(text)
-
-
-def as_json(planned: "Plan") -> dict[str, Any]:
-    """The plan as scripts read it: the figures of one run, then of all runs, then with the reserve. Money is text."""
-    work, power, even = planned.work, planned.power, planned.break_even
-    return {
-        "schema": "costmeter.estimate/1",
-        **_figures(planned.one_run),
-        "currency": planned.currency,
-        "hours": _float(work.hours),
-        "flops": _float(work.flops),
-        "gpus": work.gpus,
-        "power_kw": _float(power.facility_kw * work.gpus if power and work.gpus else None),
-        "runs": planned.runs,
-        "buffer": float(planned.buffer),
-        "all_runs": _figures(planned.all_runs),
-        "with_buffer": _figures(planned.with_buffer),
-        "break_even": None
-        if even is None
-        else {
-            "purchase_per_gpu": f"{even.purchase:f}",
-            "busy_hours": float(even.busy_hours),
-            "months_nonstop": float(even.months_nonstop),
-            "years_at_70_percent_use": float(even.years_at(Decimal("0.7"))),
-        },
-        "assumptions": [{"name": one.name, "value": one.value, "origin": one.origin} for one in planned.assumptions],
-    }
-
-
-def _figures(estimate: "Estimate") -> dict[str, Any]:
-    components = estimate.components
-    return {
-        "cost": None if estimate.cost is None else _amount(estimate.cost),
-        "components": None if components is None else {name: _amount(amount) for name, amount in components},
-        "energy_kwh": _float(estimate.energy_kwh),
-        "emissions_grams": _float(estimate.emissions_grams),
-        "embodied_grams": _float(estimate.embodied_grams),
-        "gpu_hours": float(estimate.gpu_hours),
-    }
-
-
-def _amount(amount: Decimal) -> str:
-    """Money as text, to 1e-12 of its currency as everywhere."""
-    text = f"{amount:.12f}".rstrip("0")
-    return text.rstrip(".") if "." in text else text
-
-
-def _float(number: Decimal | None) -> float | None:
-    return None if number is None else float(number)
-
-
-def as_text(planned: "Plan") -> list[str]:
-    """The plan as people read it."""
-    one = planned.one_run
-    lines = [_row("one run", one, planned.currency, _length(planned))]
-    if planned.runs > 1:
-        lines.append(_row(f"{planned.runs} runs", planned.all_runs, planned.currency))
-    if planned.buffer:
-        lines.append(_row(f"+ {float(planned.buffer * 100):g} % buffer", planned.with_buffer, planned.currency))
-    if one.embodied_grams:
-        lines.append(f"Making the GPUs: {_carbon_text(one.embodied_grams)} more for one run, spread over their life.")
-    lines += _rent_or_buy(planned)
-    names = max(len(each.name) for each in planned.assumptions)
-    values = max(len(each.value) for each in planned.assumptions)
-    lines.append("Assumed:")
-    lines += [f"  {each.name:<{names}}  {each.value:<{values}}  {each.origin}" for each in planned.assumptions]
-    return lines
-
-
-def _row(name: str, estimate: "Estimate", currency: str, after: str = "") -> str:
-    from costmeter.outputs.figures import energy, money
-
-    cost = "not known" if estimate.cost is None else money(estimate.cost, currency)
-    kwh = "no energy" if estimate.energy_kwh is None else energy(float(estimate.energy_kwh))
-    grams = "" if estimate.emissions_grams is None else _carbon_text(estimate.emissions_grams)
-    return f"{name:<15} {cost:>16} {kwh:>16} {grams:>20}   {after}".rstrip()
-
-
-def _carbon_text(grams: Decimal) -> str:
-    from costmeter.outputs.figures import carbon
-
-    return carbon(float(grams))
-
-
-def _length(planned: "Plan") -> str:
-    """How long one run takes, or how many GPU-hours where nobody said on how many GPUs."""
-    from costmeter.outputs.figures import significant
-
-    work = planned.work
-    if work.hours is None or work.gpus is None:
-        return f"{significant(float(work.gpu_hours), 4)} GPU-h"
-    hours = float(work.hours)
-    shown = f"{significant(hours)} h" if hours < 48 else f"{significant(hours / 24)} days"
-    return f"{shown} on {work.gpus:,} GPU{'s' if work.gpus > 1 else ''}"
-
-
-def _rent_or_buy(planned: "Plan") -> list[str]:
-    from costmeter.outputs.figures import money, significant
-    from costmeter.planning.plan import BUSY_SHARE
-
-    even = planned.break_even
-    if even is None:
-        return [f"Buy instead? {planned.no_break_even}."] if planned.no_break_even else []
-    price = money(even.purchase, planned.currency, Decimal(1))
-    bought = f"{planned.work.gpus} × {price} is" if planned.work.gpus else f"{price} a GPU is"
-    months, years = float(even.months_nonstop), float(even.years_at(BUSY_SHARE))
-    return [
-        f"Buy instead? {bought} even after {even.busy_hours:,.0f} busy hours: {significant(months, 2)} months nonstop, "
-        f"{significant(years, 2)} years at 70 % use."
-    ]
+    if args.purchase is not None:  # for GPUs that are bought, by --owned or by the settings; others have no use for it
+        purchase = number(args.purchase)  # 30k is a number of plans, and 30000 one of settings
+        flags["gpu.owned.purchase"] = args.purchase if purchase is None else f"{purchase:f}"
+        flags["gpu.owned.server_share"] = "0"  # the flag's price is with it
+    return flags

@@ -3,11 +3,12 @@
 import argparse
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from costmeter.cli.run import SCENARIOS, check_scenario
 from costmeter.errors import CostmeterError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ Asks on a terminal; elsewhere, and with --no-input, what no option answers stays
 examples:
   costmeter init                                                  five questions
   costmeter init --no-input --gpus rented --price 2.49
-  costmeter init --no-input --gpus bought --purchase 30000 --electricity tariff.yaml --carbon DE --currency EUR
+  costmeter init --no-input --gpus bought --purchase 30000 --electricity 0.31 --carbon DE --currency EUR
 """
 
 
@@ -36,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Write a configuration file from five answers."
     parser.epilog = _EPILOG
     parser.add_argument("--gpus", choices=tuple(_WHERE), help="where the GPUs come from")
-    parser.add_argument("--price", metavar="P", help="price per GPU-hour: 2.49, or 2.10 EUR")
+    parser.add_argument("--price", metavar="P", help="price per GPU-hour: 2.49, 2.49/gpu-h, or 2.10 EUR")
     parser.add_argument("--purchase", metavar="P", help="price of one bought GPU with its share of the server")
     parser.add_argument("--electricity", metavar="P", help="price per kWh, a tariff file (.yaml) or prices (.csv)")
-    parser.add_argument("--carbon", metavar="ZONE", help="country or grid zone, or grams of CO2e per kWh")
+    parser.add_argument("--carbon", metavar="ZONE", help="country or grid zone, or g of CO2e per kWh, or FILE.csv")
     parser.add_argument("--pue", metavar="N", help="facility energy over IT energy")
     parser.add_argument("--currency", metavar="CUR", help="currency of every price (default USD)")
     parser.add_argument("-o", "--output", metavar="FILE", default=FILE, help=f"where to write (default {FILE})")
@@ -52,10 +53,14 @@ def run(args: argparse.Namespace) -> int:
     """Ask, check, write. Raises UsageError for an answer on the command line that is none."""
     if os.path.lexists(args.output) and not args.force:
         raise UsageError(f"{args.output} is there already", "replace it: --force. Another place: -o FILE")
+    if args.simulate is not None and args.simulate not in SCENARIOS:
+        check_scenario(args.simulate)
     is_asking = not args.no_input and sys.stdin.isatty() and sys.stderr.isatty()
     answers = _Questions(args, is_asking).answers()
     _write(args.output, answers, args.force)
-    print(f"Wrote {args.output}. Try: costmeter config show, then: costmeter run -- nvidia-smi")
+    is_found = os.path.normpath(args.output) == FILE  # by itself, from this folder
+    option = "" if is_found else f" --config {shlex.quote(args.output)}"
+    print(f"Wrote {args.output}. Try: costmeter config show{option}, then: costmeter run{option} -- nvidia-smi")
     return 0
 
 
@@ -75,34 +80,37 @@ class _Questions:
         from costmeter.config.draft import Answers
 
         args = self._args
-        where = args.gpus or self._ask("1/5 Where do the GPUs come from? rented / bought / cluster / unsure", _where)
+        question = "1/5 Where do the GPUs come from? rented / bought / cluster / unsure"
+        where = args.gpus or self._ask(question, "not sure", _where)
         paid = _WHERE[where or ("rented" if args.price else "bought" if args.purchase else "unsure")]
         price = purchase = electricity = None
         if paid == "rental":
-            label = f"2/5 Price per GPU-hour in {self._currency or 'USD'}, {self._list_price()}"
-            price = self._answer("--price", args.price, label, self._amount("gpu.price"))
+            question = f"2/5 Price per GPU-hour in {self._currency or 'USD'}"
+            price = self._answer("--price", args.price, question, self._list_price(), self._amount("gpu.price"))
         elif paid == "owned":
-            label = f"2/5 What one GPU cost with its share of the server, in {self._currency or 'USD'}"
-            purchase = self._answer("--purchase", args.purchase, label, self._amount("gpu.owned.purchase"))
+            question = f"2/5 What one GPU cost with its share of the server, in {self._currency or 'USD'}"
+            purchase = self._answer("--purchase", args.purchase, question, None, self._amount("gpu.owned.purchase"))
             if purchase is None:
                 raise UsageError("bought GPUs need their price", "costmeter init --gpus bought --purchase 30000")
         else:
             self._say("2/5 GPUs stay at the list price of their model.")
         if paid == "owned":
-            label = "3/5 Price per kWh, or a tariff file (.yaml) or prices (.csv), 0.12 USD"
-            electricity = self._answer("--electricity", args.electricity, label, self._electricity)
+            currency = self._currency or "USD"
+            question = f"3/5 Price per kWh in {currency}, or a tariff file (.yaml) or prices (.csv)"
+            default = "0.12" if currency == "USD" else "not charged"
+            electricity = self._answer("--electricity", args.electricity, question, default, self._electricity)
         else:
             electricity = self._given("--electricity", args.electricity, self._electricity)
             self._say("3/5 Electricity is in the rent.")
-        label = "4/5 Country or grid zone for CO2e (DE, US-CA, gcp/us-east1), or g/kWh, world average"
-        carbon = self._answer("--carbon", args.carbon, label, _carbon)
-        label = "5/5 PUE, facility energy over IT energy (a data centre: 1.1 to 1.6), 1"
-        pue = self._answer("--pue", args.pue, label, lambda text: _number("electricity.pue", text))
+        question = "4/5 Country or grid zone for CO2e (DE, US-CA, gcp/us-east1), or g/kWh"
+        carbon = self._answer("--carbon", args.carbon, question, "world average", self._carbon)
+        question = "5/5 PUE, facility energy over IT energy (a data centre: 1.1 to 1.6)"
+        pue = self._answer("--pue", args.pue, question, "1", lambda text: _number("electricity.pue", text))
         currency = self._currency or "USD"
         return Answers(paid, currency, price, purchase, electricity, carbon, pue)  # type: ignore[arg-type]  # by _WHERE
 
-    def _answer(self, option: str, given: str | None, question: str, check: _Check) -> str | None:
-        return self._ask(question, check) if given is None else self._given(option, given, check)
+    def _answer(self, option: str, given: str | None, question: str, default: str | None, check: _Check) -> str | None:
+        return self._ask(question, default, check) if given is None else self._given(option, given, check)
 
     def _given(self, option: str, given: str | None, check: _Check) -> str | None:
         try:
@@ -110,17 +118,16 @@ class _Questions:
         except UsageError as error:
             raise UsageError(f'{option} "{given}": {error.message}', error.hint) from None
 
-    def _ask(self, question: str, check: _Check) -> str | None:
-        """An answer from the terminal; None for an empty one, which keeps the default named after the last comma."""
+    def _ask(self, question: str, default: str | None, check: _Check) -> str | None:
+        """An answer from the terminal; None for an empty one, which keeps the default where there is one."""
         if not self._is_asking:
             return None
-        text, _, default = question.rpartition(", ") if ", " in question else (question, "", "not sure")
         while True:
-            self._prompt(f"{text} [{default}]: ")
+            self._prompt(f"{question}: " if default is None else f"{question} [{default}]: ")
             line = sys.stdin.readline()
             if not line:
                 raise _Stop("no answer, so nothing was written", "costmeter init --no-input …")
-            if not line.strip():
+            if not line.strip() and default is not None:
                 return None
             try:
                 return check(line.strip())
@@ -135,27 +142,46 @@ class _Questions:
             print(text, file=sys.stderr)
 
     def _amount(self, setting: str) -> _Check:
-        """Money: a number of this setting, with or without a currency beside it."""
+        """Money: a number of this setting, with or without a currency beside it.
+
+        What was asked in USD and answered without another currency is in USD, and so is all that follows.
+        """
 
         def check(text: str) -> str:
             number, currency = _without_currency(text)
             if currency and self._currency not in ("", currency):
                 raise UsageError(f"the currency is {self._currency} already; nothing is converted")
-            checked = _number(setting, number)
-            self._currency = self._currency or currency
+            checked = _number(setting, _of_a_gpu_hour(number) if setting == "gpu.price" else number)
+            self._currency = self._currency or currency or ("USD" if self._is_asking else "")
             return checked
 
         return check
 
     def _electricity(self, text: str) -> str:
         if re.search(r"\.(csv|ya?ml)$", text, re.IGNORECASE):
-            if not os.path.isfile(os.path.join(os.path.dirname(self._args.output), text)):
-                raise UsageError(f"there is no file {text} beside {self._args.output}")
-            return text
+            return self._file(text)
         return self._amount("electricity.price")(text)
+
+    def _carbon(self, text: str) -> str:
+        """Grams per kWh, a file, or the name of a zone that is known, as it was written."""
+        from costmeter.config.shorthand import carbon
+
+        if text.startswith("{"):
+            raise UsageError("expected a zone such as DE, or a number such as 380")
+        if re.search(r"\.csv$", text, re.IGNORECASE):
+            return self._file(text)
+        carbon(text)
+        return text
+
+    def _file(self, name: str) -> str:
+        if not os.path.isfile(os.path.join(os.path.dirname(self._args.output), name)):
+            raise UsageError(f"there is no file {name} beside {self._args.output}")
+        return name
 
     def _list_price(self) -> str:
         """The list price of this machine's GPUs, as the default of the second question."""
+        if self._currency not in ("", "USD"):
+            return "none: list prices are in USD"
         if not self._is_asking:
             return "list price"
         from costmeter.rates.prices import default_price
@@ -163,12 +189,13 @@ class _Questions:
 
         for name in names(self._args.simulate):
             listed = default_price(name)
-            if listed is not None and self._currency in ("", "USD"):
+            if listed is not None:
                 return f"list price {listed.price_usd_per_gpu_hour} USD of {listed.month} for {name}"
         return "list price"
 
 
 def _where(text: str) -> str:
+    """Where GPUs come from, by the beginning of a word."""
     words = {"shared": "cluster", "not": "unsure", "owned": "bought"}
     known = [*_WHERE, *words]
     match = [word for word in known if word.startswith(text.casefold().split()[0])]
@@ -196,20 +223,14 @@ def _kind(setting: str) -> "Number":
     return number
 
 
-def _carbon(text: str) -> str:
-    """Grams per kWh, or the name of a zone that is known."""
-    from costmeter.config.number import decimal
-    from costmeter.rates.grid import zone
+def _of_a_gpu_hour(text: str) -> str:
+    """The number in `2.49/gpu-h`, as `--price` of `run` takes it; any other text as it is."""
+    from costmeter.config.flags import parse_price
 
-    if decimal(text) is not None:
-        if not 0 <= Decimal(text) <= 10_000:
-            raise UsageError("grams of CO2e per kWh are 0 to 10000")
-        return text
     try:
-        zone(text)
-    except LookupError as unknown:
-        raise UsageError(str(unknown.args[0])) from None
-    return text
+        return parse_price(text)
+    except UsageError:
+        return text  # the grammar says better what was expected
 
 
 def _currency(text: str) -> str:
@@ -229,19 +250,9 @@ def _without_currency(text: str) -> tuple[str, str]:
 
 def _write(path: str, answers: "Answers", replace: bool) -> None:
     """Write the file whole or not at all. Raises CostmeterError when it cannot be written."""
+    from costmeter.cli import wholefile
     from costmeter.config.draft import draft
 
-    to = f"{path}.{os.getpid()}" if replace else path
-    try:
-        with open(to, "x", encoding="utf-8") as file:
-            try:
-                file.write(draft(answers))
-                file.flush()
-                os.fsync(file.fileno())
-                if replace:
-                    os.replace(to, path)
-            except OSError:
-                os.unlink(to)
-                raise
-    except OSError as refusal:
-        raise _Stop(f"{path} cannot be written: {refusal.strerror or refusal}", "another place: -o FILE") from refusal
+    if os.path.lexists(path) and not replace:  # somebody wrote it while we asked
+        raise _Stop(f"{path} is there by now, so nothing was written", "replace it: --force. Another place: -o FILE")
+    wholefile.write(path, draft(answers), path, "another place: -o FILE")

@@ -1,14 +1,14 @@
 """The `costmeter` command: find the subcommand, load only it, run it, turn our errors into exit codes."""
 
-import importlib
+# What is loaded before `main` guards against Ctrl-C is next to nothing: see `_main`.
 import sys
 
-from costmeter import __version__
-from costmeter.cli.parser import Parser, formatter
-from costmeter.errors import ConfigError, CostmeterError, UsageError
+TYPE_CHECKING = False  # `typing` alone is a tenth of the launch budget
+if TYPE_CHECKING:
+    from costmeter.errors import CostmeterError
 
 #: Exit codes of our own failures; see docs/reference.md.
-FAILED, WRONG_USAGE, FAULTY_CONFIG = 1, 2, 125
+FAILED, WRONG_USAGE, FAULTY_CONFIG, INTERRUPTED = 1, 2, 125, 130
 
 #: Subcommand: its module, its one-line help.
 COMMANDS = {
@@ -37,26 +37,49 @@ Each command explains itself: costmeter run --help
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code. Errors of ours end here and nowhere else."""
     arguments = sys.argv[1:] if argv is None else argv
-    name = arguments[0] if arguments and arguments[0] in COMMANDS else None
-    if name is None:
-        return _without_command(arguments)
-    module = importlib.import_module(COMMANDS[name][0])
-    parser = Parser(prog=f"costmeter {name}", allow_abbrev=False, formatter_class=formatter)
+    name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     try:
+        if name != "run":
+            _mend_streams()
+        try:
+            code = _main(name, arguments)
+        finally:  # argparse leaves by SystemExit
+            if sys.stdout is not None:
+                sys.stdout.flush()  # a full disk is told now, not when the interpreter has ended
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as problem:
+        return _unwritten(name, problem)
+    return code
+
+
+def _main(name: str, arguments: list[str]) -> int:
+    """The command itself. Imports stand here, so that Ctrl-C while they go on is no traceback."""
+    from costmeter.errors import CostmeterError
+
+    program = " ".join(["costmeter", *filter(None, [name])])
+    try:
+        if not name:
+            return _without_command(arguments)
+        import importlib
+
+        from costmeter.cli.parser import Parser, formatter
+
+        module = importlib.import_module(COMMANDS[name][0])
+        parser = Parser(prog=program, allow_abbrev=False, formatter_class=formatter)
         module.add_arguments(parser)
-        parse = getattr(module, "parse", type(parser).parse_args)
+        program = " ".join([program, *parser.commands.intersection(arguments[1:2])])
+        parse = getattr(module, "parse", Parser.parse_args)
         code: int = module.run(parse(parser, arguments[1:]))
     except CostmeterError as error:
-        return _explain(name, error)
-    except BrokenPipeError:  # the reader of our output has gone (report | head): nothing to say, nobody to say it to
-        sys.stderr.close()
-        return FAILED
-    except KeyboardInterrupt:
-        return 130
+        return _explain(program, error)
     return code
 
 
 def _without_command(arguments: list[str]) -> int:
+    from costmeter import __version__
+    from costmeter.cli.parser import Parser, formatter
+
     parser = Parser(
         prog="costmeter",
         allow_abbrev=False,
@@ -68,18 +91,16 @@ def _without_command(arguments: list[str]) -> int:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name, (_, summary) in COMMANDS.items():
         commands.add_parser(name, help=summary, add_help=False)
-    try:
-        if not arguments:
-            parser.print_help()
-            return WRONG_USAGE
+    if arguments:
         parser.parse_args(arguments)
-    except UsageError as error:
-        return _explain("", error)
+    else:
+        parser.print_help()
     return WRONG_USAGE
 
 
-def _explain(command: str, error: CostmeterError) -> int:
-    program = f"costmeter {command}".rstrip()
+def _explain(program: str, error: "CostmeterError") -> int:
+    from costmeter.errors import ConfigError, UsageError
+
     if isinstance(error, ConfigError):
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -88,3 +109,34 @@ def _explain(command: str, error: CostmeterError) -> int:
     if error.hint:
         print(f"\nhint: {error.hint}", file=sys.stderr)
     return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _mend_streams() -> None:
+    """Streams that were closed before we began swallow what is printed; the others show what they can.
+
+    Not for `run`: which descriptors are open is the job's affair, and its receipt knows its stream.
+    """
+    import os
+
+    from costmeter.cli.lines import fit_streams
+
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - open until we end
+    fit_streams()
+
+
+def _unwritten(name: str, problem: OSError) -> int:
+    """What could not be written, said once; nothing where the reader of our output has gone (report | head)."""
+    import contextlib
+    import os
+
+    with contextlib.suppress(OSError, AttributeError):
+        # What is still in the buffer goes nowhere, or the interpreter would complain of it again as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(problem, BrokenPipeError):
+        what = problem.filename or "the output could not be written"
+        program = " ".join(["costmeter", *filter(None, [name])])
+        with contextlib.suppress(OSError):
+            print(f"{program}: {what}: {problem.strerror or problem}", file=sys.stderr)
+    return FAILED

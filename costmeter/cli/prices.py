@@ -52,14 +52,14 @@ def _show(parser: argparse.ArgumentParser) -> None:
     parser.description = "One thing in full, with its date and source."
     parser.epilog = "costmeter prices show aws/p4d.24xlarge/us-east-1/spot"
     parser.add_argument("key", nargs="?", metavar="KEY|ZONE|FILE", help="a catalogue key, a carbon zone, or a file")
-    parser.add_argument("--config", metavar="FILE", help="without KEY: read settings from this file")
+    parser.add_argument("-c", "--config", metavar="FILE", help="without KEY: read settings from this file")
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.description = "Every fault and every doubt, one a line: fail, warn or ok."
     parser.epilog = "exit codes: 0 when nothing fails (warnings may remain), 1 when something does."
     parser.add_argument("files", nargs="*", metavar="FILE", help="tariff files (YAML) and series (CSV)")
-    parser.add_argument("--config", metavar="FILE", help="without FILE: read settings from this file")
+    parser.add_argument("-c", "--config", metavar="FILE", help="without FILE: read settings from this file")
 
 
 def _fetch(parser: argparse.ArgumentParser) -> None:

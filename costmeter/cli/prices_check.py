@@ -8,11 +8,12 @@ from typing import Literal
 
 from costmeter.cli import folder
 from costmeter.cli.prices_effect import age, in_effect, number, utc_day
-from costmeter.cli.prices_show import holes_of
 from costmeter.clock import RealClock
+from costmeter.config.seriesfile import MAX_SERIES_BYTES
 from costmeter.meter.series import Series
 from costmeter.meter.tariff import Energy, Tariff
 from costmeter.rates.dated import GRAMS_PER_KWH, DatedSeries
+from costmeter.rates.stretches import holes
 from costmeter.units import iso_minute
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -24,6 +25,8 @@ _ABOUT_A_DOLLAR = ("AUD", "CAD", "CHF", "EUR", "GBP", "NZD", "USD")
 #: Prices older than this are worth a fetch, lists older than that a look.
 _OLD_DAYS = 180
 _DAYS_A_YEAR, _MONTHS_A_YEAR = 365, 12
+#: A file longer than this is soon too long.
+_LONG_BYTES = 6_000_000
 #: A quote is reproduced when it differs by no more than this: sellers round each line.
 _QUOTE_SHARE = Decimal("0.005")
 
@@ -64,7 +67,7 @@ def _files(paths: list[str], now_ns: int) -> Iterator[Line]:
     for path in paths:
         if path.endswith(".csv"):
             dated, faults = read_series(path, path)
-            found = [] if dated is None else list(_series(dated, path, now_ns))
+            found = [] if dated is None else [*_size(path), *_series(dated, path, now_ns)]
             about = "" if dated is None else f"{len(dated.series.values)} values in {dated.unit}"
         else:
             tariffs, faults = read_tariffs(path, path)
@@ -77,10 +80,18 @@ def _files(paths: list[str], now_ns: int) -> Iterator[Line]:
             yield from found
 
 
+def _size(path: str) -> Iterator[Line]:
+    """A doubt before the file is too long to be read."""
+    size = os.path.getsize(path)
+    if size > _LONG_BYTES:
+        told = f"{size:,} bytes, and more than {MAX_SERIES_BYTES:,} are not read"
+        yield "warn", f"{path}: {told}; fetch into another file from now on"
+
+
 def _series(dated: DatedSeries, name: str, now_ns: int) -> Iterator[Line]:
     """Doubts of a series: its end, its holes, its age, its values, and what it does not say."""
     yield from _span(dated.series, name, now_ns)
-    days = age(f"fetched {dated.fetched}", now_ns)
+    days = age(dated.fetched, now_ns)
     if days is not None and days > _OLD_DAYS:
         yield "warn", f"{name}: fetched {days} days ago"
     if not dated.source:
@@ -94,10 +105,10 @@ def _span(series: Series, name: str, now_ns: int) -> Iterator[Line]:
     doubt = series.doubt(now_ns)
     if doubt:
         yield "warn", f"{name}: {doubt}"
-    holes = list(holes_of(series))
-    if holes:
-        first = f"{iso_minute(holes[0][0])} to {iso_minute(holes[0][1])}"
-        yield "warn", f"{name}: {len(holes)} hole{'' if len(holes) == 1 else 's'}, the first {first}"
+    gaps = list(holes(series))
+    if gaps:
+        first = f"{iso_minute(gaps[0][0])} to {iso_minute(gaps[0][1])}"
+        yield "warn", f"{name}: {len(gaps)} hole{'' if len(gaps) == 1 else 's'}, the first {first}"
 
 
 def _range(values: tuple[Decimal, ...], unit: str, name: str) -> Iterator[Line]:

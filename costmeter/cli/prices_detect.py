@@ -63,9 +63,9 @@ def _settings(found: "Detected") -> tuple[list[str], list[str]]:
 
 def _write(path: str, lines: list[str]) -> None:
     """A new file, or lines after those of a file that says nothing of GPUs and carbon yet. Raises CostmeterError."""
+    from costmeter.cli.wholefile import write
     from costmeter.config.textfile import text
     from costmeter.config.yamlfile import Mapping, compose
-    from costmeter.feeds.series_csv import write
 
     before = ""
     if os.path.lexists(path):
@@ -79,4 +79,4 @@ def _write(path: str, lines: list[str]) -> None:
     after = before + separator + "".join(f"{line}\n" for line in lines)
     if compose(after, path)[1]:
         raise CostmeterError(f"{path} is written in braces and cannot be added to", "paste the lines above into it")
-    write(path, after, path)
+    write(path, after, path, "paste the lines above into a file of yours")

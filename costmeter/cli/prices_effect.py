@@ -1,6 +1,5 @@
 """The prices that the settings in effect come to now: value, origin, age, and why to doubt them."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
@@ -9,9 +8,6 @@ from decimal import Decimal
 from costmeter.config.settings import Settings
 from costmeter.rates.book import Instance, Sourced
 from costmeter.units import NANOSECONDS_PER_SECOND
-
-#: Dates that origins are told with: the month of a list price, the day of a fetch.
-_DATED = re.compile(r"(?:list price |fetched )(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +50,9 @@ def in_effect(settings: Settings, now_ns: int) -> Iterator[InEffect]:
 
 
 def _figure(name: str, sourced: Sourced, unit: str, now_ns: int) -> InEffect:
-    value, origin = sourced.schedule.at(now_ns), sourced.origin
-    age_days = age(f"{origin.word} {origin.detail}", now_ns)
-    return InEffect(
-        name, f"{number(value)} {unit}".rstrip(), origin.word, origin.detail, age_days, sourced.schedule.doubt(now_ns)
-    )
+    value, word = sourced.schedule.at(now_ns), sourced.origin_at(now_ns).word
+    age_days, doubt = age(sourced.dated, now_ns), sourced.schedule.doubt(now_ns)
+    return InEffect(name, f"{number(value)} {unit}".rstrip(), word, sourced.origin.detail, age_days, doubt)
 
 
 def number(value: Decimal) -> str:
@@ -66,13 +60,10 @@ def number(value: Decimal) -> str:
     return f"{round(value, 6).normalize():f}"
 
 
-def age(text: str, now_ns: int) -> int | None:
-    """Days since the date a text is told with; None without one. A month counts from its first day."""
-    found = _DATED.search(text)
-    if found is None:
-        return None
+def age(dated: str, now_ns: int) -> int | None:
+    """Days since an ISO day, month or instant; None where it is none. A month counts from its first day."""
     try:
-        day = date(int(found[1]), int(found[2]), int(found[3] or 1))
+        day = date.fromisoformat(f"{dated}-01" if len(dated) == len("2026-11") else dated[: len("2026-11-22")])
     except ValueError:
         return None
     return max(0, (utc_day(now_ns) - day).days)

@@ -2,12 +2,15 @@
 
 import argparse
 import os
+import signal
 import sys
 from decimal import Decimal, InvalidOperation
 
-from costmeter.cli import folder
+from costmeter.cli import folder, wholefile
+from costmeter.cli.lines import write_data
 from costmeter.clock import RealClock
-from costmeter.errors import UsageError
+from costmeter.config.seriesfile import MAX_SERIES_BYTES
+from costmeter.errors import CostmeterError, UsageError
 from costmeter.feeds import series_csv
 from costmeter.feeds.directory import FEEDS, Feed
 from costmeter.feeds.http import Door, shown_url
@@ -18,11 +21,16 @@ from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE, iso_mi
 _DAY_NS = 24 * NANOSECONDS_PER_HOUR
 _TO_STDOUT = "-"
 _LONGEST_NS = 3 * 366 * _DAY_NS
+#: A price from so far ahead was not published yesterday: it may have been withdrawn since.
+_FAR_AHEAD_NS = 3 * _DAY_NS
 
 
 def run(args: argparse.Namespace) -> int:
     """Fetch, merge, write; 1 when something is missing. Raises CostmeterError when nothing came or can be written."""
+    _end_in_order()
     feed = _feed(args.feed)
+    if not args.output:
+        raise UsageError("-o names no file", "-o prices.csv, or -o - for stdout")
     words = feed.complete(tuple(args.words))
     asked = _asked(args, feed, words)
     identity = " ".join([feed.name, *words])
@@ -34,6 +42,17 @@ def run(args: argparse.Namespace) -> int:
     for missing in answer.missing:
         print(f"costmeter: warning: {missing}", file=sys.stderr)
     return int(bool(answer.missing))
+
+
+def _end_in_order() -> None:
+    """SIGTERM and SIGHUP end us as an error does: an unfinished file is taken away. What nohup set stays so."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
 
 
 def _feed(name: str) -> Feed:
@@ -96,13 +115,29 @@ def _gpus(given: str | None, feed: Feed, words: tuple[str, ...]) -> Decimal | No
 
 
 def _write(path: str, shown: str, identity: str, answer: Answer, now_ns: int) -> None:
-    """Merge into the file and say what changed; to stdout the CSV goes alone."""
+    """Merge into the file and say what changed; to stdout the CSV goes alone. Raises CostmeterError."""
     if path == _TO_STDOUT:
-        sys.stdout.write(series_csv.text(answer.rows, answer, identity, now_ns))
+        write_data(series_csv.text(answer.rows, answer, identity, now_ns))
         return
-    merged = series_csv.merge(series_csv.read(path, identity, answer.unit, shown), answer.rows)
-    series_csv.write(path, series_csv.text(merged.rows, answer, identity, now_ns), shown)
+    with wholefile.alone(path, shown):
+        merged = series_csv.merge(series_csv.read(path, identity, answer.unit, shown), answer.rows)
+        text = series_csv.text(merged.rows, answer, identity, now_ns)
+        _check_size(text, shown)
+        wholefile.write(path, text, shown)
     last_ns = merged.rows[-1].end_utc_ns
     until = iso_minute(last_ns) if last_ns is not None else "further notice"
     counts = f"{merged.added} new, {merged.replaced} replaced, {merged.kept} kept"
     print(f"{shown}: {len(merged.rows)} values ({counts}), {iso_minute(merged.rows[0].start_utc_ns)} to {until}")
+    came = {row.start_utc_ns for row in answer.rows}
+    ahead = [row for row in merged.rows if row.start_utc_ns > now_ns + _FAR_AHEAD_NS and row.start_utc_ns not in came]
+    if ahead:
+        told = f"{len(ahead)} of the kept values lie ahead, from {iso_minute(ahead[0].start_utc_ns)} on"
+        print(f"costmeter: warning: {shown}: {told}; fetch them again with --to, lest they changed", file=sys.stderr)
+
+
+def _check_size(text: str, shown: str) -> None:
+    """Raises CostmeterError for a file that nothing could read again."""
+    size = len(text.encode("utf-8"))
+    if size > MAX_SERIES_BYTES:
+        message = f"{shown} would be {size:,} bytes, and more than {MAX_SERIES_BYTES:,} are not read"
+        raise CostmeterError(f"{message}; it was left as it is", "start another file with -o")

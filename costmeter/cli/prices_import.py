@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 
+from costmeter.cli.lines import write_data
 from costmeter.errors import CostmeterError, UsageError
 
 _MAX_BYTES = 8_000_000
@@ -11,10 +12,10 @@ _MAX_BYTES = 8_000_000
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the tariff; 1 when the record cannot be carried, with every reason on stderr."""
+    from costmeter.cli.wholefile import write
     from costmeter.config.textfile import text
     from costmeter.config.urdb import from_urdb
     from costmeter.config.zones import nearest, zone
-    from costmeter.feeds.series_csv import write
 
     if zone(args.timezone) is None:
         raise UsageError(f'no time zone "{args.timezone}"{nearest(args.timezone)}', "--timezone America/Los_Angeles")
@@ -29,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     if tariff is None:
         return 1
     if args.output is None:
-        sys.stdout.write(tariff)
+        write_data(tariff)
     else:
-        write(args.output, tariff, args.output)
+        write(args.output, tariff, args.output, "-o /another/folder/tariff.yaml")
         print(f"wrote {args.output}. Check it: costmeter prices check {args.output}")
     return 0

@@ -9,12 +9,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
-from costmeter.cli.columns import columns
 from costmeter.cli.printing import to_json
 from costmeter.errors import UsageError
+from costmeter.outputs.columns import columns
 
 if TYPE_CHECKING:
     from costmeter.meter.tariff import Tariff
+    from costmeter.rates.grid import Factor
 
 Record = dict[str, str]
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the rows that have all words; 1 when none has."""
     if args.limit < 0:
         raise UsageError("--limit cannot be negative", "--limit 20; 0 is all")
-    records = list({"gpu": _gpus, "carbon": _carbon, "tariffs": _tariffs}[args.kind](args.words))
+    records = list({"gpu": gpu_records, "carbon": _carbon, "tariffs": _tariffs}[args.kind](args.words))
     shown = records[: args.limit] if args.limit else records
     if args.json:
         sys.stdout.write(to_json(shown))
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     if not records:
         print(f"nothing has all of: {' '.join(args.words)}" if args.words else "nothing to list", file=sys.stderr)
         return 1
-    header = [list(shown[0]), *(list(record.values()) for record in shown)]
+    header = [list(shown[0]), *(list(_briefly(record).values()) for record in shown)]
     print("\n".join(columns(header, right=frozenset({0}))))
     if len(shown) < len(records):
         print(f"and {len(records) - len(shown)} more: --limit 0, or more words")
@@ -46,13 +47,24 @@ _ENDINGS = {
 }
 
 
+def _briefly(record: Record) -> Record:
+    """Of several doubts the first, and how many more there are."""
+    first, *more = record.get("doubts", "").split("; ")
+    return {**record, "doubts": f"{first}; and {len(more)} more" if more else first} if first else record
+
+
 def _has(text: str, words: Sequence[str]) -> bool:
-    """Whether every word begins somewhere in the text, without regard to case: `us` is not in `plus`."""
-    return all(re.search(rf"(?<![a-z0-9]){re.escape(word.casefold())}", text.casefold()) for word in words)
+    """Whether every word begins somewhere in the text, without regard to case: `us` is not in `plus`.
+
+    Blanks part words within one argument too, as in "H100 SXM".
+    """
+    parts = [part for word in words for part in word.casefold().split()]
+    return all(re.search(rf"(?<![a-z0-9]){re.escape(part)}", text.casefold()) for part in parts)
 
 
-def _gpus(words: Sequence[str]) -> Iterator[Record]:
-    from costmeter.rates.catalog import KINDS, offers
+def gpu_records(words: Sequence[str]) -> Iterator[Record]:
+    """Each price of the catalogue that has all words, cheapest first; `doubts` are parted by semicolons."""
+    from costmeter.rates.catalog import KINDS, offers, traps
 
     found: list[tuple[Decimal, Record]] = []
     for offer in offers():
@@ -66,7 +78,8 @@ def _gpus(words: Sequence[str]) -> Iterator[Record]:
                     "gpus": f"{offer.gpus:f}",
                     "model": offer.gpu_key,
                     "date": offer.dated(kind),
-                    "source": offer.source,
+                    "source": offer.sourced(kind),
+                    "doubts": "; ".join(traps(offer, kind)),
                 }
                 found.append((price, record))
     return (record for _, record in sorted(found, key=lambda one: (one[0], one[1]["key"])))
@@ -76,10 +89,11 @@ def _carbon(words: Sequence[str]) -> Iterator[Record]:
     from costmeter.rates.grid import SOURCES, factors
 
     found = [one for one in factors() if _has(f"{one.code} {one.name} {one.scope} {one.iso2}", words)]
-    for one in sorted(found, key=lambda factor: (factor.grams_per_kwh, factor.code)):
+    codes = {word.casefold() for word in words}
+    for one in sorted(found, key=lambda factor: (not _is_named(factor, codes), factor.grams_per_kwh, factor.code)):
         yield {
             "g/kWh": f"{one.grams_per_kwh:f}",
-            "zone": one.code,
+            "zone": one.spelling,
             "name": one.name,
             "year": str(one.year),
             "scope": one.scope,
@@ -88,10 +102,18 @@ def _carbon(words: Sequence[str]) -> Iterator[Record]:
         }
 
 
+def _is_named(factor: "Factor", words: set[str]) -> bool:
+    """Whether a whole code or name was typed: that zone comes first, before all that merely have the letters."""
+    return not words.isdisjoint(name.casefold() for name in (factor.code, factor.name, factor.iso2, factor.iso3))
+
+
 def _tariffs(words: Sequence[str]) -> Iterator[Record]:
     """The plans of the YAML files in the folders named, else here and in `tariffs`; other files are passed over."""
     folders = [word for word in words if os.path.isdir(word)]
     wanted = [word for word in words if word not in folders]
+    for word in wanted:
+        if os.sep in word:
+            raise UsageError(f'there is no folder "{word}"', "costmeter prices list --kind tariffs FOLDER")
     for where in folders or [folder.current(), "tariffs"]:
         for path, tariff in _plans(where):
             shown = os.path.relpath(path, folder.current())

@@ -2,14 +2,13 @@
 
 import argparse
 import os
+import shlex
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, tzinfo
-from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
-from costmeter.cli.columns import columns
 from costmeter.cli.prices_effect import in_effect, number
 from costmeter.clock import RealClock
 from costmeter.config.yamlfile import Fault
@@ -17,8 +16,13 @@ from costmeter.errors import CostmeterError
 from costmeter.meter.schedule import Schedule
 from costmeter.meter.series import OPEN_END, Series
 from costmeter.meter.tariff import Tariff, Tier
+from costmeter.outputs.columns import columns
 from costmeter.rates.dated import DatedSeries
+from costmeter.rates.stretches import holes, mean
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND, iso_minute
+
+if TYPE_CHECKING:
+    from costmeter.rates.catalog import Kind, Offer
 
 _DAYS_SHOWN = 7
 _FILES = (".csv", ".yaml", ".yml")
@@ -29,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     now_ns = RealClock().utc_ns()
     if args.key is None:
         return _show_effect(args.config, now_ns)
-    if os.path.exists(args.key) or args.key.endswith(_FILES):
+    if args.key.endswith(_FILES) or os.path.exists(args.key):  # no disk is asked for the first: it may hang
         lines, faults = _file(args.key, now_ns)
         for fault in faults:
             print(fault, file=sys.stderr)
@@ -62,13 +66,36 @@ def _fields(pairs: list[tuple[str, str]]) -> list[str]:
 
 def _keyed(key: str) -> list[tuple[str, str]]:
     """A catalogue key or a carbon zone. Raises CostmeterError with what is nearest."""
-    refusals = []
+    refusals = {}
     for look in (_offer, _zone) if key.count("/") > 1 else (_zone, _offer):
         try:
             return look(key)
         except LookupError as problem:
-            refusals.append(str(problem.args[0]))
-    raise CostmeterError(refusals[0], "costmeter prices list WORD, or costmeter prices list --kind carbon WORD")
+            refusals[look] = str(problem.args[0])
+    raise _unknown(key, refusals[_offer], refusals[_zone])
+
+
+def _unknown(key: str, as_offer: str, as_zone: str) -> CostmeterError:
+    """What a word that is neither was probably to be: a key where a seller stands first, a part of rows, a zone."""
+    from costmeter.cli.prices_list import gpu_records
+    from costmeter.rates.catalog import offers
+
+    provider, _, rest = key.casefold().partition("/")
+    hint = "costmeter prices list WORD, or costmeter prices list --kind carbon WORD"
+    if rest and any(offer.provider == provider for offer in offers()):
+        instance = rest.partition("/")[0]
+        is_sold = any((offer.provider, offer.instance.casefold()) == (provider, instance) for offer in offers())
+        is_near_zone = "/" not in rest and not is_sold and "Did you mean" in as_zone
+        return CostmeterError(as_zone if is_near_zone else as_offer, hint)
+    count = sum(1 for _ in gpu_records(key.split())) if "/" not in key else 0
+    if count:
+        rows = f"{count} price{' has' if count == 1 else 's have'} it"
+        return CostmeterError(f'"{key}" is neither a key of the catalogue nor a zone; {rows}', _listing(key))
+    return CostmeterError(as_offer if "/" in rest else as_zone, hint)
+
+
+def _listing(word: str) -> str:
+    return f"costmeter prices list {shlex.quote(word)}"
 
 
 def _offer(key: str) -> list[tuple[str, str]]:
@@ -77,7 +104,7 @@ def _offer(key: str) -> list[tuple[str, str]]:
     offer, asked = find(key)
     per = "GPU-hour" if offer.published.per_gpu else "machine-hour"
     prices = [
-        (kind, f"{number(price)} USD/GPU-h, published {offer.as_published(kind):f} per {per}, {offer.dated(kind)}")
+        (kind, f"{number(price)} USD/GPU-h, published {offer.as_published(kind):f} per {per}, {_read_at(offer, kind)}")
         for kind in (asked, *(other for other in KINDS if other != asked))
         if (price := offer.price(kind)) is not None
     ]
@@ -85,11 +112,15 @@ def _offer(key: str) -> list[tuple[str, str]]:
         ("catalog", f"{offer.key}/{asked}"),
         *prices,
         ("model", f"{offer.gpus:f} × {offer.gpu_key}"),
-        ("source", f"{offer.source} (rates/data/catalog.csv)"),
         ("notes", offer.notes),
         *(("doubt", trap) for trap in traps(offer, asked)),
         ("use it", f"gpu: {{price: {{catalog: {offer.key}/{asked}}}}}"),
     ]
+
+
+def _read_at(offer: "Offer", kind: "Kind") -> str:
+    """The day of a price and whose list it was read in: each price has its own."""
+    return f"{offer.dated(kind)}, {offer.sourced(kind)}"
 
 
 def _zone(name: str) -> list[tuple[str, str]]:
@@ -97,14 +128,14 @@ def _zone(name: str) -> list[tuple[str, str]]:
 
     factor = zone(name)
     return [
-        ("zone", f"{factor.code}, {factor.name}"),
+        ("zone", f"{factor.spelling}, {factor.name}"),
         ("intensity", f"{factor.grams_per_kwh:f} gCO2e/kWh"),
         ("year", str(factor.year)),
         ("scope", factor.scope),
         ("method", factor.method),
         ("source", SOURCES.get(factor.source, factor.source)),
         ("notes", factor.notes),
-        ("use it", f"carbon: {{intensity: {{zone: {factor.code}}}}}"),
+        ("use it", f"carbon: {{intensity: {{zone: {factor.spelling}}}}}"),
     ]
 
 
@@ -137,34 +168,17 @@ def _series(dated: DatedSeries, now_ns: int) -> list[tuple[str, str]]:
 def _figures(series: Series, unit: str, now_ns: int) -> list[tuple[str, str]]:
     """Span, holes, the extremes, the mean over time, and the value now."""
     ends = "further notice" if series.ends_utc_ns[-1] == OPEN_END else iso_minute(series.ends_utc_ns[-1])
-    holes = list(holes_of(series))
-    named = "; ".join(f"{iso_minute(start)} to {iso_minute(end)}" for start, end in holes[:5])
+    gaps = list(holes(series))
+    named = "; ".join(f"{iso_minute(start)} to {iso_minute(end)}" for start, end in gaps[:5])
     doubt = series.doubt(now_ns)
     return [
         ("span", f"{iso_minute(series.starts_utc_ns[0])} to {ends}, {len(series.values)} values"),
-        ("holes", f"{len(holes)}: {named}{'; …' if len(holes) > 5 else ''}" if holes else ""),
+        ("holes", f"{len(gaps)}: {named}{'; …' if len(gaps) > 5 else ''}" if gaps else ""),
         ("least", f"{number(min(series.values))} {unit}"),
-        ("mean", f"{number(mean_of(series))} {unit}"),
+        ("mean", f"{number(mean(series))} {unit}"),
         ("most", f"{number(max(series.values))} {unit}"),
         ("now", f"{number(series.at(now_ns))} {unit}{f' ({doubt})' if doubt else ''}"),
     ]
-
-
-def holes_of(series: Series) -> Iterator[tuple[int, int]]:
-    """The stretches between values that have none."""
-    for end_ns, start_ns in zip(series.ends_utc_ns, series.starts_utc_ns[1:], strict=False):
-        if end_ns < start_ns:
-            yield end_ns, start_ns
-
-
-def mean_of(series: Series) -> Decimal:
-    """The mean over the time that has values; one without an end counts as long as a minute."""
-    minutes = [
-        1 if end_ns == OPEN_END else (end_ns - start_ns) // NANOSECONDS_PER_MINUTE
-        for start_ns, end_ns in zip(series.starts_utc_ns, series.ends_utc_ns, strict=True)
-    ]
-    weighed = sum((value * count for value, count in zip(series.values, minutes, strict=True)), Decimal(0))
-    return weighed / sum(minutes)
 
 
 def _tariff(tariff: Tariff, now_ns: int) -> list[tuple[str, str]]:

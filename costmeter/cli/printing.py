@@ -2,9 +2,12 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from costmeter.cli.lines import is_plain_locale
+from costmeter.cli.wholefile import replace
 from costmeter.outputs.terminal import Style
 
 _WIDEST = 100
@@ -15,13 +18,8 @@ def style(stream: TextIO, environ: Mapping[str, str]) -> Style:
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     color = (terminal and not environ.get("NO_COLOR")) or bool(environ.get("FORCE_COLOR"))
     width = _columns(stream, environ) if terminal else 80
-    knows_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8" and not _is_plain(environ)
+    knows_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8" and not is_plain_locale(environ)
     return Style(min(width, _WIDEST), knows_utf8, color)
-
-
-def _is_plain(environ: Mapping[str, str]) -> bool:
-    """Whether somebody chose the C locale: Python writes UTF-8 all the same, to a terminal that may not show it."""
-    return (environ.get("LC_ALL") or environ.get("LANG")) in ("C", "POSIX")
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
@@ -35,9 +33,15 @@ def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:
         return 80
 
 
-def to_json(receipt: object) -> str:
-    """Indented JSON, newline at the end; bytes of a command line that are no text become `\\udc…` escapes."""
-    text = json.dumps(receipt, indent=2, ensure_ascii=False) + "\n"
+def to_json(document: object) -> str:
+    """JSON for stdout, indented, newline at the end: escaped where stdout shows no UTF-8, so that nothing is lost."""
+    is_unicode = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    return _json(document, is_ascii=not is_unicode)
+
+
+def _json(document: object, is_ascii: bool) -> str:
+    """Bytes of a command line that are no text become `\\udc…` escapes."""
+    text = json.dumps(document, indent=2, ensure_ascii=is_ascii) + "\n"
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -45,7 +49,7 @@ def write_json(
     path: str, receipt: Mapping[str, Any], warn: Callable[[str], None], descriptor: int | None = None
 ) -> None:
     """Write a receipt to a file by rename, or into the open `descriptor` or the pipe that the path names."""
-    text = to_json(receipt)
+    text = _json(receipt, is_ascii=False)
     try:
         if descriptor is not None:
             with open(os.dup(descriptor), "w", encoding="utf-8") as stream:
@@ -54,7 +58,7 @@ def write_json(
             with open(path, "w", encoding="utf-8", opener=_opened_at_once) as stream:
                 stream.write(text)
         else:
-            _replace(os.path.realpath(path), text)
+            replace(path, text, is_hasty=True)  # the end of a job waits for no disk
     except OSError as refusal:
         warn(f"--json {path}: not written: {refusal.strerror or refusal}")
 
@@ -64,14 +68,3 @@ def _opened_at_once(path: str, flags: int) -> int:
     descriptor = os.open(path, (flags | os.O_NONBLOCK) & ~(os.O_CREAT | os.O_TRUNC))
     os.set_blocking(descriptor, True)
     return descriptor
-
-
-def _replace(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)

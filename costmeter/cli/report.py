@@ -13,9 +13,12 @@ from costmeter.errors import JournalError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `costmeter report`."""
-    parser.description = "Print the receipt of recorded runs again: from the journal, without driver or config."
+    parser.description = (
+        "Print the receipt of recorded runs again, from their journals; or, with --bill, the bill of a month."
+    )
     parser.epilog = (
-        "Without RUN: the last run; for --bill all runs, under the tariff and commitments of the settings.\n"
+        "Without RUN: the last run; a receipt reads no settings, and has the prices of then. With --bill: all runs,\n"
+        "under the tariffs and commitments of the settings as they are now.\n"
         "A killed run is priced to its last tick and marked interrupted."
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a run id, or the path of a journal or its folder")

@@ -18,6 +18,7 @@ from costmeter.runtime import child
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from costmeter.config.settings import Loaded
+    from costmeter.config.textfile import Patience
     from costmeter.runtime.assembly import Metering, Options, Result
 
 #: After the child's end the meter has this long for everything, and leaves with what it has then.
@@ -25,7 +26,7 @@ FINISH_SECONDS = 1.7
 #: And this much more for a stderr that takes its time.
 PRINT_SECONDS = 0.2
 #: Of it, this much for a meter that is still starting when a short job ends.
-START_SECONDS = 1.2
+START_SECONDS = 1.3
 SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
 
 _GPUS_HELP = "held GPUs: 0,1 or 0:1 (a MIG instance) or UUIDs, or all, or none (default: CUDA_VISIBLE_DEVICES)"
@@ -143,12 +144,12 @@ def _check(args: argparse.Namespace, environ: dict[str, str]) -> None:
 
         recordings.check(args.record)
     if args.simulate is not None and args.simulate not in SCENARIOS:
-        _check_scenario(args.simulate)
+        check_scenario(args.simulate)
     # From the environment, unlike from a flag, a mistake keeps no job from starting: the meter tells it.
     args.simulate = args.simulate or environ.get("COSTMETER_SIMULATE") or None
 
 
-def _check_scenario(path: str) -> None:
+def check_scenario(path: str) -> None:
     """A scenario file is read before the start: a typo in it is a wrong flag value."""
     if not os.path.isfile(path):
         raise UsageError(f'--simulate "{path}": neither a file nor one of {", ".join(SCENARIOS)}')
@@ -216,6 +217,8 @@ class _Meter:
         self._metering: Metering | None = None
         self._voice: _Voice | None = None
         self._failure = ""
+        self._patience: Patience | None = None
+        self._is_over = False
         self._starter = threading.Thread(target=self._start, name="costmeter-starter", daemon=True)
         try:
             self._voice = _Voice(args.quiet)
@@ -229,6 +232,9 @@ class _Meter:
         if self._voice is None:
             return _write(f"costmeter: warning: no receipt: {self._failure}\n")
         deadline = time.monotonic() + FINISH_SECONDS
+        self._is_over = True
+        if self._patience is not None:  # settings on a disk that hangs are waited for no longer
+            self._patience.hurry()
         args = (self._voice, status, reaped_ns, heard, deadline)
         finisher = threading.Thread(target=self._finish, args=args, name="costmeter-finisher", daemon=True)
         try:
@@ -246,9 +252,13 @@ class _Meter:
         try:
             # A job that uses prometheus_client's multiprocess mode must not turn our counters into its files.
             os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+            from costmeter.config.textfile import all_within
             from costmeter.runtime.assembly import Metering
 
-            self._metering = Metering(self._options(), self._voice.say, self._voice.warn)
+            with all_within() as self._patience:
+                if self._is_over:
+                    self._patience.hurry()
+                self._metering = Metering(self._options(), self._voice.say, self._voice.warn)
             self._metering.start()
         except Exception as failure:  # whatever it is, the job goes on
             self._metering = None

@@ -1,14 +1,14 @@
 """Values made into settings: the one place where dotted names become typed objects, and are checked together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from decimal import Decimal
 
-from costmeter.config.items import Item
 from costmeter.config.parse import Value, Values
 from costmeter.config.schedules import Schedules, origin
 from costmeter.config.settings import Budget, HostPower, Settings
+from costmeter.config.values import Item
 from costmeter.config.yamlfile import Fault
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import Origin
@@ -99,8 +99,12 @@ class _Builder:
         is_default = "carbon.intensity" not in self.merged.values
         grid = WORLD_SCOPE if is_default else self.schedules.scopes.get("carbon.intensity", "")
         own = self.schedules.scopes.get("carbon.market", "")
-        if value is None or market is None or not grid or not own or grid == own:
+        if value is None or market is None or (grid and grid == own):
             return market
+        if not grid or not own:
+            unsaid = "carbon.market" if not own else "carbon.intensity"
+            said = f"{market.origin.detail}; {unsaid} does not say whether it counts lifecycle or direct emissions"
+            return replace(market, origin=Origin(market.origin.word, said))
         what = f"counts {own} emissions, carbon.intensity {grid} ones: they cannot stand side by side"
         self._fault(value, f"carbon.market: {what}; set both of one scope")
         return None
@@ -142,9 +146,17 @@ class _Builder:
         )
 
     def _commitments(self) -> list[Commitment]:
+        """Each is for the GPUs of the block that it stands in; one that stands above the blocks is for every GPU."""
         everywhere = {name: value for name, value in self.merged.values.items() if name.startswith(_COMMITMENT)}
-        blocks = [{**block, **everywhere} for block in self.merged.blocks] or [everywhere]
-        found = (self._commitment({n: v for n, v in block.items() if n.startswith(_COMMITMENT)}) for block in blocks)
+        found: list[Commitment | None] = [] if self.merged.blocks else [self._commitment(everywhere)]
+        before: list[Match] = []
+        for block in self.merged.blocks:
+            own = {name: value for name, value in block.items() if name.startswith(_COMMITMENT)}
+            made, match = self._commitment({**own, **everywhere}), _match(block)
+            if made is not None and own:
+                made = replace(made, match=match, others=tuple(other for other in before if other != match))
+            found.append(made)
+            before.append(match)
         return list(dict.fromkeys(commitment for commitment in found if commitment is not None))
 
     def _commitment(self, values: Values) -> Commitment | None:

@@ -5,17 +5,28 @@ and whole sections fit a variable: `COSTMETER_LABELS='{project: llm}'`.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from costmeter.config.faults import meant
 from costmeter.config.flags import parse_price
 from costmeter.config.grammar import ROOT, Section, keys
 from costmeter.config.parse import Layer, parse
-from costmeter.config.yamlfile import Fault, Node, Place, Scalar, compose
+from costmeter.config.yamlfile import Fault, Node, Place, Scalar, Sequence, compose
 from costmeter.config.yamlfile import Mapping as MappingNode
 
 PREFIX = "COSTMETER_"
 #: What people typed, for settings that have a flag of their own.
-FLAGS = {"gpu.price": "--price", "budget.amount": "--budget", "budget.on_exceed": "--on-budget"}
+FLAGS = {
+    "gpu.price": "--price",
+    "gpu.billing": "--owned",
+    "gpu.owned.purchase": "--purchase",
+    "electricity.price": "--electricity",
+    "electricity.pue": "--pue",
+    "carbon.intensity": "--carbon",
+    "currency": "--currency",
+    "budget.amount": "--budget",
+    "budget.on_exceed": "--on-budget",
+}
 
 
 def variable(name: str) -> str:
@@ -23,9 +34,9 @@ def variable(name: str) -> str:
     return PREFIX + name.upper().replace(".", "_")
 
 
-def spelling(name: str) -> str:
-    """What people type on the command line for a setting."""
-    return FLAGS.get(name, name)
+def spelling(name: str, own: Mapping[str, str] = FLAGS) -> str:
+    """What people type on the command line for a setting: a command's own flag, else the one all commands share."""
+    return own.get(name) or FLAGS.get(name, name)
 
 
 def variable_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
@@ -40,13 +51,13 @@ def variable_layers(environ: Mapping[str, str]) -> Iterator[Layer]:
         yield Layer(faults=tuple(faults))
 
 
-def flag_layers(flags: Mapping[str, str]) -> Iterator[Layer]:
+def flag_layers(flags: Mapping[str, str], own: Mapping[str, str] = FLAGS) -> Iterator[Layer]:
     """One layer per flag, by dotted name. A price on the command line is a rent, whatever the files say of billing.
 
     Raises UsageError for a price that is none.
     """
     for name, text in flags.items():
-        spelled = spelling(name)
+        spelled = spelling(name, own)
         if name == "gpu.price":
             yield _layer("gpu.billing", "rental", spelled)
             text = parse_price(text)
@@ -59,12 +70,22 @@ def _layer(name: str, text: str, spelled: str) -> Layer:
     faults: tuple[Fault, ...] = ()
     if text.lstrip().startswith(("[", "{")):
         node, faults = compose(text, spelled)
+        node = _at(node, place) if node is not None and spelled.startswith("--") else node
     if node is None:
         return Layer(faults=faults)
     for key in reversed(name.split(".")):
         node = MappingNode(((Scalar(key, place), node),), place)
     layer = parse(node)
     return Layer(layer.values, layer.blocks, (*faults, *layer.faults))
+
+
+def _at(node: Node, place: Place) -> Node:
+    """A node with one place for all that is in it: what a flag says is put into braces here, and has no columns."""
+    if isinstance(node, Sequence):
+        return Sequence(tuple(_at(item, place) for item in node.items), place)
+    if isinstance(node, Scalar):
+        return replace(node, place=place)
+    return MappingNode(tuple((replace(key, place=place), _at(value, place)) for key, value in node.entries), place)
 
 
 def _sections() -> list[str]:

@@ -1,10 +1,13 @@
 """The words of faults: what stands there, and what was probably meant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from costmeter.config.yamlfile import Mapping, Node, Scalar
 
 SHOWN_CHARACTERS = 60
+
+#: Takes note of what is wrong at a node.
+NoteFault = Callable[[Node, str], None]
 
 
 def shown(text: str) -> str:

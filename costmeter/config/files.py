@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from costmeter.config.parse import Layer, parse
-from costmeter.config.textfile import content, not_text, reason
+from costmeter.config.textfile import answered, content, not_text, reason
 from costmeter.config.yamlfile import Fault, Place, compose
 
 SITE_FILE = "/etc/costmeter/config.yaml"
@@ -30,10 +30,16 @@ def own_files(environ: Mapping[str, str], cwd: str) -> list[str]:
 def _project_folders(cwd: str) -> list[str]:
     """The working directory and the folders above it up to the repository's root; outside a repository, itself."""
     folders = list(_upwards(os.path.abspath(cwd)))
-    for depth, folder in enumerate(folders):
-        if os.path.lexists(os.path.join(folder, ".git")):
-            return folders[: depth + 1]
-    return folders[:1]
+    try:
+        depth = answered(lambda: next((depth for depth, folder in enumerate(folders) if _is_root(folder)), 0))
+    except TimeoutError:  # its file will not answer either, and that is told
+        depth = 0
+    return folders[: depth + 1]
+
+
+def _is_root(folder: str) -> bool:
+    """Whether a folder is the root of a repository."""
+    return os.path.lexists(os.path.join(folder, ".git"))
 
 
 def _upwards(folder: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from costmeter.config.faults import shown, shown_node, suggestion, visible
 from costmeter.config.grammar import FILE_FORMS, Form, Number, Price
-from costmeter.config.number import complaint, wanted
+from costmeter.config.number import read_number, wanted
 from costmeter.config.windows import WindowParser, Windows
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 from costmeter.config.zones import nearest, zone
@@ -222,14 +222,7 @@ class FormParser:
         return None
 
     def _number(self, kind: Number, node: Node, key: str) -> Decimal | None:
-        if not isinstance(node, Scalar):
-            self._fault(node.place, f"expected {wanted(kind)}, not {shown_node(node)}", key)
-            return None
-        problem = complaint(kind, node.text)
-        if problem is None:
-            return Decimal(node.text)
-        self._fault(node.place, problem, key)
-        return None
+        return read_number(kind, node, lambda at, what: self._fault(at.place, what, key))
 
     def _fault(self, place: Place, what: str, key: str = "") -> None:
         self.faults.append(Fault(place, f"{self._name}{'.' if key else ''}{key}: {what}"))

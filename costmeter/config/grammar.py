@@ -93,13 +93,6 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class NotYet:
-    """A key that the design names and this version cannot do."""
-
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
 class Key:
     """One setting: the kind of its value, its default as people read it, and what it means."""
 
@@ -116,7 +109,7 @@ class Section:
     repeated: bool = False
 
 
-Kind = Number | Numbers | Choice | Currency | Zone | Date | Price | Labels | LineItems | Pattern | NotYet
+Kind = Number | Numbers | Choice | Currency | Zone | Date | Price | Labels | LineItems | Pattern
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
 

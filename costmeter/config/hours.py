@@ -1,9 +1,8 @@
 """Days of the week and hours of the day as they are written, in windows and in tariffs alike."""
 
 import re
-from collections.abc import Callable
 
-from costmeter.config.faults import shown, shown_node, suggestion
+from costmeter.config.faults import NoteFault, shown, shown_node, suggestion
 from costmeter.config.yamlfile import Node, Scalar, Sequence
 from costmeter.meter.calendar import ALL_DAY, Hours
 
@@ -15,9 +14,6 @@ _DAY_WORDS = {
     **{name[:3]: frozenset((number,)) for number, name in enumerate(DAYS)},
 }
 _HOURS = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])\s?-\s?([01][0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
-
-#: Takes note of what is wrong at a node.
-NoteFault = Callable[[Node, str], None]
 
 
 def clock(weekday: int, minute: int) -> str:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from costmeter.config.faults import shown, shown_node, suggestion
 from costmeter.config.grammar import Number
-from costmeter.config.number import complaint, decimal, wanted
+from costmeter.config.number import read_number, wanted
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import Direction, ItemKind, LineItem
@@ -134,13 +134,7 @@ class _Parser:
         if node is None:
             self._fault(place, f"{key} is missing: {wanted(number)}")
             return _ZERO
-        if not isinstance(node, Scalar):
-            self._fault(node.place, f"{key}: expected {wanted(number)}, not {shown_node(node)}")
-            return _ZERO
-        problem = complaint(number, node.text)
-        if problem is not None:
-            self._fault(node.place, f"{key}: {problem}")
-        return decimal(node.text) or _ZERO
+        return read_number(number, node, lambda at, what: self._fault(at.place, f"{key}: {what}")) or _ZERO
 
     def _text(self, node: Node, key: str) -> str | None:
         if isinstance(node, Scalar) and node.text.isprintable() and 0 < len(node.text) <= _MOST_NAME_CHARACTERS:

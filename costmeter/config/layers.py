@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from costmeter.config.build import Merged, build
-from costmeter.config.environment import flag_layers, spelling, variable_layers
+from costmeter.config.environment import FLAGS, flag_layers, spelling, variable_layers
 from costmeter.config.files import own_files, read, shown_path, site_files
 from costmeter.config.listing import effective
 from costmeter.config.parse import Layer, Values
 from costmeter.config.settings import Loaded
+from costmeter.config.textfile import all_within
 from costmeter.config.yamlfile import Fault, Place
 from costmeter.errors import ConfigError, UsageError
 
@@ -33,22 +34,33 @@ class _Read:
     flags: frozenset[str]
 
 
+@all_within()
 def load_settings(
-    explicit: str | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: str, strict: bool
+    explicit: str | None,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    cwd: str,
+    strict: bool,
+    own_flags: Mapping[str, str] = FLAGS,
+    left_out: frozenset[str] = frozenset(),
 ) -> Loaded:
     """All layers merged into settings. Flags are by dotted name: `{"gpu.price": "2.49"}`.
+
+    `own_flags` are the names by which people type them, where a command has its own. Settings `left_out`, by dotted
+    name, are as if nobody had set them: a command that uses them for nothing does not ask whether they fit its flags.
 
     Faults in found files and in the environment are returned, and what is faulty is left out. Faults in flags raise
     UsageError, faults in the explicit file ConfigError; `strict` makes every fault a ConfigError.
     """
-    read_in = _read(explicit, flags, environ, cwd)
-    merged = _merge(read_in.layers)
+    read_in = _read(explicit, flags, environ, cwd, own_flags)
+    merged = _without(_merge(read_in.layers), left_out)
     built = build(merged, cwd)
     faults = _in_order([*(fault for layer in read_in.layers for fault in layer.faults), *built.faults])
     _refuse(faults, read_in, built.named_by, strict)
     return Loaded(built.settings, effective(merged), tuple(map(str, faults)), read_in.files)
 
 
+@all_within()
 def check_explicit(path: str, environ: Mapping[str, str] | None = None) -> None:
     """Read one file by itself, under the variables given, and raise ConfigError with every fault in it.
 
@@ -63,7 +75,13 @@ def check_explicit(path: str, environ: Mapping[str, str] | None = None) -> None:
         raise ConfigError(tuple(map(str, faults)))
 
 
-def _read(explicit: str | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: str) -> _Read:
+def _read(
+    explicit: str | None,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    cwd: str,
+    own_flags: Mapping[str, str],
+) -> _Read:
     layers, files = [], []
     for path in site_files(environ) + ([] if explicit else own_files(environ, cwd)):
         layer = read(path, shown_path(path, cwd))
@@ -74,8 +92,9 @@ def _read(explicit: str | None, flags: Mapping[str, str], environ: Mapping[str, 
         layers.append(_explicit(explicit, cwd))
         files.append(_named(explicit, cwd))
     layers += variable_layers(environ)
-    layers += flag_layers(flags)
-    return _Read(tuple(layers), tuple(files), files[-1] if explicit else None, frozenset(map(spelling, flags)))
+    layers += flag_layers(flags, own_flags)
+    spelled = frozenset(spelling(name, own_flags) for name in flags)
+    return _Read(tuple(layers), tuple(files), files[-1] if explicit else None, spelled)
 
 
 def _explicit(path: str, cwd: str) -> Layer:
@@ -100,6 +119,10 @@ def _merge(layers: tuple[Layer, ...]) -> Merged:
     return Merged(values, blocks)
 
 
+def _without(merged: Merged, left_out: frozenset[str]) -> Merged:
+    return Merged({name: value for name, value in merged.values.items() if name not in left_out}, merged.blocks)
+
+
 def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:
     """Each fault once: sources as they were read, and from top to bottom within each."""
     sources = list(dict.fromkeys(fault.place.source for fault in faults))
@@ -114,8 +137,8 @@ def _is_of(source: str, fault: Fault, named_by: Mapping[str, set[str]]) -> bool:
 
 
 def _refuse(faults: tuple[Fault, ...], read_in: _Read, named_by: Mapping[str, set[str]], strict: bool) -> None:
-    """Raise for faults that must not be worked around."""
-    usage = [fault for fault in faults if fault.place.source in read_in.flags]
+    """Raise for faults that must not be worked around. Those of a file that a flag names are the flag's."""
+    usage = [fault for fault in faults if any(_is_of(flag, fault, named_by) for flag in read_in.flags)]
     if usage:
         raise UsageError("\n".join(map(str, usage)))
     explicit = read_in.explicit

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from costmeter.config.build import Merged
-from costmeter.config.grammar import Labels, NotYet, keys
+from costmeter.config.grammar import Labels, keys
 from costmeter.config.parse import Value, Values
 from costmeter.config.settings import Effective
 from costmeter.meter.charge import Origin
@@ -22,7 +22,7 @@ def effective(merged: Merged) -> dict[str, Effective]:
             rows.update({at: _written(value) for at, value in labels.items()} or {name: _default(key.default)})
         elif name in merged.values:
             rows[name] = _written(merged.values[name])
-        elif not isinstance(key.kind, NotYet) and not _is_moot(name, merged):
+        elif not _is_moot(name, merged):
             rows[name] = _default(key.default)
     return rows
 

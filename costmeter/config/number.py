@@ -1,10 +1,12 @@
 """Numbers as people write them: plain decimals within bounds, exact, with a word on what was probably meant."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 
-from costmeter.config.faults import meant, shown
+from costmeter.config.faults import NoteFault, meant, shown, shown_node
 from costmeter.config.grammar import Number
+from costmeter.config.yamlfile import Node, Scalar
 
 #: Digits, at most one point, and an exponent of at most two digits: `1e999999999` would fill the memory.
 _PLAIN = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9])?", re.ASCII)
@@ -16,6 +18,11 @@ _COMMA = re.compile(r"[0-9]+,[0-9]+", re.ASCII)
 def decimal(text: str) -> Decimal | None:
     """The number a text stands for; None when it is not a plain number (NaN, Infinity and units are not)."""
     return Decimal(text) if _PLAIN.fullmatch(text) else None
+
+
+def decimals(texts: Sequence[str]) -> list[Decimal] | None:
+    """The numbers that texts stand for; None when one of them is not a plain number. For thousands at a time."""
+    return list(map(Decimal, texts)) if all(map(_PLAIN.fullmatch, texts)) else None
 
 
 def complaint(number: Number, text: str) -> str | None:
@@ -32,6 +39,18 @@ def complaint(number: Number, text: str) -> str | None:
     if number.whole and value != int(value):
         return f"{number.what} is whole, not {text}"
     return None
+
+
+def read_number(number: Number, node: Node, fault: NoteFault) -> Decimal | None:
+    """The number at a node; None, with a fault, where there is none. Words that may stand in its place are none."""
+    if not isinstance(node, Scalar):
+        fault(node, f"expected {wanted(number)}, not {shown_node(node)}")
+        return None
+    problem = complaint(number, node.text)
+    if problem is not None:
+        fault(node, problem)
+        return None
+    return decimal(node.text)
 
 
 def wanted(number: Number) -> str:

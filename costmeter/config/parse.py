@@ -7,14 +7,16 @@ import re
 from dataclasses import dataclass, field
 
 from costmeter.config.faults import shown, shown_node, suggestion
-from costmeter.config.grammar import ROOT, Key, Labels, LineItems, NotYet, Section
+from costmeter.config.grammar import ROOT, Key, Labels, LineItems, Price, Section
 from costmeter.config.itemlist import parse_items
-from costmeter.config.items import Item, ItemParser, is_empty
+from costmeter.config.values import Item, ValueParser, is_empty
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 
 #: As `--label` has it: a name that can be a metric's label.
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _MAX_LABEL_CHARACTERS = 200
+#: What price sheets have at the top, and settings never; what both have.
+_OF_TARIFFS, _OF_BOTH = ("energy", "plans", "series"), ("currency", "timezone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,15 @@ def parse(root: Node | None) -> Layer:
     """A whole document as a layer; None is an empty one."""
     if root is None:
         return Layer()
+    sheet = _tariff_key(root)
+    if sheet is not None:
+        # The currency and the timezone of a price sheet would be taken for settings.
+        use = f"use it as  electricity: {{price: {{tariff: {root.place.source}}}}}"
+        return Layer(faults=(Fault(sheet.place, f"{sheet.text}: this is a tariff file, not settings; {use}"),))
     parser = _Parser()
     values: Values = {}
     parser.section(ROOT, root, "", values)
-    return Layer(values, parser.blocks, tuple(parser.items.faults))
+    return Layer(values, parser.blocks, tuple(parser.values.faults))
 
 
 def text(node: Node) -> str:
@@ -61,7 +68,7 @@ class _Parser:
     """Walks a document beside the grammar."""
 
     def __init__(self) -> None:
-        self.items = ItemParser()
+        self.values = ValueParser()
         self.blocks: tuple[Values, ...] | None = None
 
     def section(self, section: Section, node: Node, name: str, values: Values) -> None:
@@ -69,7 +76,7 @@ class _Parser:
         if not isinstance(node, Mapping):
             if not is_empty(node):
                 expected = f"expected keys ({', '.join(section.keys)})"
-                self.items.fault(node.place, name, f"{expected}, not {shown_node(node)}")
+                self.values.fault(node.place, name, f"{expected}, not {shown_node(node)}")
             return
         before = ""
         for key, value in node.entries:
@@ -78,11 +85,11 @@ class _Parser:
             if entry is None and before in values and key.text.isdecimal() and is_empty(value):
                 # `price: 2,10` in braces is `price: 2` and a key `10`: a mistyped price must not become another.
                 del values[before]
-                self.items.fault(key.place, before, f"a number with a comma? Write it with a point: .{key.text}")
+                self.values.fault(key.place, before, f"a number with a comma? Write it with a point: .{key.text}")
             elif entry is None:
                 where = f" in {name}" if name else ""
-                hint = suggestion(key.text, section.keys)
-                self.items.fault(key.place, "", f"unknown key {shown(key.text)}{where}{hint}")
+                hint = _form_hint(section, key.text) or suggestion(key.text, section.keys)
+                self.values.fault(key.place, "", f"unknown key {shown(key.text)}{where}{hint}")
             elif isinstance(entry, Key):
                 self._key(entry, value, inner, values)
             elif entry.repeated and _is_list(value):
@@ -96,45 +103,59 @@ class _Parser:
         blocks: list[Values] = []
         for block in node.items if isinstance(node, Sequence) else (node,):
             if blocks and not any(key.startswith(f"{name}.match") for key in blocks[-1]):
-                self.items.fault(block.place, name, "the block before this one fits every GPU, so this is never used")
+                self.values.fault(block.place, name, "the block before this one fits every GPU, so this is never used")
             found: Values = {}
-            before = len(self.items.faults)
+            before = len(self.values.faults)
             self.section(section, block, name, found)
-            if not any(f"{name}.match" in fault.what for fault in self.items.faults[before:]):
+            if not any(f"{name}.match" in fault.what for fault in self.values.faults[before:]):
                 blocks.append(found)
         return blocks
 
     def _key(self, key: Key, node: Node, name: str, values: Values) -> None:
-        if isinstance(key.kind, NotYet):
-            self.items.fault(node.place, name, f"{key.kind.what} are not supported by this version")
-        elif isinstance(key.kind, Labels):
+        if isinstance(key.kind, Labels):
             self._labels(node, name, values)
         elif isinstance(key.kind, LineItems) and not is_empty(node):
             items, faults = parse_items(node, name)
-            self.items.faults.extend(faults)
+            self.values.faults.extend(faults)
             values[name] = Value(items, text(node), node.place)
         elif not is_empty(node):
-            item = self.items.item(key.kind, node, name)
+            item = self.values.item(key.kind, node, name)
             if item is not None:
                 values[name] = Value(item, text(node), node.place)
 
     def _labels(self, node: Node, name: str, values: Values) -> None:
         if not isinstance(node, Mapping):
             if not is_empty(node):
-                self.items.fault(node.place, name, f"expected names and texts, not {shown_node(node)}")
+                self.values.fault(node.place, name, f"expected names and texts, not {shown_node(node)}")
             return
         for key, value in node.entries:
             if not _LABEL.fullmatch(key.text):
-                self.items.fault(
+                self.values.fault(
                     key.place, name, f"{shown(key.text)} is no name: letters, digits and _, a letter first"
                 )
             elif not isinstance(value, Scalar):
-                self.items.fault(value.place, f"{name}.{key.text}", f"expected a text, not {shown_node(value)}")
+                self.values.fault(value.place, f"{name}.{key.text}", f"expected a text, not {shown_node(value)}")
             elif len(value.text) > _MAX_LABEL_CHARACTERS or not value.text.isprintable():
                 limit = f"expected one line of at most {_MAX_LABEL_CHARACTERS} characters"
-                self.items.fault(value.place, f"{name}.{key.text}", limit)
+                self.values.fault(value.place, f"{name}.{key.text}", limit)
             elif not is_empty(value):
                 values[f"{name}.{key.text}"] = Value(value.text, value.text, value.place)
+
+
+def _tariff_key(root: Node) -> Scalar | None:
+    """The key by which a document is a price sheet; None for settings, also where such a key has strayed into them."""
+    keys = [key for key, _ in root.entries] if isinstance(root, Mapping) else []
+    if any(key.text in ROOT.keys and key.text not in _OF_BOTH for key in keys):
+        return None
+    return next((key for key in keys if key.text in _OF_TARIFFS), None)
+
+
+def _form_hint(section: Section, word: str) -> str:
+    """Where a word belongs that is a form of one of the keys: `{tariff: …}` is a price."""
+    for name, entry in section.keys.items():
+        if isinstance(entry, Key) and isinstance(entry.kind, Price) and word in entry.kind.forms:
+            return f". Write it as  {name}: {{{word}: …}}"
+    return ""
 
 
 def _is_list(node: Node) -> bool:

@@ -102,8 +102,9 @@ class Schedules:
         if self.currency != CURRENCY or price is None:
             return None
         doubts = "".join(f"; {trap}" for trap in traps(offer, item.kind))
-        told = f"{offer.key} {item.kind} ({offer.source}){doubts}, {value.place.brief}"
-        return Sourced(Constant(price), Origin(f"list price {offer.dated(item.kind)[:7]}", told))
+        told = f"{offer.key} {item.kind} ({offer.sourced(item.kind)}){doubts}, {value.place.brief}"
+        dated = offer.dated(item.kind)
+        return Sourced(Constant(price), Origin(f"list price {dated[:7]}", told), dated)
 
     def _series(self, value: Value, item: "SeriesFile", name: str) -> Sourced | None:
         from costmeter.rates.dated import GRAMS_PER_KWH
@@ -121,7 +122,7 @@ class Schedules:
         facts += [f"fetched {dated.fetched}"] if dated.fetched else []
         about = f" ({', '.join(facts)})" if facts else ""
         told = f"series {visible(_below(item.name, value.place))}{about}, {value.place.brief}"
-        return Sourced(_shared(dated, item.gpus), Origin("configured", told))
+        return Sourced(_shared(dated, item.gpus), Origin("configured", told), dated.fetched)
 
     def _dated(self, value: Value, item: "SeriesFile", name: str) -> "DatedSeries | None":
         from costmeter.config.seriesfile import SeriesFormat, read_series

@@ -19,7 +19,6 @@ from costmeter.config.grammar import (
     Kind,
     Labels,
     LineItems,
-    NotYet,
     Number,
     Numbers,
     Pattern,
@@ -176,5 +175,4 @@ _KINDS: dict[type, Callable[[Any], list[Schema]]] = {
     Labels: _labels,
     LineItems: _line_items,
     Pattern: _pattern,
-    NotYet: lambda _: [],
 }

@@ -13,20 +13,20 @@ two hours.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from decimal import Context, Decimal
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from costmeter.config.faults import shown, suggestion
+from costmeter.config.instant import BEYOND_NS, midnight_ns, read_instant
 from costmeter.config.number import decimal
+from costmeter.config.seriescolumns import Columns, stretches
 from costmeter.config.textfile import text
 from costmeter.config.yamlfile import Fault, Place
 from costmeter.meter.series import OPEN_END, Series
 from costmeter.rates.dated import DatedSeries, normal_unit
-from costmeter.units import NANOSECONDS_PER_SECOND, iso_minute
+from costmeter.units import iso_minute
 
 MAX_SERIES_BYTES = 8_000_000
 #: Faults of one file that are printed; a wrong column would be a fault in every row.
@@ -34,15 +34,7 @@ MAX_FAULTS = 20
 _SCOPES = ("lifecycle", "direct")
 _KNOWN = ("source", "licence", "fetched", "scope", "method", "zone", "unit")
 _COMMENT = re.compile(rf"#\s*({'|'.join(_KNOWN)})\s*:\s*(\S.*)", re.ASCII)
-_INSTANT = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-9]{2}(?:\.[0-9]{1,9})?))?"
-    r"(?:(Z)|([+-])([01][0-9]):([0-5][0-9]))?",
-    re.ASCII,
-)
 _FETCHED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+)?)?", re.ASCII)
-_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
-#: Nanoseconds since 1970 fit into 64 bits until 2262.
-_BEYOND_S: Final = 7_258_118_400  # 2200-01-01T00:00Z
 #: Moving the point of a number rounds nothing at this precision: no number here has more digits.
 _EXACT: Final = Context(prec=80)
 
@@ -80,6 +72,9 @@ def parse_series(
     content: str, shown_as: str, form: SeriesFormat = OUR_FORMAT
 ) -> tuple[DatedSeries | None, tuple[Fault, ...]]:
     """The series that a text is, as `read_series`."""
+    dated = _Reader(shown_as, form).read_plain(content)
+    if dated is not None:
+        return dated, ()
     reader = _Reader(shown_as, form)
     dated = reader.read(content)
     found = reader.faults
@@ -101,16 +96,6 @@ class _Row(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """Where in a row things stand; None is nowhere."""
-
-    time: int
-    value: int
-    end: int | None
-    others: tuple[tuple[str, int], ...]
-
-
 class _Reader:
     """Reads one text, collecting faults."""
 
@@ -119,7 +104,7 @@ class _Reader:
         self._shown_as = shown_as
         self._form = form
         self._facts: dict[str, tuple[str, int]] = {}
-        self._has_ends = False
+        self._columns: Columns | None = None
         self._latest: dict[str, str] = {}
         self._midnights: dict[str, int] = {}
         self._clocks: dict[str, int] = {}
@@ -132,9 +117,29 @@ class _Reader:
                 self._fault(max(1, content.count("\n")), "no rows; a series has at least one")
             return None
         unit, factor = self._unit()
-        series = self._series(rows, factor)
-        if self.faults or series is None:
+        kept = self._kept(rows)
+        if self.faults:
             return None
+        starts, ends = tuple(row.start_ns for row in kept), tuple(row.end_ns for row in kept)
+        return self._dated(Series(starts, self._ends(starts, ends), _scaled([row.value for row in kept], factor)), unit)
+
+    def read_plain(self, content: str) -> DatedSeries | None:
+        """The same of a text whose rows can be read column by column: as `read`, or None."""
+        body_at = _below_header(content)
+        first_end = content.find("\n", body_at) + 1 or len(content)
+        head = content[:first_end]
+        # What stands above, and the first row's unit, are read as ever; a quote could reach into the rows.
+        if body_at == 0 or '"' in head or len(list(self._rows(head))) != 1 or self._columns is None:
+            return None
+        found = stretches(content[body_at:], self._columns)
+        unit, factor = self._unit()
+        if found is None or self.faults:
+            return None
+        ends = self._ends(found.starts_utc_ns, found.ends_utc_ns)
+        return self._dated(Series(found.starts_utc_ns, ends, _scaled(found.values, factor)), unit)
+
+    def _dated(self, series: Series, unit: str) -> DatedSeries:
+        """The series with what its file says about it."""
         source, fetched, scope, method = (
             self._facts.get(key, ("", 0))[0] for key in ("source", "fetched", "scope", "method")
         )
@@ -142,7 +147,6 @@ class _Reader:
 
     def _rows(self, content: str) -> Iterator[_Row]:
         """Every row that can be understood. Quoted cells that span lines are counted at their last line."""
-        columns: _Columns | None = None
         lines = csv.reader(content.splitlines(keepends=True))
         try:
             for cells in lines:
@@ -150,12 +154,12 @@ class _Reader:
                     continue
                 if cells[0].startswith("#"):
                     self._comment(",".join(cells), lines.line_num)
-                elif columns is None:
-                    columns = self._header([cell.strip() for cell in cells], lines.line_num)
-                    if columns is None:
+                elif self._columns is None:
+                    self._columns = self._header([cell.strip() for cell in cells], lines.line_num)
+                    if self._columns is None:
                         return
                 else:
-                    row = self._row(cells, columns, lines.line_num)
+                    row = self._row(cells, self._columns, lines.line_num)
                     if row is not None:
                         yield row
         except csv.Error as problem:
@@ -179,7 +183,7 @@ class _Reader:
             before = f"{shown(said)} on line {first_line}"
             self._fault(line, f"{key} {shown(value)}, but {before}; one series has one {key}")
 
-    def _header(self, names: list[str], line: int) -> _Columns | None:
+    def _header(self, names: list[str], line: int) -> Columns | None:
         form, before = self._form, len(self.faults)
         wanted = [form.time_column, form.value_column]
         if form.end_column in names or form.end_column != OUR_FORMAT.end_column:
@@ -195,11 +199,11 @@ class _Reader:
         if len(self.faults) > before:
             return None
         others = tuple((name, names.index(name)) for name in ("unit", "scope", "method") if name in names)
-        self._has_ends = form.end_column in names
-        end = names.index(form.end_column) if self._has_ends else None
-        return _Columns(names.index(form.time_column), names.index(form.value_column), end, others)
+        end = names.index(form.end_column) if form.end_column in names else None
+        time, value = names.index(form.time_column), names.index(form.value_column)
+        return Columns(time, value, end, others, len(names))
 
-    def _row(self, cells: list[str], columns: _Columns, line: int) -> _Row | None:
+    def _row(self, cells: list[str], columns: Columns, line: int) -> _Row | None:
         try:
             start, written = cells[columns.time], cells[columns.value]
             end = cells[columns.end] if columns.end is not None else ""
@@ -232,17 +236,14 @@ class _Reader:
 
     def _instant(self, cell: str, line: int) -> int | None:
         """Nanoseconds of an instant. A year has 365 days and 48 half hours: each is read once and then known."""
-        midnight_ns, since_ns = self._midnights.get(cell[:10]), self._clocks.get(cell[10:])
-        if midnight_ns is not None and since_ns is not None:
-            return midnight_ns + since_ns
-        problem, instant_ns = _read_instant(cell.strip())
+        known_ns, since_ns = self._midnights.get(cell[:10]), self._clocks.get(cell[10:])
+        if known_ns is not None and since_ns is not None and 0 <= known_ns + since_ns < BEYOND_NS:
+            return known_ns + since_ns
+        problem, instant_ns = read_instant(cell.strip())
         if instant_ns is None:
             self._fault(line, problem)
-            return None
-        midnight_s = _midnight_s(cell[:10])
-        if midnight_s is not None:
-            self._midnights[cell[:10]] = midnight_s * NANOSECONDS_PER_SECOND
-            self._clocks[cell[10:]] = instant_ns - midnight_s * NANOSECONDS_PER_SECOND
+        elif (day_ns := midnight_ns(cell[:10])) is not None:
+            self._midnights[cell[:10]], self._clocks[cell[10:]] = day_ns, instant_ns - day_ns
         return instant_ns
 
     def _unit(self) -> tuple[str, Decimal]:
@@ -260,8 +261,8 @@ class _Reader:
             self._fault(line, str(problem))
             return "", Decimal(1)
 
-    def _series(self, rows: list[_Row], factor: Decimal) -> Series | None:
-        """The rows in the order of time, without repetitions, each with an end."""
+    def _kept(self, rows: list[_Row]) -> list[_Row]:
+        """The rows in the order of time, without repetitions."""
         rows.sort(key=lambda row: (row.start_ns, row.line))
         kept: list[_Row] = []
         for row in rows:
@@ -273,60 +274,33 @@ class _Reader:
             if before is not None and before.end_ns is not None and before.end_ns > row.start_ns:
                 self._fault(row.line, f"overlaps line {before.line}, which ends {iso_minute(before.end_ns)}")
             kept.append(row)
-        if self.faults:
-            return None
-        starts = tuple(row.start_ns for row in kept)
-        scaled = tuple(row.value for row in kept)
-        if factor != 1:
-            scaled = tuple(_EXACT.multiply(value, factor) for value in scaled)
-        return Series(starts, self._ends(kept), scaled)
+        return kept
 
-    def _ends(self, rows: Sequence[_Row]) -> tuple[int, ...]:
+    def _ends(self, starts: tuple[int, ...], written: tuple[int | None, ...]) -> tuple[int, ...]:
         """When each row ends: as written, else after the resolution, else where the next begins."""
-        last = len(rows) - 1
-        ends = []
-        for position, row in enumerate(rows):
-            next_ns = rows[position + 1].start_ns if position < last else OPEN_END
-            if row.end_ns is not None:
-                ends.append(row.end_ns)
-            elif self._form.resolution_ns is not None:
-                ends.append(min(row.start_ns + self._form.resolution_ns, next_ns))
-            elif position < last or self._has_ends or position == 0:
-                ends.append(next_ns)
-            else:
-                ends.append(row.start_ns + row.start_ns - rows[position - 1].start_ns)
-        return tuple(ends)
+        last_ns, has_ends = OPEN_END, self._columns is not None and self._columns.end is not None
+        if len(starts) > 1 and not has_ends:
+            last_ns = 2 * starts[-1] - starts[-2]
+        nexts = (*starts[1:], last_ns)
+        if self._form.resolution_ns is not None:
+            latest = (*starts[1:], OPEN_END)
+            nexts = tuple(min(start + self._form.resolution_ns, end) for start, end in zip(starts, latest, strict=True))
+        return tuple([after if end is None else end for end, after in zip(written, nexts, strict=True)])
 
     def _fault(self, line: int, what: str) -> None:
         self.faults.append(Fault(Place(self._shown_as, line, 1), what))
 
 
-def _read_instant(written: str) -> tuple[str, int | None]:
-    """What is wrong with a text as an instant, or its nanoseconds."""
-    match = _INSTANT.fullmatch(written)
-    if match is None:
-        return f"expected an instant such as 2026-11-22T16:00Z, not {shown(written)}", None
-    day, hour, minute, seconds, utc, sign, hours, minutes = match.groups()
-    if utc is None and sign is None:
-        return f"{shown(written)} has no offset; write Z for UTC, or +01:00", None
-    if seconds is not None and seconds.strip("0.") != "":
-        return f"{shown(written)} is not on a whole minute", None
-    midnight_s = _midnight_s(day)
-    if midnight_s is None:
-        return f"{shown(written)} is no day of the calendar", None
-    utc_s = midnight_s + int(hour) * 3_600 + int(minute) * 60
-    if sign is not None:
-        offset_s = int(hours) * 3_600 + int(minutes) * 60
-        utc_s += -offset_s if sign == "+" else offset_s
-    if not 0 <= utc_s < _BEYOND_S:
-        return f"{shown(written)} is not between 1970 and 2199", None
-    return "", utc_s * NANOSECONDS_PER_SECOND
+def _below_header(content: str) -> int:
+    """Where the rows of a text begin: below comments and one line more. 0 when there is nothing below."""
+    at = 0
+    while content.startswith("#", at):
+        at = content.find("\n", at) + 1
+        if at == 0:
+            return 0
+    return content.find("\n", at) + 1
 
 
-@lru_cache(maxsize=400)
-def _midnight_s(day: str) -> int | None:
-    """Seconds of a day's UTC midnight since 1970; None when the calendar has no such day."""
-    try:
-        return (date.fromisoformat(day).toordinal() - _EPOCH_DAY) * 86_400
-    except ValueError:
-        return None
+def _scaled(values: list[Decimal], factor: Decimal) -> tuple[Decimal, ...]:
+    """Values in the normal unit, exactly."""
+    return tuple(values) if factor == 1 else tuple([_EXACT.multiply(value, factor) for value in values])

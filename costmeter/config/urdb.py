@@ -7,6 +7,7 @@ cannot say (ratchets, reactive power, coincident peaks, feed-in) is listed in a 
 from decimal import Decimal
 
 from costmeter.config.faults import shown
+from costmeter.config.quoting import quoted
 from costmeter.config.tariff.reading import EXACT
 from costmeter.config.urdbmatrix import Months, Part, peaked, priced, runs
 from costmeter.config.urdbrecord import Record, choose, one_line
@@ -74,12 +75,12 @@ class _Writer:
     def _head(self) -> list[str]:
         record = self._record
         label, utility, sector = record.text("label"), record.text("utility"), record.text("sector")
-        lines = [f"id: {_quoted('urdb-' + label if label else 'urdb')}"]
-        lines.append(f"name: {_quoted(' '.join(filter(None, [utility, record.text('name')])) or 'URDB record')}")
-        lines += [f"{key}: {_quoted(text)}" for key, text in (("utility", utility), ("sector", sector)) if text]
+        lines = [f"id: {quoted('urdb-' + label if label else 'urdb')}"]
+        lines.append(f"name: {quoted(' '.join(filter(None, [utility, record.text('name')])) or 'URDB record')}")
+        lines += [f"{key}: {quoted(text)}" for key, text in (("utility", utility), ("sector", sector)) if text]
         uri = record.text("uri")
-        lines += [f"source: {_quoted(uri)}"] if uri else []
-        lines += ["licence: CC0", f"timezone: {_quoted(self._zone)}", "currency: USD"]
+        lines += [f"source: {quoted(uri)}"] if uri else []
+        lines += ["licence: CC0", f"timezone: {quoted(self._zone)}", "currency: USD"]
         first, last = record.day("startdate"), record.day("enddate", after=1)
         lines += [f"valid_from: {first}"] if first else []
         lines += [f"valid_to: {last}"] if last else []
@@ -106,7 +107,7 @@ class _Writer:
 
     def _notes(self) -> list[str]:
         lost = self._not_carried()
-        return [f"notes: {_quoted('not carried from URDB: ' + '; '.join(lost))}"] if lost else []
+        return [f"notes: {quoted('not carried from URDB: ' + '; '.join(lost))}"] if lost else []
 
     def _season_lines(self) -> list[str]:
         named = [(name, months.dates) for name, months in self._seasons.items()]
@@ -212,9 +213,3 @@ def _periods(parts: list[Part]) -> list[int]:
 def _plain(number: Decimal) -> str:
     """A number without an exponent."""
     return f"{EXACT.plus(number):f}"
-
-
-def _quoted(text: str) -> str:
-    """A text as a YAML scalar, whatever it holds; it is on one line already."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

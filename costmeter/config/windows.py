@@ -7,8 +7,8 @@ from decimal import Decimal
 from costmeter.config.faults import shown, shown_node, suggestion
 from costmeter.config.grammar import Number
 from costmeter.config.hours import clock, days, hours
-from costmeter.config.number import complaint, decimal, wanted
-from costmeter.config.yamlfile import Fault, Mapping, Node, Scalar, Sequence
+from costmeter.config.number import read_number
+from costmeter.config.yamlfile import Fault, Mapping, Node, Sequence
 from costmeter.meter.calendar import ALL_DAY, EVERY_DAY, Window, gap
 
 #: Keys of tariff files that say more than a week can.
@@ -75,13 +75,7 @@ class WindowParser:
         if node is None:
             self._fault(entry, f"this window has no {self._key}")
             return None
-        if not isinstance(node, Scalar):
-            self._fault(node, f"expected {wanted(self._number)}, not {shown_node(node)}")
-            return None
-        problem = complaint(self._number, node.text)
-        if problem is not None:
-            self._fault(node, problem)
-        return decimal(node.text) if problem is None else None
+        return read_number(self._number, node, self._fault)
 
     def _fault(self, node: Node, what: str) -> None:
         self.faults.append(Fault(node.place, f"{self._name}: {what}"))

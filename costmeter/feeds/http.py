@@ -18,6 +18,7 @@ from costmeter.errors import CostmeterError
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 _CHUNK_BYTES = 65_536
+_ANOTHER_HOST = "name a host you trust with --url"
 
 
 class FeedError(CostmeterError):
@@ -122,7 +123,7 @@ class Door:
             return refusal
         except urllib.error.HTTPError as refusal:
             with refusal:
-                return _refused(url, refusal.code, refusal.headers.get("Retry-After", "") if refusal.headers else "")
+                return _told(url, refusal)
         except TimeoutError:
             return _late(url, seconds)
         except (OSError, http.client.HTTPException, ValueError) as problem:
@@ -131,6 +132,10 @@ class Door:
     def _reply(self, response: http.client.HTTPResponse, url: str) -> Reply:
         if response.status != 200:
             raise _refused(url, response.status, "")
+        packed = response.headers.get("Content-Encoding", "identity").strip().casefold()
+        if packed not in ("", "identity"):
+            name = packed if packed.isascii() and packed.isalnum() else "unknown"
+            raise FeedError(f"{shown_url(url)}: the answer is packed ({name}), which was not asked for", "try a mirror")
         pieces, count = [], 0
         while piece := response.read(_CHUNK_BYTES):
             pieces.append(piece)
@@ -155,8 +160,19 @@ def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.reques
         raise FeedError(f"{shown_url(url)} is no http or https address", "--url https://host")
     if any(not (value.isascii() and value.isprintable()) for value in headers.values()):
         raise FeedError("the token holds characters that no header can carry", "set it again, without line breaks")
-    told = {"Accept": "application/json", "User-Agent": "costmeter"}
+    told = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "costmeter"}
     return urllib.request.Request(url, method=method, headers={**told, **headers})
+
+
+def _told(url: str, refusal: urllib.error.HTTPError) -> FeedError:
+    """What a status other than 200 means; urllib raises redirects that it does not follow as such."""
+    headers = refusal.headers or Message()
+    if 300 <= refusal.code < 400:
+        if not _may_be_web(headers.get("Location", "")):
+            return FeedError(f"{shown_url(url)} redirects to what is no web address", _ANOTHER_HOST, refusal.code)
+        if refusal.msg.startswith(urllib.request.HTTPRedirectHandler.inf_msg):
+            return FeedError(f"{shown_url(url)} redirects in a circle", "check --url, or try again later", refusal.code)
+    return _refused(url, refusal.code, headers.get("Retry-After", ""))
 
 
 def _refused(url: str, status: int, retry_after: str) -> FeedError:
@@ -194,12 +210,20 @@ class _SameHostOnly(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
+        if not _may_be_web(newurl):
+            raise FeedError(f"{shown_url(req.full_url)} redirects to what is no web address", _ANOTHER_HOST, code)
         if not same_host(req.full_url, newurl):
             _refuse_redirect(req.full_url, newurl)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]  # HTTPMessage
 
 
+def _may_be_web(url: str) -> bool:
+    """Whether a redirect leads to an address of the web, or says only a path."""
+    try:
+        return urllib.parse.urlsplit(url).scheme in ("", "http", "https")
+    except ValueError:
+        return False
+
+
 def _refuse_redirect(url: str, target: str) -> NoReturn:
-    raise FeedError(
-        f"{shown_url(url)} redirects to {shown_url(target)}, another host", "name a host you trust with --url"
-    )
+    raise FeedError(f"{shown_url(url)} redirects to {shown_url(target)}, another host", _ANOTHER_HOST)

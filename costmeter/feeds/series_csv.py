@@ -1,26 +1,23 @@
-"""Dated series as CSV files: merged with what a file already holds, and whole or untouched whatever happens.
+"""Dated series as CSV files: their text, and what a file already holds merged with what came.
 
 The format is the one that `costmeter.config.seriesfile` reads: facts as `# key: value` lines, a header, and a row for
 each stretch. The line `# feed:` says of what a file is; nothing else is ever merged into it.
 """
 
-import contextlib
-import os
-import stat
-import tempfile
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 
+from costmeter.config.seriesfile import MAX_SERIES_BYTES
 from costmeter.config.textfile import content, reason
-from costmeter.errors import CostmeterError
 from costmeter.feeds.http import FeedError
 from costmeter.feeds.payload import instant_ns
 from costmeter.feeds.series import Answer, Row
 from costmeter.units import iso_minute
 
-#: As much as the reader takes.
-MAX_BYTES = 8_000_000
+#: After every instant there is.
+_NO_END = 2**63
 _COLUMNS = ("start_utc", "end_utc", "value", "unit", "estimated")
 _HEADER = ",".join(_COLUMNS)
 _ESTIMATED = {None: "", False: "no", True: "yes"}
@@ -43,7 +40,7 @@ def read(path: str, feed: str, unit: str, shown_as: str) -> tuple[Row, ...]:
     Raises FeedError, with the line, for a file of another feed, place or unit, and for what this room has not written.
     """
     try:
-        text = content(path, MAX_BYTES).decode("utf-8")
+        text = content(path, MAX_SERIES_BYTES).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except UnicodeDecodeError:
@@ -86,35 +83,68 @@ def _number(text: str) -> Decimal:
 def merge(old: tuple[Row, ...], new: tuple[Row, ...]) -> Merged:
     """History stays, and what came now wins: rows that start inside a new stretch go, one that reaches in is cut.
 
-    A new price without an end that is the same as the last one known adds nothing.
+    A new row without an end covers all that starts after it: later prices that were known are withdrawn. What was
+    measured is not replaced by an estimate. A new price without an end that is the last one known adds nothing.
     """
     if len(new) == 1 and new[0].end_utc_ns is None and old and _says_same(old[-1], new[0]):
         return Merged(old, 0, 0, len(old))
+    # What stays measured is what the new values that are no estimates leave of it.
+    firm = tuple(row for row in new if not row.estimated)
+    measured = _measured(_over(_kept(old, firm), firm))
+    new = tuple(piece for row in new for piece in (_unmeasured(row, measured) if row.estimated else (row,)))
     known = {row.start_utc_ns: row for row in old}
     same = sum(known.get(row.start_utc_ns) == row for row in new)
     changed = sum(row.start_utc_ns in known for row in new) - same
-    starts = [row.start_utc_ns for row in new]
-    kept = [row for row in old if not _is_covered(row, new, starts)]
-    rows = sorted([*kept, *new], key=lambda row: row.start_utc_ns)
+    kept = _kept(old, new)
     replaced = len(old) - len(kept) - same
-    return Merged(_cut(rows), len(new) - same - changed, replaced, len(kept) + same)
+    return Merged(_over(kept, new), len(new) - same - changed, replaced, len(kept) + same)
 
 
 def _says_same(last: Row, new: Row) -> bool:
     return last.end_utc_ns is None and last.value == new.value and last.start_utc_ns <= new.start_utc_ns
 
 
+def _measured(rows: tuple[Row, ...]) -> list[tuple[int, int]]:
+    """The stretches that somebody measured, ascending."""
+    following = [row.start_utc_ns for row in rows[1:]]
+    return [
+        (row.start_utc_ns, next_ns if row.end_utc_ns is None else row.end_utc_ns)
+        for row, next_ns in zip(rows, [*following, _NO_END], strict=False)
+        if row.estimated is False
+    ]
+
+
+def _unmeasured(row: Row, measured: list[tuple[int, int]]) -> Iterator[Row]:
+    """The pieces of an estimate that lie outside what was measured."""
+    start_ns, row_ends_ns = row.start_utc_ns, _NO_END if row.end_utc_ns is None else row.end_utc_ns
+    position = max(0, bisect_right(measured, (start_ns, _NO_END)) - 1)
+    for begin_ns, end_ns in measured[position:]:
+        if begin_ns >= row_ends_ns:
+            break
+        if start_ns < begin_ns:
+            yield replace(row, start_utc_ns=start_ns, end_utc_ns=begin_ns)
+        start_ns = max(start_ns, end_ns)
+    if start_ns < row_ends_ns:
+        yield replace(row, start_utc_ns=start_ns)
+
+
+def _kept(old: tuple[Row, ...], new: tuple[Row, ...]) -> tuple[Row, ...]:
+    starts = [row.start_utc_ns for row in new]
+    return tuple(row for row in old if not _is_covered(row, new, starts))
+
+
 def _is_covered(row: Row, new: tuple[Row, ...], starts: list[int]) -> bool:
-    """Whether a row starts with, or inside, one of the new ones."""
+    """Whether a row starts with, or inside, one of the new ones; one without an end reaches to the next new one."""
     position = bisect_right(starts, row.start_utc_ns) - 1
     if position < 0:
         return False
     end_ns = new[position].end_utc_ns
-    return starts[position] == row.start_utc_ns or (end_ns is not None and row.start_utc_ns < end_ns)
+    return starts[position] == row.start_utc_ns or end_ns is None or row.start_utc_ns < end_ns
 
 
-def _cut(rows: list[Row]) -> tuple[Row, ...]:
-    """No row reaches into the next; only the last may be without an end."""
+def _over(kept: tuple[Row, ...], new: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Both in order: no row reaches into the next, and only the last may be without an end."""
+    rows = sorted([*kept, *new], key=lambda row: row.start_utc_ns)
     ends = [after.start_utc_ns for after in rows[1:]]
     return tuple(
         replace(row, end_utc_ns=next_ns) if row.end_utc_ns is None or row.end_utc_ns > next_ns else row
@@ -133,38 +163,3 @@ def text(rows: tuple[Row, ...], answer: Answer, feed: str, fetched_utc_ns: int) 
         for row in rows
     ]
     return "\n".join(lines) + "\n"
-
-
-def write(path: str, written: str, shown_as: str) -> None:
-    """Replace a file by renaming a finished one over it: a kill or a full disk leaves the old one whole.
-
-    Links are followed, and the mode of the old file stays. Raises CostmeterError.
-    """
-    target = os.path.realpath(path)
-    temporary = ""
-    try:
-        mode = _mode(target)
-        descriptor, temporary = tempfile.mkstemp(".tmp", f".{os.path.basename(target)}.", os.path.dirname(target))
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(written)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except (OSError, ValueError) as problem:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise CostmeterError(f"{shown_as} was not written: {reason(problem)}", "-o /another/folder/file.csv") from None
-
-
-def _mode(target: str) -> int:
-    """The mode of the file that will be replaced, or of a new one. Raises ValueError for what is no file."""
-    try:
-        facts = os.stat(target)
-    except FileNotFoundError:
-        mask = os.umask(0o022)
-        os.umask(mask)
-        return 0o666 & ~mask
-    if not stat.S_ISREG(facts.st_mode):
-        raise ValueError("not a regular file")
-    return stat.S_IMODE(facts.st_mode)

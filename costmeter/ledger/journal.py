@@ -8,19 +8,31 @@ Nothing here waits, retries or starts threads: the caller decides what a refusal
 import contextlib
 import errno
 import os
-from collections.abc import Collection
+import stat
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
-from costmeter.ledger.record import Devices, Header, Record, SlotEntry
+from costmeter.ledger.ratesline import Origins, fingerprint
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.slot import Slot
+from costmeter.units import NANOSECONDS_PER_HOUR
 
 _PRIVATE = 0o600
 _BYTES_PER_DEVICE = 512
 _BYTES_FIXED = 1024
+#: No line of a journal is longer: the devices of 1,024 GPUs are less than a tenth of it.
+LONGEST_LINE = 4 * 2**20
+#: A footer is shorter; the start of what is cut is in no last line.
+_TAIL_BYTES = 4_096
+#: How far what a journal says of itself may be off: a run resumed, a clock set, another machine's time stamp.
+_DOUBT_NS = 24 * NANOSECONDS_PER_HOUR
+#: How a line with rates begins: it says so even where it is damaged further on.
+_RATES = b'{"type":"rates"'
 
 
 def state_directory(environ: dict[str, str]) -> Path:
@@ -49,11 +61,19 @@ class JournalFile:
         self._half_bytes = 0
         self._turn = 0
         self._unwritten = b""
+        self._told: set[str] = set()
 
     def append(self, line: bytes) -> None:
         """Write one line. What a full disk cuts off is kept and goes out first the next time, so no line is torn."""
         self._unwritten += line
         self.flush()
+
+    def write(self, record: Record, order: tuple[str, ...]) -> None:
+        """Write one record; what an earlier one spelled out is only named."""
+        line = encode(record, order, self._told)
+        if isinstance(record, RatesChange):
+            self._told.add(fingerprint(record.rates.origins))
+        self.append(line)
 
     def flush(self) -> None:
         """Write what an earlier refusal left behind."""
@@ -116,35 +136,103 @@ def read_journal(path: Path) -> Journal:
 
     Raises JournalError when there is no readable header, or a schema of a newer costmeter.
     """
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as refusal:
-        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
-    torn = lines.pop()
-    records: list[Record] = []
-    problems = ["last line torn, dropped"] if torn else []
+    problems: list[str] = []
+    read = tuple(records(path, problems))
+    return Journal(path, read, tuple(problems))
+
+
+def records(path: Path, problems: list[str]) -> Iterator[Record]:
+    """The records of one part in order, the header first and the open slot last; what is damaged goes to `problems`.
+
+    Raises JournalError when there is no readable header, or a schema of a newer costmeter.
+    """
     order: tuple[str, ...] = ()
-    for number, line in enumerate(lines, 1):
+    told: dict[str, Origins] = {}
+    closed: set[int] = set()
+    is_first = True
+    for number, line in _lines(path, problems):
         try:
-            record = decode(line, order)
+            record = decode(line, order, told)
+        except JournalError as refusal:
+            raise JournalError(f"{path}: {refusal.message}", refusal.hint) from refusal
         except ValueError as problem:
-            problems.append(f"line {number} unreadable, skipped: {problem}")
+            priced = "; what follows has the prices before it" if line.startswith(_RATES) else ""
+            problems.append(f"line {number} unreadable, skipped: {problem}{priced}")
             continue
+        if record is None:
+            continue
+        if is_first and not isinstance(record, Header):
+            break
+        is_first = False
         if isinstance(record, Devices):
             order = tuple(device.uuid for device in record.devices)
-        if record is not None:
-            records.append(record)
-    if not records or not isinstance(records[0], Header):
+        elif isinstance(record, RatesChange):
+            told[fingerprint(record.rates.origins)] = record.rates.origins
+        elif isinstance(record, SlotEntry):
+            closed.add(record.slot.number)
+        yield record
+    if is_first:
         raise JournalError(f"{path}: no readable header line")
-    closed = {record.slot.number for record in records if isinstance(record, SlotEntry)}
-    return Journal(path, (*records, *open_slot(path, closed, order)), tuple(problems))
+    yield from open_slot(path, closed, order)
+
+
+def ran_outside(path: Path, start_utc_ns: int, end_utc_ns: int) -> bool:
+    """Whether all that a journal says of itself lies clear of these instants, without reading it through.
+
+    That is its first line, its footer or else the time it was last written at. When in doubt it was inside.
+    """
+    try:
+        with _opened(path) as file:
+            written_ns = os.fstat(file.fileno()).st_mtime_ns
+            header = decode(file.readline(LONGEST_LINE).rstrip(b"\n"))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    except (JournalError, OSError, ValueError):
+        return False
+    if not isinstance(header, Header):
+        return False
+    began_ns = header.anchor.utc(header.start_ns)
+    if min(began_ns, written_ns) > end_utc_ns + _DOUBT_NS:
+        return True
+    with contextlib.suppress(ValueError):
+        footer = decode(last)
+        if isinstance(footer, Footer):
+            return max(began_ns, footer.ended_utc_ns) <= start_utc_ns
+    return max(began_ns, written_ns) + _DOUBT_NS < start_utc_ns
+
+
+def _lines(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes]]:
+    """Every whole line and its number. Raises JournalError for a file that cannot be read or is no journal."""
+    try:
+        with _opened(path) as file:
+            number = 0
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if line.endswith(b"\n"):
+                    yield number, line[:-1]
+                elif len(line) < LONGEST_LINE:
+                    problems.append("last line torn, dropped")
+                else:
+                    raise JournalError(f"{path}: line {number} is longer than any that a meter writes")
+    except OSError as refusal:
+        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file that ends: no pipe, no device, which are a JournalError. Raises OSError when it cannot be opened."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise JournalError(f"{path}: cannot be read: not a file")
+    return os.fdopen(file, "rb")
 
 
 def open_slot(path: Path, closed: Collection[int], order: tuple[str, ...]) -> tuple[SlotEntry, ...]:
     """The slot that was open when the meter stopped, unless its number is among the closed ones."""
     try:
-        halves = path.with_suffix(".open").read_bytes()
-    except OSError:
+        with _opened(path.with_suffix(".open")) as file:
+            halves = file.read(2 * LONGEST_LINE)
+    except (OSError, JournalError):
         return ()
     middle = len(halves) // 2
     best: tuple[int, Slot] | None = None
@@ -175,7 +263,9 @@ __all__ = [
     "encode",
     "encode_open",
     "open_slot",
+    "ran_outside",
     "read_journal",
+    "records",
     "safe_name",
     "state_directory",
 ]

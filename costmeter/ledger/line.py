@@ -2,14 +2,14 @@
 
 import json
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
-from decimal import Decimal
 from typing import Any
 
 from costmeter.clock import Anchor
 from costmeter.errors import JournalError
 from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, encode_usage
+from costmeter.ledger.ratesline import Origins, decode_rates, encode_rates
 from costmeter.ledger.record import (
     SCHEMA,
     Devices,
@@ -24,15 +24,20 @@ from costmeter.ledger.record import (
 )
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.activity import IdleRule
-from costmeter.meter.charge import DeviceRates, Origin, Rates
 from costmeter.readings import Device, DriverFacts, Mig, Missing, PowerRange
 
 _CHECK = b',"crc":"'
+_NONE_TOLD: Mapping[str, Origins] = {}
 _CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
 
 
-def encode(record: Record, order: tuple[str, ...] = ()) -> bytes:
-    """A record as one line, newline included. `order` is the device order of the arrays in slots."""
+def encode(record: Record, order: tuple[str, ...] = (), told: Collection[str] = ()) -> bytes:
+    """A record as one line, newline included. `order` is the device order of the arrays in slots.
+
+    `told` has the fingerprints of the origins that earlier lines of the file spell out.
+    """
+    if isinstance(record, RatesChange):
+        return seal(encode_rates(record, order, told))
     return seal(_ENCODERS[type(record)](record, order))
 
 
@@ -54,14 +59,17 @@ def unseal(line: bytes) -> dict[str, Any]:
     return body
 
 
-def decode(line: bytes, order: tuple[str, ...] = ()) -> Record | None:
-    """The record of one line; None for a type a newer costmeter added. Raises ValueError when it cannot be read."""
+def decode(line: bytes, order: tuple[str, ...] = (), told: Mapping[str, Origins] = _NONE_TOLD) -> Record | None:
+    """The record of one line; None for a type a newer costmeter added. Raises ValueError when it cannot be read.
+
+    `told` has the origins that earlier lines of the file spell out, by fingerprint.
+    """
     body = unseal(line)
     decoder = _DECODERS.get(str(body.get("type")))
-    if decoder is None:
-        return None
     try:
-        return decoder(body, order)
+        if body.get("type") == "rates":
+            return decode_rates(body, order, told)
+        return None if decoder is None else decoder(body, order)
     except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError) as problem:
         raise ValueError(f"{body['type']} record lacks or garbles {problem}") from problem
 
@@ -154,53 +162,6 @@ def _unknown(value: Any) -> Any:
     return Missing(value["missing"]) if isinstance(value, dict) else value
 
 
-def _encode_rates(change: RatesChange, order: tuple[str, ...]) -> dict[str, object]:
-    rates = change.rates
-    body: dict[str, object] = {
-        "type": "rates",
-        "utc_ns": change.at_utc_ns,
-        "currency": rates.currency,
-        "devices": [_encode_device_rates(rates.devices[uuid]) for uuid in order],
-        "electricity_per_kwh": str(rates.electricity_per_kwh),
-        "pue": str(rates.pue),
-        "carbon_grams_per_kwh": str(rates.carbon_grams_per_kwh),
-        "origins": {name: [origin.word, origin.detail] for name, origin in rates.origins.items()},
-    }
-    if rates.market_grams_per_kwh is not None:
-        body["market_grams_per_kwh"] = str(rates.market_grams_per_kwh)
-    return body
-
-
-def _encode_device_rates(rates: DeviceRates) -> dict[str, object]:
-    return {
-        "hourly": {component: str(per_hour) for component, per_hour in rates.hourly},
-        "pays_electricity": rates.pays_electricity,
-        "embodied_grams_per_hour": str(rates.embodied_grams_per_hour),
-    }
-
-
-def _decode_rates(body: dict[str, Any], order: tuple[str, ...]) -> RatesChange:
-    devices = {
-        uuid: DeviceRates(
-            tuple((component, Decimal(per_hour)) for component, per_hour in item["hourly"].items()),
-            item["pays_electricity"],
-            Decimal(item["embodied_grams_per_hour"]),
-        )
-        for uuid, item in zip(order, body["devices"], strict=True)
-    }
-    market = body.get("market_grams_per_kwh")
-    rates = Rates(
-        body["currency"],
-        devices,
-        Decimal(body["electricity_per_kwh"]),
-        Decimal(body["pue"]),
-        Decimal(body["carbon_grams_per_kwh"]),
-        {name: Origin(*pair) for name, pair in body["origins"].items()},
-        None if market is None else Decimal(market),
-    )
-    return RatesChange(body["utc_ns"], rates)
-
-
 def _encode_slot(entry: SlotEntry, order: tuple[str, ...]) -> dict[str, object]:
     return {"type": "slot"} | encode_slot(entry.slot, order)
 
@@ -228,7 +189,6 @@ def _decode_footer(body: dict[str, Any], _: tuple[str, ...]) -> Footer:
 _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     Header: _encode_header,
     Devices: _encode_devices,
-    RatesChange: _encode_rates,
     SlotEntry: _encode_slot,
     Mark: _encode_mark,
     Footer: _encode_footer,
@@ -238,7 +198,6 @@ _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
 _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
     "header": _decode_header,
     "devices": _decode_devices,
-    "rates": _decode_rates,
     "slot": _decode_slot,
     "mark": _decode_mark,
     "footer": _decode_footer,

@@ -151,14 +151,20 @@ def fold_all(part: Part, records: Iterable[Record]) -> Part:
     return part
 
 
-def load_run(state: Path, run_id: str) -> Run:
-    """A recorded run by its id, or by the path of a journal or a folder of them. Raises JournalError when not there."""
-    given = Path(run_id)
-    is_path = "/" in run_id or (given.suffix == ".jsonl" and given.exists())
-    folder = given if is_path else state / "runs" / run_id
+def paths_of(state: Path, run: str) -> list[Path]:
+    """The journals of a run by its id, or by the path of a journal or a folder of them. Raises JournalError if none."""
+    given = Path(run)
+    is_path = "/" in run or (given.suffix == ".jsonl" and given.exists())
+    folder = given if is_path else state / "runs" / run
     paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
     if not paths:
-        raise JournalError(f'no run "{run_id}" here', _closest(state, run_id))
+        raise JournalError(f'no run "{run}" here', _closest(state, run))
+    return paths
+
+
+def load_run(state: Path, run_id: str) -> Run:
+    """A recorded run by its id, or by the path of a journal or a folder of them. Raises JournalError when not there."""
+    paths = paths_of(state, run_id)
     parts, refusals = [], []
     for path in paths:
         try:

@@ -6,7 +6,7 @@ is left out where every device was busy for just what `idle_ns` and `unknown_ns`
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import astuple, fields
 from typing import Any
 
 from costmeter.meter.slot import Quantities, Slot
@@ -61,13 +61,13 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     energy_uj = [sum(column) for column in zip(*(arrays[f"{s}_microjoules"] for s in _STATES), strict=True)]
     for method, name in _METHOD_ARRAYS.items():
         arrays[name] = energy_uj if body.get("method") == method else _take(body, f"{method}_uj", count)
-    devices = {
-        uuid: Quantities(**{name: values[place] for name, values in arrays.items()}) for place, uuid in enumerate(order)
-    }
+    columns = (arrays[name] for name in _FIELDS)
+    devices = {uuid: Quantities(*row) for uuid, row in zip(order, zip(*columns, strict=True), strict=True)}
     standings = {uuid: Standing(*values) for uuid, values in body.get("standings", {}).items()}
     return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, _take_counters(body, order), body["n"], standings)
 
 
+_FIELDS = tuple(each.name for each in fields(Quantities))
 _STATES = ("busy", "idle", "unknown")
 
 

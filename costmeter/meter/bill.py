@@ -26,7 +26,7 @@ from costmeter.meter.tariff import Energy, FixedCharge, Tariff, Tier
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_MINUTE
 
 #: Energy in microjoules by the UTC minute it was used in.
-Load = Mapping[int, int]
+Drawn = Mapping[int, int]
 #: `marginal`: the bill of site and runs less the bill of the site without them. `average`: the runs' share, by kWh, of
 #: the bill of both.
 Attribution = Literal["marginal", "average"]
@@ -47,7 +47,7 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class SiteBill:
-    """What a load costs in a period. `separable` is its energy at the prices of each instant, `energy` with tiers."""
+    """What a site pays in a period. `separable` is its energy at the prices of each instant, `energy` with tiers."""
 
     microjoules: int
     separable: Fraction
@@ -102,7 +102,7 @@ def _valid_from(tariff: Tariff) -> date:
 
 
 def site_bills(
-    period: Period, of: Sequence[Sheet], schedule: Schedule, runs: Load, base_uj: int = 0
+    period: Period, of: Sequence[Sheet], schedule: Schedule, runs: Drawn, base_uj: int = 0
 ) -> tuple[SiteBill, SiteBill]:
     """The bill of a site with these runs over its base load, and without them. `base_uj` is used in every minute.
 
@@ -153,7 +153,7 @@ _NOTHING = SiteBill(0, Fraction(0), Fraction(0), (), ())
 
 @dataclass(slots=True)
 class _Sums:
-    """The energy of a load by entry, by price, and by demand charge and interval."""
+    """The energy of a site by entry, by price, and by demand charge and interval."""
 
     entries: defaultdict[tuple[str, tuple[Tier, ...]], int] = field(default_factory=lambda: defaultdict(int))
     prices: defaultdict[Decimal, int] = field(default_factory=lambda: defaultdict(int))
@@ -162,7 +162,7 @@ class _Sums:
     )
 
 
-def _drawn(sheet: Sheet, schedule: Schedule, runs: Load, base_uj: int) -> tuple[_Sums, _Sums]:
+def _drawn(sheet: Sheet, schedule: Schedule, runs: Drawn, base_uj: int) -> tuple[_Sums, _Sums]:
     """The sums of a site with runs and without, over the minutes of a sheet."""
     start_ns, end_ns = sheet.period.start_utc_ns, sheet.period.end_utc_ns
     minutes: Iterable[int] = range(start_ns, end_ns, NANOSECONDS_PER_MINUTE)

@@ -2,13 +2,14 @@
 
 from calendar import isleap, monthrange
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta, timezone, tzinfo
 from fractions import Fraction
 
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: A meter is read on a day that every month has.
 LATEST_BILLING_DAY = 28
+_MONTHS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,12 @@ class Period:
 
         From the 15th to the 15th is one month, however many days that is.
         """
-        whole = 0
-        while _later(self.first, whole + 1) <= self.end:
-            whole += 1
+        whole = (self.end.year - self.first.year) * _MONTHS + self.end.month - self.first.month
+        if _later(self.first, whole) > self.end:
+            whole -= 1
         begun, full = _later(self.first, whole), _later(self.first, whole + 1)
+        if self.end == begun:  # as on the last date there is, which no month follows
+            return Fraction(whole)
         return whole + Fraction((self.end - begun).days, (full - begun).days)
 
     @property
@@ -57,7 +60,7 @@ class Period:
         """The days in each calendar year over the days that this year has."""
         return sum(
             (
-                Fraction((min(self.end, date(year + 1, 1, 1)) - max(self.first, date(year, 1, 1))).days, _days_in(year))
+                Fraction((min(self.end, _new_year(year + 1)) - max(self.first, _new_year(year))).days, _days_in(year))
                 for year in range(self.first.year, (self.end - timedelta(days=1)).year + 1)
             ),
             Fraction(0),
@@ -65,8 +68,15 @@ class Period:
 
 
 def midnight(day: date, zone: tzinfo | None) -> int:
-    """The first instant of a local day; where clocks skip its midnight, the instant they do."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) * NANOSECONDS_PER_SECOND
+    """The first instant of a local day; where clocks skip its midnight, the instant they do.
+
+    The first and the last dates there are have no local time everywhere, and begin with the UTC day.
+    """
+    try:
+        seconds = int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())
+    except (ValueError, OverflowError, OSError):
+        seconds = int(datetime(day.year, day.month, day.day, tzinfo=timezone.utc).timestamp())
+    return seconds * NANOSECONDS_PER_SECOND
 
 
 def local_date(utc_ns: int, zone: tzinfo | None) -> date:
@@ -85,9 +95,15 @@ def billing_month(day: date, billing_day: int, zone: tzinfo | None) -> Period:
 
 
 def _later(day: date, months: int) -> date:
-    """The same day so many months later, or the last that month has."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    """The same day so many months later, or the last that month has; of what no calendar has, its first or last day."""
+    year, month = divmod(day.year * _MONTHS + day.month - 1 + months, _MONTHS)
+    if not MINYEAR <= year <= MAXYEAR:
+        return date.min if year < MINYEAR else date.max
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def _new_year(year: int) -> date:
+    return date(year, 1, 1) if year <= MAXYEAR else date.max
 
 
 def _days_in(year: int) -> int:

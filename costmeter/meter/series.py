@@ -6,6 +6,8 @@ Indexed by UTC, so days of 23 and 25 hours need nothing special.
 from bisect import bisect_right
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import compress, repeat
+from operator import ge, gt, mod
 
 from costmeter.units import NANOSECONDS_PER_MINUTE, iso_minute
 
@@ -28,13 +30,15 @@ class Series:
     def __post_init__(self) -> None:
         if not self.values or not len(self.starts_utc_ns) == len(self.ends_utc_ns) == len(self.values):
             raise ValueError("a series has one start, end and value for each stretch, and at least one stretch")
-        before_ns = None
-        for start_ns, end_ns in zip(self.starts_utc_ns, self.ends_utc_ns, strict=True):
-            if end_ns <= start_ns or (before_ns is not None and start_ns < before_ns):
-                raise ValueError(f"the stretch that starts at {iso_minute(start_ns)} is empty or overlaps")
-            if start_ns % NANOSECONDS_PER_MINUTE or (end_ns != OPEN_END and end_ns % NANOSECONDS_PER_MINUTE):
-                raise ValueError(f"the stretch that starts at {iso_minute(start_ns)} is not of whole minutes")
-            before_ns = end_ns
+        starts, ends = self.starts_utc_ns, self.ends_utc_ns
+        for start_ns in compress(starts, map(ge, starts, ends)):
+            raise ValueError(f"the stretch that starts at {iso_minute(start_ns)} is empty")
+        for start_ns in compress(starts[1:], map(gt, ends, starts[1:])):
+            raise ValueError(f"the stretch that starts at {iso_minute(start_ns)} overlaps the one before")
+        is_open = ends[-1] == OPEN_END  # no other can be, or it would reach into the next
+        for instants in (starts, ends[:-1] if is_open else ends):
+            for utc_ns in compress(instants, map(mod, instants, repeat(NANOSECONDS_PER_MINUTE))):
+                raise ValueError(f"a stretch of the series starts or ends at {utc_ns} ns, which is no whole minute")
 
     def at(self, utc_ns: int) -> Decimal:
         return self.values[self._position(utc_ns)]

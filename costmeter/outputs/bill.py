@@ -4,13 +4,13 @@ Each bill is the metered part, as receipts have it, and the adjustments that onl
 is exactly their sum. Money is text, as in receipts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
 
-from costmeter.ledger.loads import Key, Use
+from costmeter.ledger.use import Found, Use
 from costmeter.meter.bill import (
     Adjustment,
     Attribution,
@@ -39,6 +39,7 @@ class Terms:
     """What bills are made under. Tariffs and commitments are in `currency`; `schedule` is the tariffs' price of a kWh.
 
     Without tariffs (`schedule` None) electricity stands as it was metered. `now_utc_ns` is when bills are made.
+    `faults` are those of the settings because of which a tariff or a commitment is missing.
     """
 
     currency: str
@@ -49,13 +50,15 @@ class Terms:
     attribution: Attribution = "marginal"
     base_kilowatts: Decimal = Decimal(0)
     now_utc_ns: int | None = None
+    faults: tuple[str, ...] = ()
 
 
-def bills(uses: Mapping[Key, Use], terms: Terms, periods: Sequence[Period], problems: Sequence[str]) -> dict[str, Any]:
+def bills(found: Found, terms: Terms, periods: Sequence[Period]) -> dict[str, Any]:
     """The document of all bills, by period and currency. `periods` are billed whether anything ran in them or not.
 
     Runs on simulated GPUs are billed only where nothing else ran at all, and said so.
     """
+    uses = found.uses
     is_simulated = any(key[2] for key in uses) and all(key[2] for key in uses)
     left_out = sorted(run for key, use in uses.items() if key[2] != is_simulated for run in use.runs)
     kept = {key[:2]: use for key, use in uses.items() if key[2] == is_simulated}
@@ -70,7 +73,8 @@ def bills(uses: Mapping[Key, Use], terms: Terms, periods: Sequence[Period], prob
         "base_kilowatts": plain(terms.base_kilowatts),
         "bills": [_bill(use, terms) for use in ordered],
         "simulated_runs_left_out": left_out,
-        "problems": list(problems),
+        "journals": {"found": found.journals, "not_counted": len(found.refusals)},
+        "problems": [*found.refusals, *found.problems],
     }
 
 
@@ -94,7 +98,7 @@ def _bill(use: Use, terms: Terms) -> dict[str, Any]:
         "tariffs": [sheet.tariff.id for sheet in of],
         "runs": sorted(use.runs),
         "gpu_seconds": use.gpu_nanoseconds / NANOSECONDS_PER_SECOND,
-        "electricity_kwh": sum(use.load.values()) / MICROJOULES_PER_KWH,
+        "electricity_kwh": sum(use.drawn.values()) / MICROJOULES_PER_KWH,
         "unmeasured_gpu_seconds": use.unmeasured_nanoseconds / NANOSECONDS_PER_SECOND,
         "metered": {name: plain(amount) for name, amount in metered.items()},
         "adjustments": [_adjustment(each, use.period) for each in made],
@@ -109,7 +113,7 @@ def _of_tariffs(use: Use, terms: Terms, of: Sequence[Sheet]) -> list[Adjustment]
     """What the tariffs add to metered electricity; `prices` where receipts charged other prices than theirs."""
     if not of or terms.schedule is None:
         return []
-    whole, base = site_bills(use.period, of, terms.schedule, use.load, base_microjoules(terms.base_kilowatts))
+    whole, base = site_bills(use.period, of, terms.schedule, use.drawn, base_microjoules(terms.base_kilowatts))
     repriced = Adjustment("prices", use.electricity - use.metered.get("electricity", Decimal(0)))
     return [repriced, *adjustments(whole, base, terms.attribution)]
 
@@ -145,8 +149,11 @@ def _notes(use: Use, terms: Terms, of: Sequence[Sheet]) -> list[str]:
         notes.append(f"this period is not over before {use.period.end}: what runs until then will be added")
     if use.currency != terms.currency and (terms.tariffs or terms.commitments):
         notes.append(f"tariff and commitments are in {terms.currency}: these runs stand as metered")
-    elif not terms.tariffs and use.metered.get("electricity"):
+    elif not terms.tariffs and not terms.faults and use.metered.get("electricity"):
         notes.append("no tariff file in the settings: electricity stands as metered; set electricity.price.tariff")
+    notes += [f"missing from the total: {fault}" for fault in terms.faults]
+    if not terms.tariffs and (terms.base_kilowatts or terms.attribution != "marginal"):
+        notes.append("a base load and an attribution are for the charges of a tariff: without one they change nothing")
     if of and terms.schedule is not None:
         doubts = (terms.schedule.doubt(use.period.start_utc_ns), terms.schedule.doubt(use.period.end_utc_ns - 1))
         notes += [f"the tariff: {doubt}" for doubt in dict.fromkeys(filter(None, doubts))]

@@ -45,18 +45,28 @@ def render(document: Mapping[str, Any], style: Style) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def not_counted(document: Mapping[str, Any]) -> str:
+    """That journals are missing from the totals; empty where none is."""
+    missing, found = document["journals"]["not_counted"], document["journals"]["found"]
+    return f"{missing:,} of {_counted(found, 'journal')} not counted" if missing else ""
+
+
 def _block(bill: Mapping[str, Any], document: Mapping[str, Any], style: Style, width: int) -> Iterator[str]:
     period, total = bill["period"], Decimal(bill["total"])
     left = "── costmeter bill " + ("(simulated GPUs) " if document["simulated"] else "")
     right = f" {period['from']} to {period['to']} ──"
     yield _plain(left + "─" * max(2, width - len(left) - len(right)) + right, style)
     hours = significant(bill["gpu_seconds"] / 3600)
-    facts = [_counted(len(bill["runs"]), "run"), f"{hours} GPU-h", f"{energy(bill['electricity_kwh'])} of electricity"]
+    is_in_rent = bill["metered"].get("rental") and not bill["electricity_kwh"]
+    drawn = "electricity is in the rent" if is_in_rent else f"{energy(bill['electricity_kwh'])} of electricity"
+    facts = [_counted(len(bill["runs"]), "run"), f"{hours} GPU-h", drawn]
     facts.append(f"days of {'this machine' if period['zone'] == 'local' else period['zone']}")
     yield _plain(" " + " · ".join(facts), style)
     yield ""
     headline = _plain(f"   {money(total, bill['currency'])}", style)
     yield f"\x1b[1m{headline}\x1b[0m" if style.color else headline
+    if said := not_counted(document):
+        yield f"   Warning: {said}"
     yield ""
     yield from (_plain(line, style) for line in _table(bill, total))
     yield from (_plain(line, style) for line in _wrapped(_about(bill, document), width))
@@ -80,7 +90,7 @@ def _rows(bill: Mapping[str, Any]) -> Iterator[Row]:
         yield f"{name}, as metered", Decimal(amount), ""
     for each in bill["adjustments"]:
         amount = Decimal(each["amount"])
-        if amount or each.get("at"):
+        if amount or (each.get("at") and bill["runs"]):
             charge = f" {each['charge']}" if each["charge"] else ""
             yield _WORDS[each["name"]] + charge, amount, _peak(each)
 

@@ -15,12 +15,12 @@ from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
-    {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "€": "EUR ", "£": "GBP ", "…": "...", "±": "+-"}
+    {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "−": "-", "€": "EUR ", "£": "GBP ", "…": "...", "±": "+-"}
 )
 _BAR_CELLS = 16
 _STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
-_MINIMUM_WIDTH = 64
+MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
 _NO_BREAK = "\u00a0"
@@ -37,7 +37,7 @@ class Style:
 
 def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings: tuple[str, ...] = ()) -> str:
     """The whole receipt, newline at the end. `unsaved` is what is not on disk, `warnings` the faults found at start."""
-    width = max(style.width, _MINIMUM_WIDTH)
+    width = max(style.width, MINIMUM_WIDTH)
     labelled = [
         *source_lines(receipt),
         *item_lines(receipt, width - _LABEL_WIDTH - 1),
@@ -59,7 +59,12 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
 def _plain(line: str, style: Style) -> str:
     """A line that does nothing to a terminal but show text, whatever a command or a name contains."""
     shown = "".join(character if character.isprintable() else "?" for character in line.rstrip())
-    return shown if style.unicode else shown.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+    return shown if style.unicode else in_ascii(shown)
+
+
+def in_ascii(text: str) -> str:
+    """The text for those who can show ASCII only: one table for every command. What it lacks is a question mark."""
+    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
 def _wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:

@@ -3,13 +3,29 @@
 from bisect import bisect_right
 from decimal import Decimal
 
+from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant, Schedule, Succession
 from costmeter.meter.series import OPEN_END, Series
+from costmeter.rates.book import Sourced
 from costmeter.units import NANOSECONDS_PER_MINUTE, iso_minute
 
 #: Edges of calendars lie on quarters of hours in every tariff that was seen.
 STEP_NS = 15 * NANOSECONDS_PER_MINUTE
 STEPS_PER_YEAR = 365 * 24 * 4
+
+
+def averaged(figure: Sourced, utc_ns: int) -> tuple[Decimal, Origin]:
+    """The mean of a figure over time, and its origin with the words for that time.
+
+    What is only held beyond the end of a series, or in a hole of it, is no part of its mean, and so no doubt of it. Any
+    other doubt at the instant (a price sheet that is no longer valid) makes the mean an estimate.
+    """
+    value, words = average(figure.schedule, utc_ns)
+    doubt, series = figure.schedule.doubt(utc_ns), _series(figure.schedule, utc_ns)
+    if series is not None and doubt == series.doubt(utc_ns):
+        doubt = ""
+    said = "; ".join(part for part in (words, doubt, figure.origin.detail) if part)
+    return value, Origin("estimated" if doubt else figure.origin.word, said)
 
 
 def average(schedule: Schedule, utc_ns: int) -> tuple[Decimal, str]:

@@ -12,6 +12,8 @@ SECONDS_PER_HOUR = 3_600
 HOURS_PER_YEAR = 8_760
 FLOPS_PER_TFLOP = Decimal("1e12")
 WATTS_PER_KW = 1_000
+#: GPUs of one machine: what a host's power is shared by when a run has more of them.
+GPUS_PER_NODE = 8
 #: Multiplications and additions per parameter and token, forward and backward (Kaplan et al. 2020, section 2.1).
 FLOPS_PER_PARAMETER_AND_TOKEN = 6
 
@@ -42,6 +44,11 @@ class Power:
     def facility_kw(self) -> Decimal:
         """Kilowatts per GPU, cooling included."""
         return (self.gpu_watts * self.load + self.host_watts) * self.pue / WATTS_PER_KW
+
+
+def node_gpus(gpus: int | None) -> int:
+    """How many GPUs share a machine: those of the run, at most 8; 8 where nobody said how many it has."""
+    return min(gpus or GPUS_PER_NODE, GPUS_PER_NODE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ from decimal import Decimal
 from costmeter.config.settings import Settings
 from costmeter.errors import UsageError
 from costmeter.meter.schedule import Constant
-from costmeter.planning.inputs import Priced, carbon, electricity, instant
+from costmeter.planning.average import averaged
+from costmeter.planning.estimate import Power, node_gpus
+from costmeter.planning.inputs import instant
 from costmeter.planning.numbers import gpus, hours, number, whole
-from costmeter.planning.plan import ASSUMED_LOAD, planned, rented_by
+from costmeter.planning.plan import ASSUMED_LOAD, paid_by, passed_over, percent, planned, rented_by, shown, told
 from costmeter.planning.when import Search, Track, Window, best, window, windows
-from costmeter.rates.dated import GRAMS_PER_KWH
+from costmeter.rates.book import Sourced
 from costmeter.rates.models import GpuModel, find
+from costmeter.readings import Device
 from costmeter.units import NANOSECONDS_PER_MINUTE, iso_minute
 
 #: How far ahead starts are looked for where no deadline is given, and how far at all.
@@ -26,31 +29,30 @@ ELECTRICITY, RENT, CARBON = "electricity", "rent", "carbon"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What was asked, as it was typed; None is not said. `folder` is where the files are."""
+    """What was asked, as it was typed; None is not said."""
 
     hours: str
     kw: str | None = None
     gpu: str | None = None
-    gpus: str | None = None
-    pue: str | None = None
+    count: str | None = None
     before: str | None = None
     start: str | None = None
-    tariffs: tuple[str, ...] = ()
-    plan: str | None = None
-    carbon: str | None = None
-    folder: str = "."
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What was found. `tracks` name the amounts of each window; money is in `currency`, carbon in grams.
 
+    A changing rent is the money where it is paid, and includes electricity, which then is no track.
+
+    `kw` is what the job draws from the facility, cooling included. `pays_rent` is False where the GPUs are bought.
     `now` is None where something is not known for a job that starts now; `notes` say that and everything else that a
     person should know. `cheapest` is None where no money changes over time, `cleanest` where the carbon does not.
     """
 
     currency: str
     kw: Decimal
+    pays_rent: bool
     minutes: Decimal
     from_ns: int
     before_ns: int | None
@@ -62,7 +64,7 @@ class Opening:
     notes: tuple[str, ...]
 
     def money(self, found: Window) -> Decimal | None:
-        """What is paid for electricity and, where its price changes, for rent; None where neither is known."""
+        """What is paid: the rent where its price changes, else the electricity; None where neither is known."""
         paid = [amount for name, amount in zip(self.tracks, found.amounts, strict=True) if name != CARBON]
         return sum(paid, Decimal(0)) if paid else None
 
@@ -71,13 +73,23 @@ class Opening:
         return found.amounts[self.tracks.index(track)] if track in self.tracks else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A job with its power: what the model is, how many GPUs there are, what they draw, and what to say of that."""
+
+    device: Device
+    count: int
+    kw: Decimal
+    notes: tuple[str, ...]
+
+
 def opening(job: Job, settings: Settings, utc_ns: int) -> Opening:
     """The starts for a job that is asked of at an instant. Raises UsageError, with what to type."""
     minutes = _minutes(job.hours)
-    model = _model(job)
-    kw = _power(job, model)
+    kept = _kept(job, settings, utc_ns)
     from_ns = _from(job, settings.timezone, utc_ns)
-    tracks, currency, notes = _tracks(job, settings, model, kw)
+    is_owned = paid_by(settings.book, kept.device).owned is not None
+    tracks, notes = _tracks(kept, settings, is_owned, _says_count(job))
     before_ns = None if job.before is None else instant(job.before, from_ns, settings.timezone, "--before")
     search = _search(from_ns, before_ns, minutes, job)
     found = windows(tracks, search)
@@ -93,8 +105,9 @@ def opening(job: Job, settings: Settings, utc_ns: int) -> Opening:
     money = [place for place, track in enumerate(tracks) if track.name != CARBON]
     carbons = [place for place, track in enumerate(tracks) if track.name == CARBON]
     return Opening(
-        currency,
-        kw,
+        settings.currency,
+        kept.kw,
+        not is_owned,
         minutes,
         from_ns,
         before_ns,
@@ -118,6 +131,33 @@ def _minutes(text: str) -> Decimal:
     return length * 60
 
 
+def _kept(job: Job, settings: Settings, utc_ns: int) -> _Kept:
+    """The power of a job as it was given, or of its GPUs and their host; times the PUE of the settings."""
+    pue, origin = averaged(settings.book.pue, utc_ns)
+    cooling = f"PUE: {shown(pue)} ({told(origin)})"
+    model = _model(job)
+    device, count = planned(model.nvml_name if model else ""), _count(job)
+    if job.kw is not None:
+        kw = _positive("--kw", job.kw, "6.8") * pue
+        return _Kept(device, count, kw, (f"power: {shown(kw)} kW, cooling included", cooling))
+    if model is None:
+        raise UsageError("how much power? Give --kw 6.8, or --gpu h100 --count 8")
+    if model.tdp_watts is None:
+        raise UsageError(f"the power of {job.gpu} is not known", "give the power of the job: --kw 6.8")
+    sharers, watts = node_gpus(count), settings.host.watts
+    kw = Power(model.tdp_watts, ASSUMED_LOAD, (watts or 0) / Decimal(sharers), pue).facility_kw * count
+    beside = "power not counted; set host.power in watts"
+    if watts is not None:
+        beside = f"{shown(watts)} W for each {_gpus(sharers)} ({told(settings.book.host)})"
+    gpu = f"{count} × {shown(model.tdp_watts)} W of {model.key} at {percent(ASSUMED_LOAD)}, which is assumed"
+    notes = (f"power: {shown(kw)} kW, cooling included", f"GPU: {gpu}", f"host: {beside}", cooling)
+    return _Kept(device, count, kw, notes)
+
+
+def _gpus(count: int, one: str = "GPU") -> str:
+    return f"{count} GPUs" if count > 1 else one
+
+
 def _model(job: Job) -> GpuModel | None:
     if job.gpu is None:
         return None
@@ -125,20 +165,6 @@ def _model(job: Job) -> GpuModel | None:
         return find(gpus(job.gpu)[1]).model
     except LookupError as error:
         raise UsageError(f"--gpu: {error.args[0]}", "--gpu h100, or the power of the job: --kw 6.8") from None
-
-
-def _power(job: Job, model: GpuModel | None) -> Decimal:
-    pue = _positive("--pue", job.pue, "1.2") if job.pue is not None else Decimal(1)
-    if not 1 <= pue <= 10:
-        raise UsageError(f"--pue {job.pue}: a PUE is at least 1 and at most 10")
-    if job.kw is not None:
-        return _positive("--kw", job.kw, "6.8") * pue
-    if job.gpu is None:
-        raise UsageError("how much power? Give --kw 6.8, or --gpu h100 --gpus 8")
-    watts = None if model is None else model.tdp_watts
-    if watts is None:
-        raise UsageError(f"the power of {job.gpu} is not known", "give the power of the job: --kw 6.8")
-    return watts * ASSUMED_LOAD * _count(job) * pue / 1_000
 
 
 def _positive(flag: str, text: str, example: str) -> Decimal:
@@ -150,12 +176,17 @@ def _positive(flag: str, text: str, example: str) -> Decimal:
 
 def _count(job: Job) -> int:
     many = None if job.gpu is None else gpus(job.gpu)[0]
-    count = whole(job.gpus) if job.gpus is not None else 1 if many is None else many
+    count = whole(job.count) if job.count is not None else 1 if many is None else many
     if not count:
-        raise UsageError(f'--gpus "{job.gpus or many}": expected a whole number such as 8')
+        raise UsageError(f'--count "{job.count or many}": expected a whole number such as 8')
     if many not in (None, count):
-        raise UsageError(f"--gpu {job.gpu} and --gpus {job.gpus} are two counts; give one")
+        raise UsageError(f"--gpu {job.gpu} and --count {job.count} are two counts; give one")
     return count
+
+
+def _says_count(job: Job) -> bool:
+    """Whether anybody said how many GPUs there are: with a model and no count it is one, and power alone says none."""
+    return job.gpu is not None or job.count is not None
 
 
 def _from(job: Job, zone: tzinfo | None, utc_ns: int) -> int:
@@ -180,46 +211,43 @@ def _search(from_ns: int, before_ns: int | None, minutes: Decimal, job: Job) -> 
     return Search(from_ns, before_ns - length_ns, minutes)
 
 
-def _tracks(job: Job, settings: Settings, model: GpuModel | None, kw: Decimal) -> tuple[list[Track], str, list[str]]:
-    """What is paid and emitted over time, the currency of it, and what to say of it."""
-    tracks, notes = [], []
-    paid = electricity(job.tariffs, job.plan, job.folder) if job.tariffs else _configured(settings)
-    currency = settings.currency if paid is None else paid.currency
-    if paid is not None:
-        tracks.append(Track(ELECTRICITY, paid.schedule, kw))
-        notes.append(f"electricity: {paid.words}")
-    device = planned(model.nvml_name if model else "")
-    rent = rented_by(settings.book, device)
-    owned = any(plan.owned is not None and plan.match.fits(device) for plan in settings.book.gpus)
-    if rent is not None and not isinstance(rent.schedule, Constant):
-        if currency != settings.currency:
-            raise UsageError(
-                f"the tariff is in {currency}, the price of a GPU in {settings.currency}; use one currency"
-            )
-        tracks.append(Track(RENT, rent.schedule, Decimal(_count(job))))
-        notes.append(f"GPU rent changes over time ({rent.origin.detail}) and is part of the money")
-    elif paid is not None and not owned:
-        notes.append("rent is flat: only worth it if you pay for power")
-    emitted = carbon(job.carbon, job.folder) if job.carbon else _grid(settings)
-    tracks.append(Track(CARBON, emitted.schedule, kw))
-    notes.append(f"carbon: {emitted.words}")
+def _tracks(kept: _Kept, settings: Settings, is_owned: bool, says_count: bool) -> tuple[list[Track], list[str]]:
+    """What is paid and emitted over time, and what to say of it."""
+    tracks, notes = _money(kept, settings, is_owned, says_count)
+    carbon = settings.book.carbon
+    tracks.append(Track(CARBON, carbon.schedule, kept.kw))
     if all(isinstance(track.schedule, Constant) for track in tracks):
         raise UsageError(
             "nothing changes over time, so every start costs the same",
             "costmeter when --tariff FILE or --carbon FILE.csv, as costmeter prices fetch writes them",
         )
-    return tracks, currency, notes
+    return tracks, [*kept.notes, *notes, f"carbon: {_held(carbon, 'g/kWh')}"]
 
 
-def _configured(settings: Settings) -> Priced | None:
-    price = settings.book.electricity
-    if price is None:
-        return None
-    return Priced(price.schedule, f"{settings.currency}/kWh", price.origin.detail)
+def _money(kept: _Kept, settings: Settings, is_owned: bool, says_count: bool) -> tuple[list[Track], list[str]]:
+    """A rent that changes, which includes electricity, or else what electricity costs. Never both."""
+    book = settings.book
+    notes = [f"GPU prices {others} are not used: {why}" for others, why in passed_over(book, kept.device)]
+    rent = rented_by(book, kept.device)
+    if rent is not None and not isinstance(rent.schedule, Constant):
+        if not says_count:
+            raise UsageError(f"the GPU rent changes over time ({rent.origin.detail}): of how many GPUs?", "--count 8")
+        notes.append(f"GPU rent: changes over time ({rent.origin.detail}), for {_gpus(kept.count, 'one GPU')}")
+        notes.append("electricity: in the rent, and not counted")
+        return [Track(RENT, rent.schedule, Decimal(kept.count))], notes
+    if book.electricity is None:
+        return [], notes
+    notes.append(f"electricity: {_held(book.electricity, f'{settings.currency}/kWh')}")
+    if not is_owned:
+        notes.append("rent is flat: only worth it if you pay for power")
+    return [Track(ELECTRICITY, book.electricity.schedule, kept.kw)], notes
 
 
-def _grid(settings: Settings) -> Priced:
-    return Priced(settings.book.carbon.schedule, GRAMS_PER_KWH, settings.book.carbon.origin.detail)
+def _held(figure: Sourced, unit: str) -> str:
+    """Where a figure is from, and what it is where it never changes."""
+    if isinstance(figure.schedule, Constant):
+        return f"{shown(figure.schedule.value)} {unit} ({told(figure.origin)})"
+    return figure.origin.detail
 
 
 def _end(search: Search) -> int:

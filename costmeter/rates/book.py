@@ -6,7 +6,7 @@ instant, and why).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from costmeter.meter.charge import Component, DeviceRates, Origin, Rates
@@ -28,10 +28,16 @@ from costmeter.readings import Device, Mig
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """A schedule and where it was written."""
+    """A schedule and where it was written. `dated` is the ISO day or month its figures are of, where somebody says."""
 
     schedule: Schedule
     origin: Origin
+    dated: str = ""
+
+    def origin_at(self, utc_ns: int) -> Origin:
+        """The origin at an instant: an estimate while the schedule doubts its own figure, which then says why."""
+        doubt = self.schedule.doubt(utc_ns)
+        return Origin("estimated", f"{doubt}; {self.origin.detail}") if doubt else self.origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +107,16 @@ class Book:
     host: Origin = HOST_NOT_SET
     #: The market-based factor, shown beside `carbon`; None is none.
     market: Sourced | None = None
-    #: The last quotation, for callers who ask for the same GPUs each minute.
-    _last: list["Quotation"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def at(self, utc_ns: int, devices: Sequence[Device], node_gpus: int | None = None) -> Rates:
-        """Every price that holds at an instant for these GPUs; the same object again while nothing changes.
+        """Every price that holds at an instant for these GPUs: for callers who ask once.
 
         `node_gpus` is how many GPUs the node has, for prices per instance; without it the GPUs given are all it has.
         """
-        last = next(iter(self._last), None)
-        if last is None or last.devices != tuple(devices) or last.node_gpus != (node_gpus or len(devices)):
-            last = self.quotation(devices, node_gpus)
-            self._last[:] = [last]
-        return last.at(utc_ns)
+        return self.quotation(devices, node_gpus).at(utc_ns)
 
     def quotation(self, devices: Sequence[Device], node_gpus: int | None = None) -> "Quotation":
-        """What these GPUs cost over time, with all that does not depend on the instant worked out."""
+        """What these GPUs cost over time, what does not depend on the instant worked out: for the caller to keep."""
         return Quotation(self, tuple(devices), node_gpus or len(devices))
 
     def unpriced(self, devices: Sequence[Device]) -> list[Device]:
@@ -181,8 +181,8 @@ class Line:
         """What holds at an instant, and where it comes from."""
         hourly, price_origin = self.hourly, self.origin
         if self.rent is not None:
-            hourly, price_origin = (("rental", self.rent.schedule.at(utc_ns)),), _origin_at(self.rent, utc_ns)
-        grams, embodied_origin = self.embodied.schedule.at(utc_ns), _origin_at(self.embodied, utc_ns)
+            hourly, price_origin = (("rental", self.rent.schedule.at(utc_ns)),), self.rent.origin_at(utc_ns)
+        grams, embodied_origin = self.embodied.schedule.at(utc_ns), self.embodied.origin_at(utc_ns)
         if self.mig is not None:
             hourly = tuple((component, _sliced(per_hour, self.mig)) for component, per_hour in hourly)
             grams = _sliced(grams, self.mig)
@@ -197,7 +197,6 @@ class Quotation:
     """
 
     def __init__(self, book: Book, devices: tuple[Device, ...], node_gpus: int) -> None:
-        self.devices, self.node_gpus = devices, node_gpus
         known: dict[tuple[int, str, Mig | None], Line] = {}
         self._line_of: dict[str, Line] = {}
         for device in devices:
@@ -229,14 +228,14 @@ class Quotation:
         of = {uuid: entries[id(line)] for uuid, line in self._line_of.items()}
         origins = {
             **_merged("gpu.price", {uuid: entry.price for uuid, entry in of.items()}),
-            "electricity.price": _origin_at(power, utc_ns),
-            "electricity.pue": _origin_at(book.pue, utc_ns),
-            "carbon.intensity": _origin_at(book.carbon, utc_ns),
+            "electricity.price": power.origin_at(utc_ns),
+            "electricity.pue": book.pue.origin_at(utc_ns),
+            "carbon.intensity": book.carbon.origin_at(utc_ns),
             **_merged("carbon.embodied", {uuid: entry.embodied for uuid, entry in of.items()}),
             "host.power": book.host,
         }
         if book.market is not None:
-            origins["carbon.market"] = _origin_at(book.market, utc_ns)
+            origins["carbon.market"] = book.market.origin_at(utc_ns)
         return Rates(
             book.currency,
             {uuid: entry.rates for uuid, entry in of.items()},
@@ -255,12 +254,6 @@ class _Entry:
     rates: DeviceRates
     price: Origin
     embodied: Origin
-
-
-def _origin_at(figure: Sourced, utc_ns: int) -> Origin:
-    """Where a figure comes from; where its schedule has none of its own for the instant, that it is an estimate."""
-    doubt = figure.schedule.doubt(utc_ns)
-    return Origin("estimated", f"{doubt}; {figure.origin.detail}") if doubt else figure.origin
 
 
 def _published(device: Device) -> Sourced:
@@ -287,8 +280,9 @@ def _part_of(origin: Origin, mig: Mig) -> Origin:
 
 
 def _listed_origin(listed: DefaultPrice) -> Origin:
-    sellers = "1 seller" if listed.sellers == 1 else f"{listed.sellers} sellers {listed.low} to {listed.high}"
-    detail = f"{listed.gpu_key} at {listed.seller}, {sellers} {DEFAULT_CURRENCY}; set yours: --price or gpu.price"
+    others = f"{listed.sellers} sellers {listed.low} to {listed.high} {DEFAULT_CURRENCY}"
+    sellers = "the only seller known" if listed.sellers == 1 else others
+    detail = f"{listed.gpu_key} at {listed.seller}, {sellers}; set yours: --price or gpu.price"
     return Origin(f"list price {listed.month}", detail)
 
 

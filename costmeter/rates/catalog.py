@@ -4,10 +4,11 @@
 named. A row of one price everywhere has the region `*`, answers to any region, and needs none.
 
 The catalogue is a dated snapshot of public lists, and such lists contain wrong rows: a price from it is a default to
-confirm, and `traps` says why to doubt a row. The file's header states its sources and their licences.
+confirm, and `traps` says why to doubt a row. Each price has its own source, and is as old as that. The file's header
+states the licences.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -20,6 +21,28 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 #: Every price of the catalogue is in this currency, before tax.
 CURRENCY = "USD"
 EVERYWHERE = "*"
+#: Where the prices were read, by the ids of the table: public tables at GitHub.
+SOURCES = {
+    "S1": "GitHub tsaol/aws-gpu",
+    "S2": "GitHub aws/karpenter-provider-aws",
+    "S3": "GitHub coroot/cloud-pricing",
+    "S4": "GitHub anycloud-sh/catalog",
+    "S5": "GitHub Azure/karpenter-provider-azure",
+    "S6": "GitHub sooddvs/gpu-pricing",
+    "S7": "GitHub skypilot-org/skypilot-catalog",
+    "S8": "GitHub tardellirs/gpu-pricing",
+}
+#: When each source was as it was read: an ISO day, or a month where no more is known.
+DATES = {
+    "S1": "2026-01-21",
+    "S2": "2026-07-20",
+    "S3": "2024-08-09",
+    "S4": "2026-05-20",
+    "S5": "2026-06-18",
+    "S6": "2026-06-15",
+    "S7": "2026-10",
+    "S8": "2026-05-24",
+}
 #: When the catalogue was collected: a price is old by this day, not by today's, so that its traps do not change.
 COLLECTED = "2026-11-22"
 #: Sellers whose price is the cheapest offer of one day.
@@ -44,8 +67,8 @@ class Offer:
     """One row of the catalogue. `gpus` below 1 is a slice of a shared GPU.
 
     `on_demand`, `spot` and `reserved_1yr` are USD per hour of one GPU as its driver counts them (a slice is one), so
-    that the GPUs of a machine add up to its price; None is not offered, or not known. Dates are ISO, of a day or of a
-    month; `spot_snapshot_date` is empty where there is no spot price.
+    that the GPUs of a machine add up to its price; None is not offered, or not known. `source_ids` has the source of
+    each price there is.
     """
 
     provider: str
@@ -54,9 +77,7 @@ class Offer:
     gpu_key: str
     gpus: Decimal
     published: Published
-    snapshot_date: str
-    spot_snapshot_date: str
-    source: str
+    source_ids: Mapping[Kind, str]
     notes: str
 
     @property
@@ -89,8 +110,12 @@ class Offer:
         return prices.get(kind, self.published.reserved_1yr)
 
     def dated(self, kind: Kind) -> str:
-        """When the price of a kind was read."""
-        return self.spot_snapshot_date if kind == "spot" else self.snapshot_date
+        """The ISO day or month its source gives for a price; empty where there is no price of the kind."""
+        return DATES.get(self.source_ids.get(kind, ""), "")
+
+    def sourced(self, kind: Kind) -> str:
+        """Where the price of a kind was read, by name; empty where there is none."""
+        return SOURCES.get(self.source_ids.get(kind, ""), "")
 
     def _per_gpu(self, price: Decimal | None) -> Decimal | None:
         return price if price is None or self.published.per_gpu else price / max(self.gpus, Decimal(1))
@@ -140,14 +165,15 @@ def traps(offer: Offer, kind: Kind | None = None) -> tuple[str, ...]:
             "spot is no cheaper than on demand: probably not a spot price",
         ),
         ("spot" in asked and "spot equals on-demand" in offer.notes, "the source's spot price was its on-demand price"),
-        ("spot" in asked and spot is not None, f"spot of {offer.spot_snapshot_date}: it changes by the hour"),
+        ("spot" in asked and spot is not None, f"spot price of {offer.dated('spot')}: it changes by the hour"),
         (
             "reserved_1yr" in asked and bool(reserved and on_demand and reserved > on_demand * _TERM_HOURS),
             "the reserved price looks like that of a whole term",
         ),
         ("reserved_1yr" in asked and reserved is not None, "reserved: paid for the whole year, used or not"),
     ]
-    found += [(_is_stale(offer.dated(each)), f"{each} price of {offer.dated(each)}") for each in asked]
+    dates = {each: offer.dated(each) for each in asked if each != "spot"}
+    found += [(_is_stale(dated), f"{each} price of {dated}: over a year old") for each, dated in dates.items()]
     return tuple(reason for applies, reason in found if applies)
 
 
@@ -226,9 +252,7 @@ def _offer(row: dict[str, str]) -> Offer:
             _price(row["reserved_1yr_usd_per_hour"]),
             "per GPU" in row["notes"].split(";")[0],
         ),
-        row["snapshot_date"],
-        row["spot_snapshot_date"],
-        row["source"],
+        {kind: row[f"{kind}_source"] for kind in KINDS if row[f"{kind}_source"]},
         row["notes"],
     )
 

@@ -53,10 +53,17 @@ class Factor:
     em_zone: str = ""
 
     @property
+    def spelling(self) -> str:
+        """The zone as people type it, and as it is found again: `DE`, `gcp/us-east1`, `eGRID-CAMX`."""
+        if self.kind == "country":
+            return self.iso2 or self.code
+        return self.code.replace(":", "/", 1) if self.kind == "cloud_region" else self.code
+
+    @property
     def described(self) -> str:
-        """`DEU 2024, lifecycle, location average (Ember via CO2.js)`, with a doubt where there is one."""
+        """`DE 2024, lifecycle, location average (Ember via CO2.js)`, with a doubt where there is one."""
         imports = ", imports ignored" if self._ignores_imports else ""
-        return f"{self.code} {self.year}, {self.scope}, {self.method}{imports} ({SOURCES[self.source]})"
+        return f"{self.spelling} {self.year}, {self.scope}, {self.method}{imports} ({SOURCES[self.source]})"
 
     @property
     def _ignores_imports(self) -> bool:
@@ -113,8 +120,8 @@ def _named(name: str, among: Iterable[Factor]) -> list[Factor]:
     for spelled in _SPELLINGS if asked else ():
         found = [factor for factor in among if spelled(factor).casefold() == asked]
         if len({factor.grams_per_kwh for factor in found} if spelled is _em_zone else {f.code for f in found}) > 1:
-            codes = list(dict.fromkeys(factor.code for factor in found))
-            raise LookupError(f'"{name}" is several zones; write {" or ".join(codes)}')
+            spellings = dict.fromkeys(factor.spelling for factor in found)
+            raise LookupError(f'"{name}" is several zones; write {" or ".join(spellings)}')
         if found:
             return found
     return []
@@ -155,12 +162,12 @@ def _near(name: str, among: list[Factor]) -> str:
 
     known: dict[str, str] = {}
     for spelled in _SPELLINGS:
-        known.update({spelled(factor).casefold(): factor.code for factor in among if spelled(factor)})
+        known.update({spelled(factor).casefold(): factor.spelling for factor in among if spelled(factor)})
     asked = name.strip().casefold().replace("/", ":")
     near = get_close_matches(asked, known, n=3, cutoff=0.7)
     if near:
-        codes = dict.fromkeys(known[word] for word in near)
-        return ". Did you mean " + " or ".join(f'"{code}"' for code in codes) + "?"
+        spellings = dict.fromkeys(known[word] for word in near)
+        return ". Did you mean " + " or ".join(f'"{spelling}"' for spelling in spellings) + "?"
     others = "" if among[0].is_market else ", US-CA, gcp/us-east1"
     return f". Write one such as DE, eGRID-CAMX{others}"
 

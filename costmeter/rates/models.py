@@ -49,14 +49,14 @@ class GpuModel:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Meant:
     """The model a name was taken for, and the keys of the others that it fits as well."""
 
     model: GpuModel
     others: tuple[str, ...] = ()
 
 
-def find(name: str) -> Found:
+def find(name: str) -> Meant:
     """The model of a short name: `h100`, `a100-80gb`, `H100 SXM`, `rtx 4090`, or the name the driver reports.
 
     Every word of the name must be one of the model's, or two of them written as one (`rtx4090`); `sxm` is any `sxm5`.
@@ -67,7 +67,7 @@ def find(name: str) -> Found:
     wanted = _words(name)
     exact = [model for model in models() if "".join(wanted) in map(_joined, (model.key, *model.aliases))]
     if len(exact) == 1:
-        return Found(exact[0])
+        return Meant(exact[0])
     fitting = [model for model in models() if wanted and _fits(wanted, model)]
     if not fitting:
         near = get_close_matches(name.casefold(), {model.key.casefold(): 0 for model in models()}, 3, 0.5)
@@ -75,7 +75,7 @@ def find(name: str) -> Found:
         raise LookupError(f'no GPU model "{name}" in the table' + (f"; near it: {', '.join(keys)}" if keys else ""))
     for choice in (fitting, _plain(fitting), _common(fitting), _sxm(fitting)):
         if len(choice) == 1:
-            return Found(choice[0], tuple(model.key for model in fitting if model is not choice[0]))
+            return Meant(choice[0], tuple(model.key for model in fitting if model is not choice[0]))
     keys = [model.key for model in fitting]
     raise LookupError(f'"{name}" fits {_listed(keys)}; name one of them')
 

@@ -234,7 +234,7 @@ class Metering:
 
     def _pricing(self) -> Pricing:
         book, watts = self._settings.book, self._settings.host.watts
-        return Pricing(book.at, self._assumed, float(watts or 0))
+        return Pricing(book.quotation, self._assumed, float(watts or 0))
 
     def _line_items(self) -> tuple[LineItem, ...]:
         """The items of the settings; their paths from where the command was started."""

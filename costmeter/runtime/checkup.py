@@ -2,10 +2,8 @@
 
 import os
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from costmeter.clock import RealClock
 from costmeter.config.settings import Settings
@@ -13,9 +11,10 @@ from costmeter.errors import SourceError
 from costmeter.ledger.journal import state_directory
 from costmeter.meter.charge import Origin
 from costmeter.readings import Device, Missing
-from costmeter.runtime import boardcheck
+from costmeter.runtime import boardcheck, itemcheck
 from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
 from costmeter.runtime.finding import Finding, Verdict
+from costmeter.runtime.patience import within
 from costmeter.runtime.surroundings import surroundings
 from costmeter.sources.host import HostSource
 from costmeter.sources.nvml import PROBE_SECONDS, NvmlSource
@@ -27,10 +26,6 @@ DRIVER_SECONDS = PROBE_SECONDS + 1.5
 FILE_SECONDS = 1.0
 #: 2020-01-01 UTC: a wall clock before this was never set.
 _EARLIEST_UTC_NS = 1_577_836_800 * NANOSECONDS_PER_SECOND
-
-
-Answer = TypeVar("Answer")
-Otherwise = TypeVar("Otherwise")
 
 
 def examine(settings: Settings, environ: Mapping[str, str], simulate: str | None) -> Iterator[Finding]:
@@ -48,6 +43,7 @@ def examine(settings: Settings, environ: Mapping[str, str], simulate: str | None
     yield from _electricity(settings, devices, clock)
     yield _carbon(settings, clock)
     yield from _host(settings, environ, simulate, clock)
+    yield from itemcheck.findings(settings.items)
     yield _wall_clock(clock)
     yield _state(environ)
     yield from surroundings(environ)
@@ -69,16 +65,7 @@ def _opened(driver: NvmlSource) -> tuple[Device, ...] | SourceError:
             return error
 
     hung = SourceError(f"the NVIDIA driver does not answer within {DRIVER_SECONDS:.1f} s", "sudo dmesg | grep -i xid")
-    return _within(DRIVER_SECONDS, ask, hung)
-
-
-def _within(seconds: float, ask: Callable[[], Answer], otherwise: Otherwise) -> Answer | Otherwise:
-    """What an answer is; something else when it does not come in time. What hangs keeps its thread and not us."""
-    answers: list[Answer] = []
-    thread = threading.Thread(target=lambda: answers.append(ask()), name="ask", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answers[0] if answers else otherwise
+    return within(DRIVER_SECONDS, ask, hung)
 
 
 def _devices(driver: NvmlSource, devices: Sequence[Device]) -> Iterator[Finding]:
@@ -150,7 +137,7 @@ def _host(settings: Settings, environ: Mapping[str, str], simulate: str | None, 
     elif simulate is None or sysfs is not None:
         source = HostSource(clock, sysfs or "/sys")
         hung = Missing(f"{sysfs or '/sys'} does not answer, set host.power in watts")
-        origin = host_origin(_within(FILE_SECONDS, source.open, hung))
+        origin = host_origin(within(FILE_SECONDS, source.open, hung))
         is_read = origin.word == "measured"
         detail = origin.detail.removeprefix("missing: ")
         yield Finding("ok" if is_read else "warn", f"host energy: {detail}" if is_read else f"no host energy: {detail}")
@@ -169,7 +156,7 @@ def _state(environ: Mapping[str, str]) -> Finding:
     directory = state_directory(dict(environ))
     move = "export XDG_STATE_HOME=/a/writable/folder"
     hung = Finding("fail", f"{directory} does not answer within {FILE_SECONDS:.0f} s; runs would not be recorded", move)
-    return _within(FILE_SECONDS, lambda: _written(directory, move), hung)
+    return within(FILE_SECONDS, lambda: _written(directory, move), hung)
 
 
 def _written(directory: Path, move: str) -> Finding:

@@ -4,7 +4,7 @@ The command keeps everything it would have got from a plain exec: streams, termi
 descriptors, signal mask and dispositions, timers, and the environment plus COSTMETER_*. One path makes it: fork, exec,
 and a pipe that closes at the exec or carries the reason why there was none.
 
-`run` starts the command within 30 ms, so nothing slow is imported on this path (DESIGN §11): no dataclasses, typing,
+`run` starts the command within 30 ms, so nothing slow is imported on this path: no dataclasses, typing,
 subprocess or logging. Hence the plain classes with __slots__ here and in the modules beside it.
 
 The order of calls, all in the main thread and before any other thread is started::

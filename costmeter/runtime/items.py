@@ -58,11 +58,15 @@ class ItemWatch:
         self._ending.set()
 
     def close(self) -> None:
-        """Wait a moment for the last looks, and post the last use; what did not come back holds its last known size."""
+        """Wait a moment for the last looks, and post the last use; what did not come back holds its last known size.
+
+        A look that has been out for longer than that moment already would not be back in it, and is not waited for.
+        """
         if self._ended_ns is None or not any(item.kind in WATCHED for item in self._items):
             return
         deadline_ns = self._ended_ns + LAST_LOOK_NS
-        for done in (self._counted, *(path.done for path in self._paths)):
+        awaited = [path.done for path in self._paths if not path.is_out_since(self._ended_ns - LAST_LOOK_NS)]
+        for done in (self._counted, *awaited):
             self._clock.wait(done, deadline_ns)
         with self._lock:
             self._is_closed = True
@@ -111,6 +115,12 @@ class _Path:
         self._uses = deque([StorageUse(spawned_ns)], maxlen=_USES_KEPT)
         self._note = "not looked at yet"
         self._lock, self._is_closed = threading.Lock(), False
+        self._begun_ns: int | None = None
+
+    def is_out_since(self, at_ns: int) -> bool:
+        """Whether a look is under way that had begun before an instant."""
+        begun_ns = self._begun_ns
+        return begun_ns is not None and begun_ns < at_ns
 
     @property
     def _use(self) -> StorageUse:
@@ -120,9 +130,9 @@ class _Path:
         """Look once a minute, and not more than half of the time; once more at the end."""
         while True:
             is_last = self._ending.is_set()
-            begun_ns = self._clock.boottime_ns()
+            begun_ns = self._begun_ns = self._clock.boottime_ns()
             found = measure(self.item.path, self._rest)
-            now_ns = self._clock.boottime_ns()
+            now_ns, self._begun_ns = self._clock.boottime_ns(), None
             self._see(found, now_ns)
             if is_last:
                 self.done.set()
@@ -167,7 +177,7 @@ class _Path:
                 self._book(self._use.held(at_ns))
             else:
                 self._book(self._use.looked(at_ns, found.size_bytes))
-                self._note = _remark(found)
+                self._note = remark(found)
 
     def _book(self, use: StorageUse) -> None:
         if use.at_ns == self._use.at_ns:
@@ -180,7 +190,8 @@ class _Path:
         return not self._is_closed
 
 
-def _remark(found: Size) -> str:
+def remark(found: Size) -> str:
+    """What is to be said of a look; nothing of an ordinary one."""
     if not found.exists:
         return NOTHING_THERE
     entries = "1 file or folder" if found.unread == 1 else f"{found.unread:,} files or folders"

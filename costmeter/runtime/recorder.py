@@ -11,10 +11,10 @@ from costmeter.clock import Anchor, Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
 from costmeter.ledger.record import Devices, Footer, Header, Items, RatesChange, Record, SlotEntry, Usage
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
-from costmeter.meter.charge import Rates
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import Slot, next_edge
 from costmeter.outputs.snapshot import Snapshot
+from costmeter.rates.book import Quotation
 from costmeter.readings import Device, Missing, Reading, is_identified
 from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Event, Opened, OpenFailed
 from costmeter.runtime.hostshare import HostShare
@@ -44,9 +44,12 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Pricing:
-    """What the recorder asks about prices: rates at an instant, devices to assume without a driver, host power."""
+    """What the recorder asks about prices: a node's over time, devices to assume without a driver, host power.
 
-    rates_at: Callable[[int, Sequence[Device], int], Rates]
+    `quotation` takes the devices held and how many GPUs the node has.
+    """
+
+    quotation: Callable[[Sequence[Device], int], Quotation]
     assumed: Callable[[], tuple[Device, ...]]
     host_watts: float
 
@@ -68,6 +71,7 @@ class Recorder:
         self._part: Part = begin(header)
         self._devices: dict[str, Device] = {}
         self._node_gpus = 0
+        self._quotation = pricing.quotation((), 0)
         self._marks = Marks(self._record, lambda: self._anchor.utc(clock.boottime_ns()))
         self._watched_ns = WATCHED_TICKS * header.period_ns + WATCHED_NS
         self._tally = Tally(header.rule, self._watched_ns, self._marks.note)
@@ -134,6 +138,7 @@ class Recorder:
         self._listed = {device.board for device in listed.values()}
         self._devices |= listed
         self._node_gpus = max(opened.node_gpus, self._node_gpus)
+        self._quotation = self._pricing.quotation(tuple(self._devices.values()), self._node_gpus)
         self._host.node_gpus = self._node_gpus
         late_ns = {uuid: at_ns for uuid, at_ns in since_ns.items() if at_ns != self._header.start_ns}
         self._record(Devices(tuple(self._devices.values()), opened.facts, self._node_gpus, late_ns))
@@ -254,7 +259,7 @@ class Recorder:
             return
         self._rates_edge_utc_ns = edge_utc_ns
         start_utc_ns = edge_utc_ns - NANOSECONDS_PER_MINUTE
-        rates = self._pricing.rates_at(start_utc_ns, tuple(self._devices.values()), self._node_gpus)
+        rates = self._quotation.at(start_utc_ns)
         if rates != self._part.rates:
             self._record(RatesChange(max(start_utc_ns, self._slot_start_utc_ns), rates))
 

@@ -64,4 +64,4 @@ def _pricing(settings: Settings, beginning: Beginning) -> Pricing:
     book = settings.book
     if settings.host.source == "auto" and beginning.host is not None:
         book = replace(book, host=beginning.host)
-    return Pricing(book.at, lambda: assumed(book, beginning.assumed_gpus), float(settings.host.watts or 0))
+    return Pricing(book.quotation, lambda: assumed(book, beginning.assumed_gpus), float(settings.host.watts or 0))

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import replace
 from pathlib import Path
 
-from costmeter.ledger.journal import JournalFile, encode, encode_open
+from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.record import Footer, Header, Record, SlotEntry
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.runtime.recorder import Post
@@ -102,7 +102,7 @@ class Writer:
         while self._pending:
             record, order = self._pending.popleft()
             self._unsynced = self._unsynced or isinstance(record, SlotEntry | Footer)
-            file.append(encode(replace(record, part=file.part) if isinstance(record, Header) else record, order))
+            file.write(replace(record, part=file.part) if isinstance(record, Header) else record, order)
 
     def _finish(self) -> None:
         try:

@@ -78,7 +78,7 @@ class Month:
         self.clock = ManualClock(BEGAN_UTC_NS - BEGAN_UTC_NS % MINUTE, BOOTED_NS)
         self.source = NvmlSource(self.clock, node(NODE.replace("GPUS", str(gpus)), self.clock, BOOTED_NS))
         self.writer = Writer(folder, "host")
-        pricing = Pricing(BOOK.at, lambda: (), 0.0)
+        pricing = Pricing(BOOK.quotation, lambda: (), 0.0)
         self.recorder = Recorder(header(self.clock, MINUTE), pricing, self.clock, self.writer.write)
         self.devices = self.source.open()
         self.recorder.handle(Opened(self.devices, gpus, self.source.facts()))

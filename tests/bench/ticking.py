@@ -73,7 +73,7 @@ def _round_ms() -> float:
     source = NvmlSource(clock)
     devices = source.open()
     posts: list[Post] = []
-    recorder = Recorder(header(clock), Pricing(Book().at, lambda: (), 0.0), clock, posts.append)
+    recorder = Recorder(header(clock), Pricing(Book().quotation, lambda: (), 0.0), clock, posts.append)
     boards = tuple(dict.fromkeys(device.board for device in devices))
     recorder.handle(Opened(devices, len(boards), source.facts()))
     with tempfile.TemporaryDirectory() as folder:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+B20 = Path(__file__).parents[2] / "examples" / "tariffs" / "us_pge_b20_industrial.yaml"
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -71,6 +73,23 @@ def test_show_warns_of_faults_and_goes_on(project: Path) -> None:
     [
         pytest.param("gpu: {price: 2}\n", ["c.yaml"], 0, "no faults in c.yaml\n", id="good-file"),
         pytest.param("tarif: 1\n", ["c.yaml"], 125, 'c.yaml:1:1: unknown key "tarif"', id="bad-file"),
+        pytest.param(
+            "gpu: {commitment: {gpus: 8, price: 1, from: 0001-01-01, to: 9999-12-31}}\n",
+            ["c.yaml"],
+            125,
+            "c.yaml:1:26: gpu.commitment: needs gpus, price, from and to; missing: from, to\n"
+            "c.yaml:1:45: gpu.commitment.from: expected a day such as 2026-01-31, of the years 1970 to 2199, "
+            'not "0001-01-01"\nc.yaml:1:61: gpu.commitment.to: ',
+            id="days-of-another-age",
+        ),
+        pytest.param(
+            B20.read_text(),
+            ["c.yaml"],
+            125,
+            "c.yaml:16:1: energy: this is a tariff file, not settings; use it as  "
+            "electricity: {price: {tariff: c.yaml}}\n",
+            id="a-tariff-file",
+        ),
         pytest.param("", ["none.yaml"], 125, "none.yaml: there is no such file\n", id="no-such-file"),
         pytest.param("", [], 0, "no faults in the environment; no file found\n", id="nothing-found"),
     ],

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -46,15 +45,17 @@ def test_the_page_is_printed_with_every_assumption(capsys: pytest.CaptureFixture
     """Runs, reserve, rent or buy, and one line for each figure that stands behind them."""
     lines = printed(capsys, *NODE, *SITE, "--runs", "20", "--buffer", "15%").splitlines()
     assert [
-        "one run                  $239.04         81.5 kWh           31 kg CO2e   12.0 h on 8 GPUs",
-        "20 runs                $4,780.80        1,630 kWh          619 kg CO2e",
-        "+ 15 % buffer          $5,497.92        1,875 kWh          712 kg CO2e",
+        "one run          $239.04   81.5 kWh   31 kg CO2e  12.0 h on 8 GPUs",
+        "20 runs        $4,780.80  1,630 kWh  619 kg CO2e",
+        "+ 15 % buffer  $5,497.92  1,875 kWh  712 kg CO2e",
         "Making the GPUs: 0.45 kg CO2e more for one run, spread over their life.",
-        "Buy instead? 8 × $30,000 is even after 12,562 busy hours: 17 months nonstop, 2.0 years at 70 % use.",
+        "Buy instead? 8 × $30,000 is even after 12,562 busy hours: 17 months nonstop, 2.0",
+        "             years at 70 % use.",
         "Assumed:",
-    ] == lines[:6]
-    names = [line.split("  ")[1] for line in lines[6:]]
+    ] == lines[:7]
+    names = [line.split("  ")[1] for line in lines[7:] if line[2] != " "]
     assert ["GPU", "GPU price", "rent", "electricity, if owned", "GPU power", "load", "host power", "PUE"] == names[:8]
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_json_has_what_scripts_rely_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,18 +94,15 @@ def test_every_flag_that_is_no_number_is_told() -> None:
     ]
 
 
-def test_utilization_is_another_word_for_load() -> None:
-    """Both flags set the share of the power limit."""
-    both = [estimate.parse_request(flags("--hours", "1", flag, "90%")).load for flag in ("--load", "--utilization")]
-    assert [Decimal("0.9")] * 2 == both
-
-
 def test_bought_gpus_are_not_rented() -> None:
-    """--owned with --price contradicts itself; with --purchase it is two settings."""
+    """--owned with --price contradicts itself; --purchase is with the server's share, whatever the settings add."""
     with pytest.raises(UsageError, match="--owned and --price"):
         estimate.setting_flags(flags("--owned", "--price", "2"))
-    found = estimate.setting_flags(flags("--owned", "--purchase", "30000"))
-    assert {"gpu.billing": "owned", "gpu.owned.purchase": "30000"} == found
+    for text in ("30000", "30k", "3e4"):
+        found = estimate.setting_flags(flags("--owned", "--purchase", text))
+        bought = {"gpu.owned.purchase": "30000", "gpu.owned.server_share": "0"}
+        assert {"gpu.billing": "owned", **bought} == found
+        assert bought == estimate.setting_flags(flags("--purchase", text))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +112,7 @@ def test_bought_gpus_are_not_rented() -> None:
         pytest.param(["--carbon", "DE"], "carbon.intensity", '{zone: "DE"}', id="zone"),
         pytest.param(["--carbon", "gb.csv"], "carbon.intensity", "gb.csv", id="carbon-series"),
         pytest.param(["--electricity", "0.12"], "electricity.price", "0.12", id="price"),
-        pytest.param(["--electricity", "b20.yaml"], "electricity.price", '{tariff: "b20.yaml"}', id="tariff"),
+        pytest.param(["--electricity", "b20.yaml"], "electricity.price", '{tariff: ["b20.yaml"]}', id="tariff"),
         pytest.param(["--electricity", "a.csv"], "electricity.price", "a.csv", id="price-series"),
         pytest.param(["--currency", "EUR"], "currency", "EUR", id="currency"),
     ],
@@ -130,7 +128,13 @@ def test_site_flags_are_settings(arguments: list[str], setting: str, text: str) 
         pytest.param([], "how much work?", id="nothing"),
         pytest.param(["--gpu", "l4", "--hours", "1", "--owned"], "--owned: what does one GPU cost to buy?", id="owned"),
         pytest.param(["--gpu", "l4", "--hours", "1", "--carbon", "Atlantis"], "--carbon: ", id="zone"),
-        pytest.param(["--gpu", "l4", "--hours", "1", "--pue", "0.5"], "a PUE is at least 1", id="pue"),
+        pytest.param(
+            ["--gpu", "l4", "--hours", "1", "--pue", "0.5"], ": --pue: electricity.pue: a PUE is at", id="pue"
+        ),
+        pytest.param(["--gpu", "l4", "--hours", "1", "--currency", "eur"], ": --currency: currency: ", id="currency"),
+        pytest.param(["--gpu", "l4", "--hours", "1", "--carbon", "10001"], "--carbon: grams of CO2e per", id="carbon"),
+        pytest.param(["--gpu", "l4", "--hours", "1", "--utilization", "1"], "--utilization", id="one-flag-for-a-load"),
+        pytest.param(["--gpu", "l4", "--hours", "1", "--electricity", ""], '--electricity "": there is', id="empty"),
         pytest.param(["--gpu", "l4", "--hours", "1", "--price", "$2"], "without a currency", id="price"),
         pytest.param(["--gpu", "l4", "--hours", "1", "--hour", "1"], 'Did you mean "--hours"?', id="slip"),
         pytest.param(["--gpu", "l4", "--flops", "3e20", "--mfu", "40"], "did you mean 40%?", id="mfu"),
@@ -142,6 +146,18 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], said: str, capsys
     captured = capsys.readouterr()
     assert "" == captured.out
     assert said in captured.err
+
+
+def test_a_file_that_a_flag_names_says_what_is_wrong_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The flag, and then the file with its line: nobody has to guess why a file cannot be used."""
+    (tmp_path / "p.csv").write_text("start_utc,value,unit\n2026-10-25T00:00Z,cheap,USD/kWh\n")
+    for file, why in (("p.csv", "p.csv:2:"), ("none.yaml", "none.yaml: ")):
+        assert 2 == main(["estimate", "--gpu", "l4", "--hours", "1", "--electricity", file])
+        first, second, *_ = capsys.readouterr().err.splitlines()
+        assert first.startswith(f'costmeter estimate: --electricity: electricity.price: "{file}" cannot be used')
+        assert second.startswith(why)
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from costmeter.cli.columns import columns
 from costmeter.cli.prices_effect import age, number
 from costmeter.feeds.directory import FEEDS
+from costmeter.outputs.columns import columns
 from tests.feeds.servers import NOON_NS
 
 TARIFFS = Path(__file__).parents[2] / "examples" / "tariffs"
@@ -65,10 +67,49 @@ def test_nothing_found_is_an_exit_code(kind: str, tmp_path: Path) -> None:
 
 
 def test_zones_show_year_scope_and_method(tmp_path: Path) -> None:
-    """A zone's row names what its factor counts: Germany 2024, lifecycle, by Ember."""
+    """A zone's row names what its factor counts: Germany 2024, lifecycle, by Ember; the zone as it is typed."""
     rows = json.loads(prices(tmp_path, "list", "--kind", "carbon", "germany", "--json").stdout)
-    (ember,) = [row for row in rows if row["zone"] == "DEU" and row["method"] == "location average"]
+    (ember,) = [row for row in rows if row["zone"] == "DE" and row["method"] == "location average"]
     assert ("342.06", "2024", "lifecycle") == (ember["g/kWh"], ember["year"], ember["scope"])
+
+
+def test_a_zone_that_was_named_comes_first(tmp_path: Path) -> None:
+    """DE is Germany: Rio de Janeiro, whose name has the letters and whose grid is cleaner, comes after."""
+    rows = json.loads(prices(tmp_path, "list", "--kind", "carbon", "DE", "--limit", "0", "--json").stdout)
+    codes = [row["zone"] for row in rows]
+    assert "DE" == codes[0]
+    first_other = next(at for at, code in enumerate(codes) if code != "DE")
+    assert first_other > 1
+    assert "DE" not in codes[first_other:]
+
+
+def test_blanks_part_words(tmp_path: Path) -> None:
+    """`"H100 SXM"` finds what `h100 sxm` finds."""
+    one = prices(tmp_path, "list", "H100 SXM", "--json").stdout
+    assert one == prices(tmp_path, "list", "h100", "sxm", "--json").stdout
+
+
+def test_listed_prices_name_their_source_and_doubts(tmp_path: Path) -> None:
+    """The spot price of p4d is coroot's of August 2024, the on-demand price another's: each row says which, and why."""
+    rows = {row["key"]: row for row in json.loads(prices(tmp_path, "list", "p4d", "us-east-1", "--json").stdout)}
+    spot, on_demand = (rows[f"aws/p4d.24xlarge/us-east-1/{kind}"] for kind in ("spot", "on_demand"))
+    assert ("2024-08-09", "GitHub coroot/cloud-pricing") == (spot["date"], spot["source"])
+    assert ("2026-07-20", "GitHub aws/karpenter-provider-aws") == (on_demand["date"], on_demand["source"])
+    assert "it changes by the hour" in spot["doubts"]
+    assert "it changes by the hour" in prices(tmp_path, "list", "p4d", "us-east-1").stdout
+    shown = prices(tmp_path, "show", "aws/p4d.24xlarge/us-east-1/spot").stdout
+    assert "2024-08-09, GitHub coroot/cloud-pricing" in shown
+    assert 1 == shown.count("changes by the hour")
+
+
+def test_a_price_is_as_old_as_its_day(tmp_path: Path) -> None:
+    """A spot price of 9 August 2024 is as many days old as there are since that day, not since the month began."""
+    (tmp_path / "costmeter.yaml").write_text("gpu: {price: {catalog: aws/p4d.24xlarge/us-east-1/spot}}\n")
+    days = {(datetime.now(timezone.utc).date() - date(2024, 8, 9)).days}
+    found = re.search(r"(\d+) days old", prices(tmp_path, "check").stdout)
+    days.add((datetime.now(timezone.utc).date() - date(2024, 8, 9)).days)
+    assert found is not None
+    assert int(found[1]) in days
 
 
 def test_tariff_files_of_a_folder_are_listed(tmp_path: Path) -> None:
@@ -82,7 +123,7 @@ def test_tariff_files_of_a_folder_are_listed(tmp_path: Path) -> None:
     [
         pytest.param("azure/Standard_ND96isr_H100_v5/eastus", ["12.29 USD/GPU-h", "98.32", "2026-06-18"], id="gpu"),
         pytest.param("DE", ["342.06 gCO2e/kWh", "2024", "lifecycle", "Ember"], id="zone"),
-        pytest.param("aws/us-east-1", ["244.8 gCO2e/kWh", "direct", "zone: aws:us-east-1"], id="region"),
+        pytest.param("aws/us-east-1", ["244.8 gCO2e/kWh", "direct", "zone: aws/us-east-1"], id="region"),
     ],
 )
 def test_one_thing_is_shown_in_full(key: str, words: list[str], tmp_path: Path) -> None:
@@ -99,6 +140,12 @@ def test_one_thing_is_shown_in_full(key: str, words: list[str], tmp_path: Path) 
         pytest.param("azure/Standard_ND96isr_H100_v6/eastus", "Did you mean", id="instance"),
         pytest.param("Germny", "Did you mean", id="zone"),
         pytest.param("none.csv", "No such file", id="file"),
+        pytest.param("aws/p5.48xlarge", "has a price per region: add one", id="no-region"),
+        pytest.param("aws/p5.48xlarge/mars", "no price of aws/p5.48xlarge in", id="no-such-region"),
+        pytest.param("gcp/us-eest1", '"gcp/us-east1"', id="region-as-zone"),
+        pytest.param("h100", "hint: costmeter prices list h100", id="model"),
+        pytest.param("H100 SXM", "hint: costmeter prices list 'H100 SXM'", id="two-words"),
+        pytest.param("nobody/p5/x", 'no provider "nobody"', id="provider"),
     ],
 )
 def test_what_there_is_not_is_told_with_what_is_near(key: str, words: str, tmp_path: Path) -> None:
@@ -135,6 +182,13 @@ def test_a_series_is_doubted_where_it_ends_and_has_holes(tmp_path: Path) -> None
         assert any(line.startswith("warn") and words in line for line in lines), words
 
 
+def test_a_file_that_grows_too_long_is_doubted(tmp_path: Path) -> None:
+    """Above 6 MB, before the 8 MB that are read at most are reached."""
+    (tmp_path / "s.csv").write_text(f"# note: {'x' * 990}\n" * 6_100 + SERIES)
+    lines = prices(tmp_path, "check", "s.csv").stdout.splitlines()
+    assert any(line.startswith("warn") and "more than 8,000,000 are not read" in line for line in lines)
+
+
 def test_an_implausible_value_is_doubted(tmp_path: Path) -> None:
     """200 EUR per kWh is probably a price per MWh."""
     (tmp_path / "s.csv").write_text(SERIES.replace("0.40", "200"))
@@ -163,6 +217,7 @@ def test_without_a_word_the_prices_in_effect_are_shown(tmp_path: Path) -> None:
     shown = prices(tmp_path, "show").stdout
     assert "2.271192 USD/GPU-h" in shown
     assert "days old" in shown
+    assert shown == prices(tmp_path, "show", "-c", "costmeter.yaml").stdout
     checked = prices(tmp_path, "check").stdout
     assert any(line.startswith("warn  gpu.price") and "it changes by the hour" in line for line in checked.splitlines())
 
@@ -193,7 +248,13 @@ def test_faults_of_the_settings_fail_the_check(tmp_path: Path) -> None:
         ),
         pytest.param(["fetch", "azure", "a", "b", "-o", "a", "--gpus", "eight"], '--gpus "eight"', id="gpus"),
         pytest.param(["fetch", "azure", "a", "b", "-o", "a"], "how many GPUs", id="unknown-instance"),
+        pytest.param(["fetch", "awattar", "de", "-o", ""], "-o names no file", id="no-output"),
         pytest.param(["list", "--limit", "-1"], "--limit", id="limit"),
+        pytest.param(["list", "--kind", "tariffs", "examples/tariffs"], 'no folder "examples/tariffs"', id="folder"),
+        pytest.param(["list", "--kinds", "gpu"], 'Did you mean "--kind"?', id="option"),
+        pytest.param(["list", "--kinds", "gpu"], "hint: costmeter prices list --help", id="option-hint"),
+        pytest.param(["show", "--limit", "3"], "costmeter prices show: unrecognized", id="option-of-another"),
+        pytest.param(["shwo"], 'Did you mean "show"?', id="subcommand"),
         pytest.param(["import", "x.json", "--timezone", "Berlin"], 'Did you mean "Europe/Berlin"', id="zone"),
     ],
 )
@@ -220,7 +281,9 @@ def test_columns_start_together() -> None:
 def test_numbers_and_ages() -> None:
     """Six places without zeros; a month counts from its first day: 1 May to 22 November 2026 are 205 days."""
     assert ["100", "0.123457"] == [number(Decimal("100.000")), number(Decimal("0.1234567"))]
-    assert 205 == age("list price 2026-05 of somebody", NOON_NS)
-    assert 21 == age("series a.csv (fetched 2026-11-01T10:00Z)", NOON_NS)
-    assert age("fetched 2026-13-01", NOON_NS) is None
-    assert age("nothing", NOON_NS) is None
+    assert 205 == age("2026-05", NOON_NS)
+    assert 21 == age("2026-11-01T10:00Z", NOON_NS)
+    assert 0 == age("2026-12-01", NOON_NS)
+    assert age("2026-13-01", NOON_NS) is None
+    assert age("", NOON_NS) is None
+    assert age("2026 or so", NOON_NS) is None

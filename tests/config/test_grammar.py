@@ -62,6 +62,34 @@ def test_a_whole_file_comes_out_typed() -> None:
             id="no-number",
         ),
         pytest.param(
+            "electricity: {tariff: b20.yaml}",
+            '1:15: unknown key "tariff" in electricity. Write it as  price: {tariff: …}',
+            id="a-form-without-its-key",
+        ),
+        pytest.param(
+            "carbon: {zone: DE}",
+            '1:10: unknown key "zone" in carbon. Write it as  intensity: {zone: …}',
+            id="a-zone-without-its-key",
+        ),
+        pytest.param(
+            "currency: EUR\nenergy: []",
+            "2:1: energy: this is a tariff file, not settings; use it as  electricity: {price: {tariff: c.yaml}}",
+            id="a-tariff",
+        ),
+        pytest.param(
+            "gpu: {price: 2}\nenergy: 1", '2:1: unknown key "energy"', id="a-stray-key-makes-no-tariff-of-settings"
+        ),
+        pytest.param(
+            "gpu: {commitment: {from: 0001-01-01}}",
+            "1:26: gpu.commitment.from: expected a day such as 2026-01-31, of the years 1970 to 2199",
+            id="day-of-another-age",
+        ),
+        pytest.param(
+            "gpu: {commitment: {to: 2026-02-30}}",
+            '1:24: gpu.commitment.to: expected a day such as 2026-01-31, not "2026-02-30"',
+            id="no-such-day",
+        ),
+        pytest.param(
             "gpu: {price: NaN}", '1:14: gpu.price: expected a price per GPU-hour such as 2.49, not "NaN"', id="nan"
         ),
         pytest.param("gpu: {price: Infinity}", "1:14: gpu.price: expected a price", id="infinity"),
@@ -157,7 +185,7 @@ def test_a_whole_file_comes_out_typed() -> None:
         ),
         pytest.param(
             "carbon: {intensity: {zone: Georgia}}",
-            '1:28: carbon.intensity.zone: "Georgia" is several zones; write GEO or US-GA',
+            '1:28: carbon.intensity.zone: "Georgia" is several zones; write GE or US-GA',
             id="zone-of-two-names",
         ),
         pytest.param(

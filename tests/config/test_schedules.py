@@ -250,7 +250,7 @@ def test_a_catalogue_price_is_the_machines_over_its_gpus() -> None:
     assert faults == []
     under = rates(got, "2026-07-01T12:00")
     assert Decimal("6.88") == rent(under)
-    told = "aws/p5.48xlarge/us-east-1 on_demand (S2+S3), c.yaml:1"
+    told = "aws/p5.48xlarge/us-east-1 on_demand (GitHub aws/karpenter-provider-aws), c.yaml:1"
     assert Origin("list price 2026-07", told) == under.origins["gpu.price"]
 
 
@@ -260,18 +260,26 @@ def test_a_doubtful_catalogue_price_says_why() -> None:
     assert faults == []
     origin = rates(got, "2026-07-01T12:00").origins["gpu.price"]
     assert "list price 2026-05" == origin.word
-    assert "local SSD not included; spot of 2026-05-20: it changes by the hour, c.yaml:1" in origin.detail
+    assert "local SSD not included; spot price of 2026-05-20: it changes by the hour, c.yaml:1" in origin.detail
 
 
 def test_a_zone_names_year_scope_method_and_source() -> None:
-    """California's zone of DESIGN's example: 169.28 g/kWh in 2024, lifecycle, as Google publishes it."""
+    """A zone of Electricity Maps: 169.28 g/kWh in 2024, lifecycle, as Google publishes it."""
     got, faults = read("carbon: {intensity: {zone: US-CAL}}")
     assert faults == []
     under = rates(got, "2026-07-01T12:00")
     assert Decimal("169.28") == under.carbon_grams_per_kwh
     assert under.market_grams_per_kwh is None
-    told = "gcp:us-west2 2024, lifecycle, location average, hourly weighted (Google Cloud region carbon data 2024)"
+    told = "gcp/us-west2 2024, lifecycle, location average, hourly weighted (Google Cloud region carbon data 2024)"
     assert Origin("configured", f"{told}, c.yaml:1") == under.origins["carbon.intensity"]
+
+
+def test_a_factor_of_unsaid_scope_is_told_beside_a_market_factor() -> None:
+    """A plain number does not say what it counts: the market-based factor stands beside it and its origin says so."""
+    got, faults = read("carbon: {intensity: 380, market: {zone: eGRID-CAMX}}")
+    assert faults == []
+    told = got.book.at(0, [H100]).origins["carbon.market"].detail
+    assert told.endswith("carbon.intensity does not say whether it counts lifecycle or direct emissions")
 
 
 def test_a_market_factor_stands_beside_the_grids() -> None:

@@ -22,7 +22,8 @@ Found = TypeVar("Found")
 @contextmanager
 def own_home() -> Iterator[dict[str, str]]:
     """The environment of a user who has no configuration and no runs yet; the folder's name is short for sockets."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("COSTMETER_")}
+    # A worker of pytest-xdist tells its processes how wide the terminal of the whole session is.
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("COSTMETER_", "COLUMNS"))}
     with tempfile.TemporaryDirectory(prefix="costmeter-") as folder:
         places = {}
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):

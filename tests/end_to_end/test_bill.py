@@ -1,10 +1,11 @@
 """`costmeter report --bill` through the installed command: journals of real meters, settings and tariffs from files."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ host: {power: 900}
 RESERVED = """\
 timezone: America/Denver
 gpu: {price: 2.49, commitment: {gpus: 4, price: 1.50, from: 2020-01-01, to: 2090-01-01}}
+"""
+BY_MODEL = """\
+timezone: America/Denver
+gpu:
+  - match: {name: "MODEL"}
+    price: 3
+    commitment: {gpus: 8, price: 10, from: 2020-01-01, to: 2090-01-01}
+  - price: 3
 """
 TIERED = EXAMPLES / "tariffs" / "us_tiered_energy_and_demand.yaml"
 
@@ -196,6 +205,67 @@ def test_a_damaged_journal_is_told_and_the_rest_billed(site: Site, tmp_path: Pat
     document = site.document(str(good), str(bad))
     assert site.document()["bills"] == document["bills"]
     assert any("bad.jsonl: no readable header line; not counted" in problem for problem in document["problems"])
+    text = site.report("--bill", "--config", site.settings, str(good), str(bad))
+    assert 0 == text.returncode
+    assert "Warning: 1 of 2 journals not counted" in text.stdout
+    assert "warning: 1 of 2 journals not counted: " in text.stderr
+    assert "bad.jsonl" in text.stderr
+
+
+def test_a_pipe_among_the_journals_holds_nobody_up(site: Site, tmp_path: Path) -> None:
+    """A FIFO and a link to a device in the place of journals are not counted, by the bill nor by the receipt."""
+    folder = Path(site.environ["XDG_STATE_HOME"], "costmeter", "runs", site.receipt["run"]["id"])
+    (journal,) = folder.glob("*.jsonl")
+    shutil.copy(journal, tmp_path / "good.jsonl")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
+    document = site.document(str(tmp_path))
+    assert site.document()["bills"] == document["bills"]
+    assert {"found": 3, "not_counted": 2} == document["journals"]
+    receipt = site.report(str(tmp_path))
+    assert (0, 2) == (receipt.returncode, receipt.stdout.count("this part is not counted"))
+
+
+def test_a_journal_of_another_year_is_not_read(site: Site, tmp_path: Path) -> None:
+    """What says of itself that it ended before the month is passed over, damage and all."""
+    folder = Path(site.environ["XDG_STATE_HOME"], "costmeter", "runs", site.receipt["run"]["id"])
+    (journal,) = folder.glob("*.jsonl")
+    header, *rest = journal.read_bytes().splitlines(keepends=True)
+    path = tmp_path / "damaged.jsonl"
+    path.write_bytes(b"".join([header, b"damage\n", *rest]))
+    assert any("unreadable" in problem for problem in site.document(str(path))["problems"])
+    assert [] == site.document("--month", "2090-01", str(path))["problems"]
+
+
+def test_a_commitment_covers_the_gpus_of_its_block(site: Site, tmp_path: Path) -> None:
+    """Reserved A100s do not pay for the H100s that ran: what was metered stays, beside the term's whole price.
+
+    8 H100s ran rented at 3 an hour; 8 A100s are reserved at 10. With the block of the H100s reserved, all is covered.
+    """
+    (tmp_path / "rented.yaml").write_text("gpu: {price: 3}\n")
+    with own_home() as environ:
+        own = replace(site, environ=environ)
+        options = ["-q", "--config", str(tmp_path / "rented.yaml"), "--simulate", "healthy"]
+        subprocess.run([COSTMETER, "run", *options, "--", "sleep", "1"], env=environ, check=True, timeout=60)
+        for model, is_covered in (("*A100*", False), ("*H100*", True)):
+            (tmp_path / "reserved.yaml").write_text(BY_MODEL.replace("MODEL", model))
+            done = own.report("--bill", "--json", "--config", str(tmp_path / "reserved.yaml"))
+            (bill,) = json.loads(done.stdout)["bills"]
+            covered, metered = (
+                Decimal(text) for text in (bill["commitment"]["covered_rental"], bill["metered"]["rental"])
+            )
+            assert metered > 0
+            assert (metered if is_covered else 0) == covered
+
+
+def test_a_tariff_that_cannot_be_read_is_named_on_the_bill(site: Site, tmp_path: Path) -> None:
+    """The settings do name a tariff file: the note says what is wrong with it, and asks for no other."""
+    (tmp_path / "costmeter.yaml").write_text("electricity: {price: {tariff: gone.yaml}}\n")
+    command = [COSTMETER, "report", "--bill", "--json"]
+    done = subprocess.run(command, env=site.environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    (bill,) = json.loads(done.stdout)["bills"]
+    assert any(note.startswith("missing from the total: costmeter.yaml:1:") for note in bill["notes"])
+    assert not any("no tariff file" in note for note in bill["notes"])
 
 
 def test_without_runs_there_is_no_bill() -> None:

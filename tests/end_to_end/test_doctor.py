@@ -1,8 +1,10 @@
 """`costmeter doctor` through the installed command: what it says when things are well, and when each of them is not."""
 
+import os
 import subprocess
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.end_to_end.installed import COSTMETER, own_home
@@ -53,6 +55,44 @@ def test_no_driver_fails_with_a_way_on() -> None:
     assert 1 == code
     assert "libnvidia-ml.so.1" in lines[0]
     assert "--simulate" in lines[0]
+
+
+ITEMS = """
+items:
+  - {name: checkpoints, path: ckpt, per_gb_month: 0.023}
+  - {name: pipe, path: fifo, per_gb_month: 0.023}
+  - {name: later, path: nowhere, per_gb_month: 0.023}
+  - {name: egress, network: sent, per_gb: 0.09, interface: "nosuch*"}
+  - {name: labels, fixed: 1200}
+"""
+
+
+def test_watched_items_are_looked_at(tmp_path: Path) -> None:
+    """What a receipt would say of an item at the end is said before the start; what is not watched is not looked at."""
+    (tmp_path / "costmeter.yaml").write_text(ITEMS)
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "ckpt" / "a").write_bytes(b"x" * 5_000_000)
+    os.mkfifo(tmp_path / "fifo")
+    _, lines = doctor("--simulate", "healthy", folder=tmp_path)
+    told = {line.split()[2].rstrip(":"): line for line in lines if " item " in line}
+    assert ["checkpoints", "pipe", "later", "egress"] == list(told)
+    assert "ok    item checkpoints: 0.005 GB at ckpt now." == told["checkpoints"]
+    assert "warn  item pipe: neither a file nor a folder (fifo)." == told["pipe"]
+    assert "warn  item later: there is nothing at this path yet (nowhere)." == told["later"]
+    assert told["egress"].startswith('warn  item egress: no interface fits "nosuch*"')
+
+
+def test_a_narrow_terminal_gets_wrapped_lines() -> None:
+    """On 40 columns every finding is wrapped under its own text; receipts are 64 wide at least, and that is said."""
+    with own_home() as environ:
+        argv = ["doctor", "--simulate", "healthy"]
+        asked = pexpect.spawn(COSTMETER, argv, env=environ, dimensions=(24, 40), timeout=60, encoding="utf-8")
+        lines = asked.read().splitlines()
+        asked.close()
+    wide = [line for line in lines if len(line) > 40]
+    assert [] == [line for line in wide if len(line.split()) > 1]  # a word alone cannot be wrapped
+    assert any(line.startswith("      ") for line in lines)
+    assert "receipts are 64 columns" in " ".join(" ".join(lines).split())
 
 
 def test_configured_prices_are_trusted(tmp_path: Path) -> None:
@@ -121,3 +161,12 @@ def test_a_state_directory_that_cannot_be_written_fails(tmp_path: Path) -> None:
     code, lines = doctor("--simulate", "healthy", XDG_STATE_HOME=str(tmp_path / "blocked"))
     assert 1 == code
     assert any(line.startswith("fail") and "XDG_STATE_HOME" in line for line in lines)
+
+
+def test_a_misspelt_scenario_is_a_wrong_flag() -> None:
+    """A scenario that is none is refused as `run` does, by its flag and with the known names."""
+    with own_home() as environ:
+        argv = [COSTMETER, "doctor", "--simulate", "helthy"]
+        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert 'costmeter doctor: --simulate "helthy": neither a file nor one of healthy' in done.stderr

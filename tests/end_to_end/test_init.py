@@ -54,6 +54,7 @@ def effective(home: dict[str, str], folder: Path) -> dict[str, str]:
             },
             id="bought",
         ),
+        pytest.param(["--price", "2.49/gpu-h"], {"currency": "USD", "gpu.price": "2.49"}, id="per-gpu-hour-said"),
         pytest.param(["--carbon", "380"], {"currency": "USD", "carbon.intensity": "380"}, id="grams"),
         pytest.param(["--gpus", "cluster"], {"currency": "USD"}, id="cluster-at-list-price"),
     ],
@@ -83,6 +84,9 @@ def test_a_tariff_file_is_an_answer(home: dict[str, str], tmp_path: Path) -> Non
         pytest.param(["--price", "2,49"], '--price "2,49"', id="a-comma"),
         pytest.param(["--price", "2.10 EUR", "--currency", "USD"], "the currency is USD already", id="two-currencies"),
         pytest.param(["--carbon", "Atlantis"], '--carbon "Atlantis"', id="no-such-zone"),
+        pytest.param(["--carbon", "20000"], '--carbon "20000"', id="no-such-grams"),
+        pytest.param(["--carbon", "{zone: DE}"], "expected a zone such as DE", id="no-yaml"),
+        pytest.param(["--carbon", "gb.csv"], "no file gb.csv", id="no-series"),
         pytest.param(["--pue", "0.8"], '--pue "0.8": a PUE is at least 1', id="pue-below-one"),
         pytest.param(["--gpus", "bought"], "--purchase 30000", id="bought-for-what"),
         pytest.param(["--gpus", "bought", "--purchase", "1", "--electricity", "a.yaml"], "no file a.yaml", id="file"),
@@ -95,6 +99,35 @@ def test_a_wrong_answer_writes_nothing(home: dict[str, str], tmp_path: Path, opt
     assert 2 == done.returncode
     assert expected in done.stderr
     assert [] == list(tmp_path.iterdir())
+
+
+def test_words_stand_in_one_column_and_rent_is_said_to_include_electricity(
+    home: dict[str, str], tmp_path: Path
+) -> None:
+    """A price of electricity beside a rent is kept, and the file says what becomes of it."""
+    assert 0 == init(home, tmp_path, "--gpus", "cluster", "--price", "1.5", "--electricity", "0.2").returncode
+    lines = (tmp_path / "costmeter.yaml").read_text().splitlines()
+    assert any("price: 0.2" in line and "rent includes it" in line for line in lines)
+    assert 1 == len({line.index("#") for line in lines[1:] if "#" in line})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("./costmeter.yaml", "costmeter config show, then: costmeter run -- nvidia-smi", id="found-alone"),
+        pytest.param(
+            "my d.yaml",
+            "costmeter config show --config 'my d.yaml', then: costmeter run --config 'my d.yaml' -- nvidia-smi",
+            id="to-be-named",
+        ),
+    ],
+)
+def test_the_next_command_reads_what_was_written(
+    home: dict[str, str], tmp_path: Path, path: str, expected: str
+) -> None:
+    """A file that is not found by itself is named in the commands to try, as a shell takes it."""
+    done = init(home, tmp_path, "-o", path)
+    assert f"Try: {expected}\n" in done.stdout
 
 
 def test_a_file_that_is_there_is_kept_unless_forced(home: dict[str, str], tmp_path: Path) -> None:
@@ -113,7 +146,7 @@ def test_a_place_that_cannot_be_written_is_said(home: dict[str, str], tmp_path: 
     """A folder that does not exist is named, with another place to try, and the exit code says that it failed."""
     done = init(home, tmp_path, "-o", "nowhere/costmeter.yaml")
     assert 1 == done.returncode
-    assert "nowhere/costmeter.yaml cannot be written: No such file or directory" in done.stderr
+    assert "nowhere/costmeter.yaml was not written: No such file or directory" in done.stderr
     assert "-o FILE" in done.stderr
 
 
@@ -139,6 +172,31 @@ def test_five_questions_on_a_terminal(home: dict[str, str], tmp_path: Path) -> N
     assert 0 == asked.exitstatus
     expected = {"currency": "USD", "gpu.price": "2.49", "carbon.intensity": "{zone: US-CA}"}
     assert expected == effective(home, tmp_path)
+
+
+def test_what_was_asked_in_usd_stays_in_usd(home: dict[str, str], tmp_path: Path) -> None:
+    """No empty answer makes a bought GPU free; 30000 asked in USD is not EUR because a kWh was then told in EUR."""
+    asked = pexpect.spawn(COSTMETER, ["init"], cwd=tmp_path, env=home, timeout=PATIENCE_SECONDS, encoding="utf-8")
+    asked.expect_exact("1/5 ")
+    asked.sendline("bought")
+    asked.expect_exact("2/5 What one GPU cost with its share of the server, in USD: ")
+    asked.sendline("")
+    asked.expect_exact("expected an amount of money such as 30000")
+    asked.expect_exact("2/5 ")
+    asked.sendline("30000")
+    asked.expect_exact("3/5 Price per kWh in USD, or a tariff file (.yaml) or prices (.csv) [0.12]: ")
+    asked.sendline("0.31 EUR")
+    asked.expect_exact("the currency is USD already; nothing is converted")
+    asked.expect_exact("3/5 ")
+    asked.sendline("0.31")
+    asked.expect_exact("4/5 ")
+    asked.sendline("")
+    asked.expect_exact("5/5 ")
+    asked.sendline("")
+    asked.expect(pexpect.EOF)
+    asked.close()
+    told = effective(home, tmp_path)
+    assert ("USD", "30000", "0.31") == tuple(told[n] for n in ("currency", "gpu.owned.purchase", "electricity.price"))
 
 
 @pytest.mark.parametrize(

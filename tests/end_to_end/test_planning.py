@@ -1,6 +1,8 @@
 """Planning through the installed command: published runs, and the best start of a real price series."""
 
 import json
+import re
+import shlex
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,94 @@ def planned(*arguments: str, folder: Path) -> dict[str, Any]:
     assert (0, "") == (done.returncode, done.stderr)
     loaded: dict[str, Any] = json.loads(done.stdout)
     return loaded
+
+
+PAGE = EXAMPLES.parent / "docs" / "planning.md"
+#: A command in a block of its own, and the block below it.
+SHOWN = re.compile(r"^```\n(costmeter [^`]*)```\n\n```\n([^`]*)```$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["estimate", "when"])
+def test_the_page_shows_what_is_printed(name: str) -> None:
+    """Each command of docs/planning.md, typed as it stands in the repository's folder, prints the lines below it."""
+    blocks = SHOWN.findall(PAGE.read_text().replace("\\\n", " "))
+    command, printed = next((shlex.split(command), printed) for command, printed in blocks if f" {name} " in command)
+    with own_home() as environ:
+        done = subprocess.run(
+            [COSTMETER, *command[1:]],
+            env={**environ, "TZ": "Europe/London"},
+            cwd=EXAMPLES.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert printed.splitlines() == done.stdout.splitlines()
+
+
+def test_a_site_draws_as_much_in_both_commands(tmp_path: Path) -> None:
+    """8 H100 with their host under a PUE: (8 × 700 W × 85 % + 1,000 W) × 1.5 × 10 h = 86.4 kWh, 17.28 EUR, in both."""
+    (tmp_path / "costmeter.yaml").write_text(
+        "currency: EUR\nelectricity: {price: 0.2, pue: 1.5}\nhost: {power: 1000}\n"
+        "gpu: {billing: owned, owned: {purchase: 20000}}\n"
+    )
+    rows = [f"2026-10-24T{at:02d}:00Z,{300 - at},gCO2e/kWh" for at in range(24)]
+    (tmp_path / "g.csv").write_text("\n".join(["start_utc,value,unit", *rows]) + "\n")
+    job = ["--gpu", "8xh100", "--hours", "10"]
+    started = planned("when", *job, "--from", "2026-10-24T00:00Z", "--carbon", "g.csv", folder=tmp_path)
+    asked = planned("estimate", *job, folder=tmp_path)
+    assert (86.4, 86.4) == (started["energy_kwh"], asked["energy_kwh"])
+    assert (17.28, 17.28) == (float(started["now"]["electricity"]), float(asked["components"]["electricity"]))
+
+
+OWNED_SITE = (
+    "gpu: {billing: owned, owned: {purchase: 10000, server_share: 5000, residual: 1000, expected_use: 0.5, "
+    "maintenance_per_year: 0.1}}\n"
+)
+
+
+@pytest.mark.parametrize("owned", [["--owned"], []], ids=["flag", "settings"])
+def test_a_purchase_that_is_typed_is_the_whole_of_it(owned: list[str], tmp_path: Path) -> None:
+    """20,000 with the server's share, in place of the settings' 10,000 + 5,000; what is left of them is named.
+
+    19,000 / 35,040 + 2,000 / 8,760 = 0.770547945205 an hour.
+    """
+    (tmp_path / "costmeter.yaml").write_text(OWNED_SITE)
+    found = planned("estimate", "--gpu", "h100", "--hours", "1", *owned, "--purchase", "20000", folder=tmp_path)
+    assert "0.770547945205" == found["components"]["capital"]
+    said = {one["name"]: one["value"] for one in found["assumptions"]}
+    assert ["20000 USD per GPU", "1000 USD", "10 % of the purchase a year"] == [
+        said[name] for name in ("purchase", "residual value", "maintenance")
+    ]
+
+
+@pytest.mark.parametrize("found_by", [[], ["-c", "costmeter.yaml"]], ids=["found", "named"])
+@pytest.mark.parametrize(
+    "arguments", [["estimate"], ["when", "--from", "2023-03-26T00:00Z", "--tariff"]], ids=["estimate", "when"]
+)
+def test_another_grid_needs_no_other_market_factor(arguments: list[str], found_by: list[str], tmp_path: Path) -> None:
+    """--carbon of one scope goes beside settings whose market-based factor is of the other, which no plan shows."""
+    (tmp_path / "costmeter.yaml").write_text(
+        "currency: GBP\ncarbon: {intensity: {zone: eGRID-CAMX}, market: {zone: eGRID-CAMX}}\n"
+    )
+    tariff = [str(EXAMPLES / "tariffs" / "uk_octopus_agile.yaml")] if "--tariff" in arguments else []
+    job = ["--gpu", "h100", "--hours", "1", "--carbon", "DE"]
+    assert planned(*arguments, *tariff, *job, *found_by, folder=tmp_path)["currency"] == "GBP"
+
+
+def test_a_rent_that_changes_is_the_money(tmp_path: Path) -> None:
+    """Rent includes electricity: 8 GPUs at night for 8, and not at noon for 16, though electricity pays then."""
+    (tmp_path / "costmeter.yaml").write_text(
+        'timezone: UTC\ngpu: {price: {windows: [{hours: ["00:00-06:00"], price: 1}, {hours: other, price: 2}]}}\n'
+        'electricity: {price: {windows: [{hours: ["12:00-18:00"], price_per_kwh: -1}, '
+        "{hours: other, price_per_kwh: 0.50}]}}\n"
+    )
+    job = ["when", "--hours", "1", "--kw", "6.8", "--gpu", "8xh100", "--from", "2026-12-01T08:00"]
+    cheapest = planned(*job, folder=tmp_path)["cheapest"]
+    assert ("2026-12-02T00:00Z", "8", None) == tuple(cheapest[key] for key in ("start", "rent", "electricity"))
+    with own_home() as environ:
+        done = subprocess.run([COSTMETER, *job], env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert "Wed 02 Dec 00:00 UTC  in the rent  3.2 kg CO2e     $8.00  −50 %" in done.stdout
 
 
 GPT_3 = ["--gpu", "10000xV100", "--flops", "3.14e23", "--tflops", "24.6", "--watts", "330", "--pue", "1.1"]
@@ -101,7 +191,9 @@ def test_the_cheapest_start_comes_out(tmp_path: Path) -> None:
     "arguments",
     [
         pytest.param(["estimate", "--gpu", "h100", "--hours", "1", "--flops", "1e20"], id="estimate"),
+        pytest.param(["estimate", "--gpu", "h100", "--hours", "1", "--electricity", "none.yaml"], id="no-such-file"),
         pytest.param(["when", "--hours", "1", "--kw", "1", "--tariff", "none.csv"], id="when"),
+        pytest.param(["when", "--hours", "1", "--kw", "1", "--carbon", "380k"], id="carbon"),
     ],
 )
 def test_a_refusal_is_no_traceback(arguments: list[str], tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -151,6 +153,86 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path) -> None:
     assert "a.csv was not written: File too large" in done.stderr
     assert before == (tmp_path / "a.csv").read_bytes()
     assert ["a.csv"] == os.listdir(tmp_path)
+
+
+def test_fetches_at_once_into_one_file_lose_nothing(tmp_path: Path) -> None:
+    """Four fetches that are answered together, into a file whose merging takes a while: every value is in it."""
+    (tmp_path / "a.csv").write_text(history(20_000))
+    together = threading.Barrier(4)
+
+    def script(request: Request) -> Said:
+        together.wait(timeout=50)
+        day = re.search(r"period_from=2026-(\d\d)", request.path)
+        assert day is not None
+        return Said(
+            test_octopus.page(test_octopus.rate(f"2026-{day[1]}-05T00:00:00Z", f"2026-{day[1]}-05T00:30:00Z", "7"))
+        )
+
+    with serving(script) as server, own_home() as home:
+        flags = ["-o", "a.csv", "--url", server.base, "--to", "2027-01-01"]
+        argv = [COSTMETER, "prices", "fetch", *OCTOPUS, *flags, "--from"]
+        running = [subprocess.Popen([*argv, f"2026-0{month}-05"], cwd=tmp_path, env=home) for month in (1, 2, 3, 4)]
+        for process in running:
+            process.wait(timeout=60)
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert [f"2026-0{month}-05T00:00Z,2026-0{month}-05T00:30Z,7,GBp/kWh," for month in (1, 2, 3, 4)] == lines[-4:]
+    assert 20_000 + 4 == sum(line[0].isdigit() for line in lines)
+    assert ["a.csv"] == os.listdir(tmp_path)
+
+
+def history(count: int) -> str:
+    """A fetched file of so many half hours since 2010."""
+    from datetime import datetime, timedelta
+
+    half = timedelta(minutes=30)
+    starts = (datetime(2010, 1, 1) + at * half for at in range(count))
+    rows = (f"{start:%Y-%m-%dT%H:%MZ},{start + half:%Y-%m-%dT%H:%MZ},9.25,GBp/kWh," for start in starts)
+    return "\n".join([f"# feed: {' '.join(OCTOPUS)}", "start_utc,end_utc,value,unit,estimated", *rows, ""])
+
+
+def test_a_file_that_nothing_could_read_is_not_written(tmp_path: Path) -> None:
+    """More than 8 MB are not read again: the old file stays, and another is proposed."""
+    before = history(160_000)[:8_000_000]
+    before = before[: before.rindex("\n") + 1]  # whole rows; one more does not fit
+    (tmp_path / "a.csv").write_text(before)
+    done = fetched(tmp_path, always(test_octopus.page(ONE)), *OCTOPUS)
+    assert 1 == done.returncode
+    assert "and more than 8,000,000 are not read" in done.stderr
+    assert "-o" in done.stderr.splitlines()[-1]
+    assert before == (tmp_path / "a.csv").read_text()
+
+
+def test_values_from_far_ahead_are_told(tmp_path: Path) -> None:
+    """What an earlier fetch said of a day that is more than three days ahead is kept, and may have changed since."""
+    ahead = test_octopus.rate("2199-01-01T00:00:00Z", "2199-01-01T00:30:00Z", "7")
+    first = fetched(tmp_path, always(test_octopus.page(ONE, ahead)), *OCTOPUS)
+    assert "lie ahead" not in first.stderr
+    second = fetched(tmp_path, always(test_octopus.page(TWO)), *OCTOPUS)
+    assert "warning: a.csv: 1 of the kept values lie ahead, from 2199-01-01T00:00Z on" in second.stderr
+    assert 0 == second.returncode
+
+
+def test_a_price_that_was_withdrawn_goes(tmp_path: Path) -> None:
+    """A price until one o'clock and 99 after it, then one price without an end: nothing of the 99 is left."""
+    later = test_octopus.rate("2026-11-22T12:30:00Z", None, "99")
+    fetched(tmp_path, always(test_octopus.page(ONE, later)), *OCTOPUS)
+    open_end = test_octopus.rate("2026-11-22T12:00:00Z", None, "11")
+    assert 0 == fetched(tmp_path, always(test_octopus.page(open_end)), *OCTOPUS).returncode
+    assert ["2026-11-22T12:00Z,,11,GBp/kWh,"] == (tmp_path / "a.csv").read_text().splitlines()[-1:]
+    assert "99" not in (tmp_path / "a.csv").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_fetch_that_is_told_to_end_ends_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGTERM and SIGHUP while the server is silent: exit code 128 and the number, no words, and no file."""
+    with serving(lambda request: None) as server, own_home() as home:
+        argv = [COSTMETER, "prices", "fetch", *OCTOPUS, "-o", "a.csv", "--url", server.base]
+        with subprocess.Popen(argv, cwd=tmp_path, env=home, stderr=subprocess.PIPE) as process:
+            eventually(lambda: server.requests or None, "the request")
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+    assert (128 + number, b"") == (process.returncode, said)
+    assert [] == os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize("status", [200, 401, 500])

@@ -1,6 +1,8 @@
 """Where a machine is: firmware from a folder, metadata from fake services on loopback."""
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,50 @@ def test_a_service_that_is_silent_is_given_up_on(tmp_path: Path) -> None:
     detected = found(lambda request: None, firmware(tmp_path, "Amazon EC2"))
     assert ("aws", "", "") == (detected.provider, detected.instance, detected.catalog_key)
     assert any("no answer within 0.5 s" in step for step in detected.how)
+
+
+def test_aws_is_asked_for_everything_at_once(tmp_path: Path) -> None:
+    """Half a second has no room for one answer after another: each waits here until all three are asked for."""
+    together = threading.Barrier(3)
+
+    def script(request: Request) -> Said | None:
+        if request.path.startswith("/latest/meta-data/"):
+            together.wait(timeout=30)
+        return answer(request)
+
+    answer = aws("spot")
+    detected = found(script, firmware(tmp_path, "Amazon EC2"))
+    assert ("p5.48xlarge", "us-east-1", "spot") == (detected.instance, detected.region, detected.kind)
+
+
+@pytest.mark.parametrize("missing", ["placement/region", "instance-life-cycle", "instance-type"])
+@pytest.mark.parametrize("is_silent", [True, False], ids=["silent", "refused"])
+def test_what_aws_did_say_is_kept(missing: str, is_silent: bool, tmp_path: Path) -> None:
+    """One question that is refused or never answered costs that one answer only."""
+
+    def script(request: Request) -> Said | None:
+        if request.path.endswith(missing):
+            return None if is_silent else Said(status=404)
+        return aws("spot")(request)
+
+    detected = found(script, firmware(tmp_path, "Amazon EC2"))
+    known = {
+        "instance-type": detected.instance,
+        "placement/region": detected.region,
+        "instance-life-cycle": detected.kind,
+    }
+    expected = {"instance-type": "p5.48xlarge", "placement/region": "us-east-1", "instance-life-cycle": "spot"}
+    assert expected | {missing: ""} == known
+
+
+def test_firmware_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """A folder that somebody named may hold anything: a pipe says nothing."""
+    sysfs = firmware(tmp_path, "Amazon EC2")
+    vendor = sysfs / "class/dmi/id/sys_vendor"
+    vendor.unlink()
+    os.mkfifo(vendor)
+    detected = found(lambda request: Said(status=404), sysfs)
+    assert "" == detected.provider
 
 
 def test_somebody_else_s_answer_is_not_google_s(tmp_path: Path) -> None:

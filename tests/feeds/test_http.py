@@ -1,5 +1,6 @@
 """The door to other servers: what comes in whole, and what each refusal says."""
 
+import gzip
 import re
 import threading
 from pathlib import Path
@@ -77,15 +78,39 @@ def test_a_redirect_on_the_same_host_is_followed() -> None:
         assert b"there" == door().get(f"{server.base}/old").body
 
 
-@pytest.mark.parametrize("target", ["{other}/x", "https://127.0.0.1/x", "file:///etc/passwd", "ftp://h/x"])
-def test_a_redirect_to_elsewhere_is_not_followed(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("{other}/x", "another host"),
+        ("https://127.0.0.1/x", "another host"),
+        ("file:///etc/passwd", "no web address"),
+        ("ftp://h/x", "no web address"),
+        ("http://[x", "redirects to what is no web address|not a whole HTTP answer"),
+    ],
+)
+def test_a_redirect_to_elsewhere_is_not_followed(target: str, words: str) -> None:
     """Another host, port or scheme is refused before anything, a token least of all, is sent there."""
     with serving(always("stolen")) as other:
         location = target.format(other=other.base)
         moved = Said(status=302, headers={"Location": location})
-        with serving(lambda request: moved) as server, pytest.raises(FeedError, match=r"another host|status 302"):
+        with serving(lambda request: moved) as server, pytest.raises(FeedError, match=words):
             door().get(f"{server.base}/", {"auth-token": SECRET})
         assert not other.requests
+
+
+def test_a_redirect_in_a_circle_is_told() -> None:
+    """A path that leads back to itself is given up on, and called what it is."""
+    error = refusal(Said(status=302, headers={"Location": "/data"}))
+    assert "redirects in a circle" in error.message
+
+
+def test_a_packed_answer_is_named() -> None:
+    """Nobody asked for gzip: an answer that is packed all the same is refused by name, not shown as garbage."""
+    error = refusal(Said(gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"}))
+    assert "the answer is packed (gzip)" in error.message
+    with serving(always("x")) as server:
+        door().get(server.base)
+        assert "identity" == server.requests[0].headers["accept-encoding"]
 
 
 @pytest.mark.parametrize(

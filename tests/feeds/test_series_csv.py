@@ -1,6 +1,5 @@
-"""Dated CSV files: what a merge keeps, what is refused, and that a file is whole or as it was."""
+"""Dated CSV files: their text, what a merge keeps, and what is refused."""
 
-import os
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.config.seriesfile import read_series
-from costmeter.errors import CostmeterError
 from costmeter.feeds import series_csv
 from costmeter.feeds.http import FeedError
 from costmeter.feeds.series import Answer, Row
@@ -28,7 +26,7 @@ def row(start_minute: int, end_minute: int | None, value: str, estimated: bool |
 
 
 def written(path: Path, rows: tuple[Row, ...], unit: str = "GBp/kWh", feed: str = FEED) -> None:
-    series_csv.write(str(path), series_csv.text(rows, Answer(rows, unit, FACTS), feed, NOON_NS), path.name)
+    path.write_text(series_csv.text(rows, Answer(rows, unit, FACTS), feed, NOON_NS))
 
 
 def test_the_text_of_a_file() -> None:
@@ -68,6 +66,23 @@ def test_the_reader_of_series_reads_it(tmp_path: Path) -> None:
         ),
         pytest.param([(0, None, "1")], [(60, None, "2")], [(0, 60, "1"), (60, None, "2")], (1, 0, 1), id="open-ends"),
         pytest.param([(0, None, "1")], [(60, None, "1")], [(0, None, "1")], (0, 0, 1), id="the-same-price-again"),
+        pytest.param(
+            [(0, 60, "10"), (60, None, "99")], [(0, None, "11")], [(0, None, "11")], (0, 2, 0), id="withdrawn"
+        ),
+        pytest.param(
+            [(0, 60, "10"), (90, 120, "99")],
+            [(30, None, "11")],
+            [(0, 30, "10"), (30, None, "11")],
+            (1, 1, 1),
+            id="open-covers-all-after-it",
+        ),
+        pytest.param(
+            [(0, 15, "1"), (45, 60, "2"), (90, 120, "3")],
+            [(30, None, "8"), (80, 90, "9")],
+            [(0, 15, "1"), (30, 80, "8"), (80, 90, "9"), (90, 120, "3")],
+            (2, 1, 2),
+            id="open-reaches-to-the-next-new-one",
+        ),
     ],
 )
 def test_merging(
@@ -82,17 +97,76 @@ def test_merging(
     assert counts == (merged.added, merged.replaced, merged.kept)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "rows", "counts"),
+    [
+        pytest.param(
+            [row(0, 30, "100", False)], [row(0, 30, "250", True)], [row(0, 30, "100", False)], (0, 0, 1), id="stays"
+        ),
+        pytest.param(
+            [row(0, 30, "100", False)],
+            [row(0, 30, "250", True), row(30, 60, "251", True)],
+            [row(0, 30, "100", False), row(30, 60, "251", True)],
+            (1, 0, 1),
+            id="later-forecast-is-added",
+        ),
+        pytest.param(
+            [row(15, 30, "100", False)],
+            [row(0, 60, "250", True)],
+            [row(0, 15, "250", True), row(15, 30, "100", False), row(30, 60, "250", True)],
+            (2, 0, 1),
+            id="forecast-around-it",
+        ),
+        pytest.param(
+            [row(0, 30, "100", True)], [row(0, 30, "99", False)], [row(0, 30, "99", False)], (0, 1, 0), id="measured"
+        ),
+        pytest.param(
+            [row(0, 30, "100", False)], [row(0, 30, "99", False)], [row(0, 30, "99", False)], (0, 1, 0), id="corrected"
+        ),
+        pytest.param(
+            [row(0, None, "100", False)], [row(30, 60, "9", True)], [row(0, None, "100", False)], (0, 0, 1), id="open"
+        ),
+    ],
+)
+def test_what_was_measured_is_not_replaced_by_an_estimate(
+    old: list[Row], new: list[Row], rows: list[Row], counts: tuple[int, int, int]
+) -> None:
+    """An estimate fills what was not measured; a measured value replaces both."""
+    merged = series_csv.merge(tuple(old), tuple(new))
+    assert tuple(rows) == merged.rows
+    assert counts == (merged.added, merged.replaced, merged.kept)
+
+
 @st.composite
 def stretches(draw: st.DrawFn) -> tuple[Row, ...]:
     """Rows that ascend and do not overlap."""
     edges = sorted(draw(st.sets(st.integers(0, 40), min_size=2, max_size=12)))
     pairs = [pair for pair in pairwise(edges) if draw(st.booleans())] or [(edges[0], edges[1])]
-    return tuple(row(start, end, str(draw(st.integers(-5, 5)))) for start, end in pairs)
+    known = st.sampled_from([None, False, True])
+    return tuple(row(start, end, str(draw(st.integers(-5, 5))), draw(known)) for start, end in pairs)
+
+
+def row_at(rows: tuple[Row, ...], minute: int) -> Row | None:
+    at = NOON_NS + minute * NANOSECONDS_PER_MINUTE
+    return next((one for one in rows if one.start_utc_ns <= at < (one.end_utc_ns or 2**63)), None)
 
 
 def value_at(rows: tuple[Row, ...], minute: int) -> Decimal | None:
-    at = NOON_NS + minute * NANOSECONDS_PER_MINUTE
-    return next((one.value for one in rows if one.start_utc_ns <= at < (one.end_utc_ns or 2**63)), None)
+    found = row_at(rows, minute)
+    return None if found is None else found.value
+
+
+def values_due(old: tuple[Row, ...], new: tuple[Row, ...], minute: int) -> set[Decimal | None]:
+    """The new value; the old one where that was measured and this is an estimate; where nothing came, no new one.
+
+    A measured row goes as a whole when a new one that is no estimate takes its beginning: its rest may be either.
+    """
+    before, came = row_at(old, minute), row_at(new, minute)
+    if came is None:
+        return {None, value_at(old, minute)}
+    if not came.estimated or before is None or before.estimated is not False:
+        return {came.value}
+    return {before.value} if all(one.estimated for one in new) else {before.value, came.value}
 
 
 @given(stretches(), stretches())
@@ -103,8 +177,7 @@ def test_a_merge_has_the_new_values_and_never_overlaps(old: tuple[Row, ...], new
         assert one.end_utc_ns is not None
         assert one.start_utc_ns < one.end_utc_ns <= after.start_utc_ns
     for minute in range(41):
-        found, expected = value_at(merged.rows, minute), value_at(new, minute)
-        assert found == expected if expected is not None else found in (None, value_at(old, minute))
+        assert value_at(merged.rows, minute) in values_due(old, new, minute)
     assert len(old) == merged.kept + merged.replaced
     again = series_csv.merge(merged.rows, new)
     assert (merged.rows, 0, 0) == (again.rows, again.added, again.replaced)
@@ -150,27 +223,3 @@ def test_bytes_that_are_no_text_and_folders_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "a.csv", tmp_path):
         with pytest.raises(FeedError, match=r"UTF-8|cannot be read"):
             series_csv.read(str(path), FEED, "GBp/kWh", "it")
-
-
-def test_mode_and_link_of_the_old_file_stay(tmp_path: Path) -> None:
-    """A file behind a link is replaced where it lies, readable by those who could read it."""
-    (tmp_path / "real").mkdir()
-    target = tmp_path / "real" / "a.csv"
-    written(target, (row(0, 30, "1"),))
-    target.chmod(0o640)
-    (tmp_path / "link.csv").symlink_to(target)
-    written(tmp_path / "link.csv", (row(0, 30, "2"),))
-    assert (tmp_path / "link.csv").is_symlink()
-    assert ",2,GBp" in target.read_text()
-    assert 0o640 == target.stat().st_mode & 0o777
-    assert ["a.csv"] == os.listdir(tmp_path / "real")
-
-
-@pytest.mark.parametrize("where", ["missing/a.csv", "a.csv/b.csv", "."])
-def test_what_cannot_be_written_is_told(where: str, tmp_path: Path) -> None:
-    """No folder, a file in a folder's place, a folder: one refusal, and nothing is left behind."""
-    (tmp_path / "a.csv").write_text("old")
-    with pytest.raises(CostmeterError, match="was not written"):
-        series_csv.write(str(tmp_path / where), "new", where)
-    assert ["a.csv"] == os.listdir(tmp_path)
-    assert "old" == (tmp_path / "a.csv").read_text()

@@ -19,6 +19,7 @@ from costmeter.ledger.journal import (
     JournalFile,
     encode,
     encode_open,
+    ran_outside,
     read_journal,
     safe_name,
     state_directory,
@@ -28,6 +29,7 @@ from costmeter.ledger.record import Header, Mark, Record, SlotEntry
 from costmeter.meter.slot import Slot
 from tests.samples import (
     BEGAN_UTC_NS,
+    HOUR,
     JOULE,
     MINUTE,
     SECOND,
@@ -437,3 +439,60 @@ def test_where_runs_are_kept(expected: str, environ: dict[str, str]) -> None:
 def test_a_name_becomes_one_path_component(expected: str, name: str) -> None:
     """No host or run can name a folder of its own choice, or a hidden file."""
     assert expected == safe_name(name)
+
+
+# What is no journal
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/dev/tty", "a-pipe", "a-folder"])
+def test_what_never_ends_is_no_journal(tmp_path: Path, target: str) -> None:
+    """A device, a pipe and a folder are refused at once: nobody waits for a writer, and no memory is filled."""
+    os.mkfifo(tmp_path / "a-pipe")
+    (tmp_path / "a-folder").mkdir()
+    path = tmp_path / "gpu01.1.jsonl"
+    path.symlink_to(target)
+    with pytest.raises(JournalError, match="cannot be read"):
+        read_journal(path)
+    assert not ran_outside(path, 0, 1)
+
+
+def test_an_open_slot_that_is_a_pipe_is_none(tmp_path: Path) -> None:
+    """What was closed counts, and nobody waits."""
+    path = written(tmp_path, LINES)
+    path.with_suffix(".open").unlink(missing_ok=True)
+    os.mkfifo(path.with_suffix(".open"))
+    assert tuple(RUN) == read_journal(path).records
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path) -> None:
+    """A file with a hole of gigabytes in place of a line is no journal, and is not read to its end."""
+    path = written(tmp_path, LINES[:4])
+    with path.open("r+b") as file:
+        file.truncate(2**36)
+    with pytest.raises(JournalError, match="line 5 is longer"):
+        read_journal(path)
+
+
+DAY = 24 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("lines", "written_at", "between", "expected"),
+    [
+        pytest.param(-1, 0, (-3 * DAY, -2 * DAY), True, id="began-after"),
+        pytest.param(-1, 0, (-1 * DAY, 0), False, id="began-at-the-end"),
+        pytest.param(-1, -9 * DAY, (-3 * DAY, -2 * DAY), False, id="began-after-by-a-clock-that-was-wrong"),
+        pytest.param(-1, 90 * DAY, (121 * SECOND, DAY), True, id="its-footer-is-before"),
+        pytest.param(-1, 90 * DAY, (119 * SECOND, DAY), False, id="its-footer-is-within"),
+        pytest.param(-2, 2 * MINUTE, (3 * DAY, 4 * DAY), True, id="killed-long-before"),
+        pytest.param(-2, 2 * DAY, (2 * DAY, 4 * DAY), False, id="killed-and-written-since"),
+        pytest.param(-2, 2 * MINUTE, (DAY, 4 * DAY), False, id="killed-the-day-before"),
+    ],
+)
+def test_a_journal_that_lies_outside_says_so_itself(
+    tmp_path: Path, lines: int, written_at: int, between: tuple[int, int], expected: bool
+) -> None:
+    """By its first line and its footer, else by when it was written, with a day to spare for clocks."""
+    path = written(tmp_path, LINES if lines == -1 else LINES[:lines])
+    os.utime(path, ns=(BEGAN_UTC_NS + written_at, BEGAN_UTC_NS + written_at))
+    assert expected == ran_outside(path, BEGAN_UTC_NS + between[0], BEGAN_UTC_NS + between[1])

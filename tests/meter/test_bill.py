@@ -79,7 +79,7 @@ def test_a_summer_month_of_b20_at_one_megawatt() -> None:
     """July 2026 at 1,000 kW, 31 days: each has 5 h of peak, 4 h of part peak and 15 h off peak.
 
     Energy per day: 5,000 × 0.17702 + 4,000 × 0.14227 + 15,000 × 0.11482 = 885.10 + 569.08 + 1,722.30 = 3,176.48; × 31 =
-    98,470.88. Demand: 1,000 × (39.08 + 41.35 + 9.27) = 89,700, as DATA.md §3.9 has it. Fixed: 31 × 107.36636 =
+    98,470.88. Demand: 1,000 × (39.08 + 41.35 + 9.27) = 89,700. Fixed: 31 × 107.36636 =
     3,328.35716. In all 191,499.23716.
     """
     bill = constant(B20, "2026-07-01", "2026-08-01", "1000")

@@ -108,3 +108,14 @@ def test_a_period_without_days_is_refused() -> None:
     """Its end is after its first day."""
     with pytest.raises(ValueError, match="no days"):
         period("2026-11-01", "2026-11-01")
+
+
+@pytest.mark.parametrize("zone", [None, ZoneInfo("UTC"), LOS_ANGELES, ZoneInfo("Pacific/Auckland")])
+def test_the_first_and_the_last_dates_have_periods(zone: ZoneInfo | None) -> None:
+    """No date is beyond the arithmetic, in any zone; the last month ends with the calendar."""
+    always = Period(date.min, date.max, zone)
+    assert always.start_utc_ns < 0 < always.end_utc_ns
+    assert 9_999 * 12 == always.months
+    assert Fraction(9_999) - Fraction(1, 365) == always.years
+    assert date.min == billing_month(date.min, 15, zone).first
+    assert date.max == billing_month(date.max, 1, zone).end

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from costmeter.config.tariff import succession
-from costmeter.ledger.loads import Key, Use
+from costmeter.ledger.use import Found, Key, Use
 from costmeter.meter.bill import ATTRIBUTIONS, Attribution
 from costmeter.meter.period import Period
 from costmeter.meter.tariff import Tariff
@@ -25,7 +25,7 @@ from costmeter.outputs.bill import SCHEMA, Terms, bills
 from costmeter.outputs.billtext import render
 from costmeter.outputs.terminal import Style
 from costmeter.rates.commitment import Commitment
-from costmeter.rates.committed import Rented
+from costmeter.rates.committed import Rented, Stretch
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE
 from tests.golden.compare import golden
 from tests.meter.test_bill import B20, E20, TIERED, used
@@ -43,14 +43,15 @@ def ran(period: Period, load: dict[int, int], electricity: str, **changes: Any) 
     """What a run on owned GPUs used, metered at the tariff's prices."""
     paid = Decimal(electricity)
     metered = {"electricity": paid, "capital": Decimal("12.5")}
-    facts: dict[str, Any] = {"runs": {"r-one"}, "metered": metered, "electricity": paid, "load": load}
+    facts: dict[str, Any] = {"runs": {"r-one"}, "metered": metered, "electricity": paid, "drawn": load}
     return Use(period, "USD", False, **(facts | changes))
 
 
 def made(terms: Terms, *uses: Use, periods: tuple[Period, ...] = (), problems: tuple[str, ...] = ()) -> dict[str, Any]:
     """The document, as it is read from its file."""
     keyed: dict[Key, Use] = {(use.period, use.currency, use.is_simulated): use for use in uses}
-    loaded: dict[str, Any] = json.loads(json.dumps(bills(keyed, terms, periods, problems)))
+    found = Found(keyed, list(problems), len(uses))
+    loaded: dict[str, Any] = json.loads(json.dumps(bills(found, terms, periods)))
     return loaded
 
 
@@ -107,7 +108,8 @@ def test_a_commitment_stands_in_place_of_the_rental_it_covers() -> None:
 def rented_for_ten_hours(runs: set[str]) -> Use:
     """8 GPUs at 2.49 per hour."""
     each = Rented(8 * NANOSECONDS_PER_MINUTE, 8 * Decimal("2.49") / 60)
-    rented = {JULY.start_utc_ns + minute * NANOSECONDS_PER_MINUTE: each for minute in range(600)}
+    starts = (JULY.start_utc_ns + minute * NANOSECONDS_PER_MINUTE for minute in range(600))
+    rented = {Stretch(start_ns, start_ns + NANOSECONDS_PER_MINUTE): each for start_ns in starts}
     hours_ns = 80 * NANOSECONDS_PER_HOUR
     return Use(JULY, "USD", False, runs, {"rental": Decimal("199.2")}, rented=rented, gpu_nanoseconds=hours_ns)
 
@@ -260,3 +262,38 @@ def test_bills_keep_their_schema(name: str) -> None:
     for bill in document["bills"]:
         del bill["total"]
         assert not Draft202012Validator(schema).is_valid(document)
+
+
+def test_journals_that_are_missing_stand_beside_the_total() -> None:
+    """A bill without one of its two journals says so under the amount that is too small, and first of all problems."""
+    use = ran(JULY, used(B20, "2026-07-06T10:00", 60, "5"), "1")
+    found = Found({(JULY, "USD", False): use}, ["b.jsonl: last line torn, dropped"], 2, ["a.jsonl: not counted"])
+    document = bills(found, terms(B20), ())
+    assert {"found": 2, "not_counted": 1} == document["journals"]
+    assert ["a.jsonl: not counted", "b.jsonl: last line torn, dropped"] == document["problems"]
+    lines = render(document, Style()).splitlines()
+    amount = next(place for place, line in enumerate(lines) if line.startswith("   $"))
+    assert "   Warning: 1 of 2 journals not counted" == lines[amount + 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        pytest.param({"faults": ("b20.yaml: cannot be read: Permission denied",)}, "b20.yaml: cannot be", id="fault"),
+        pytest.param({"base_kilowatts": Decimal(40)}, "without one they change nothing", id="base-load"),
+        pytest.param({"attribution": "average"}, "without one they change nothing", id="attribution"),
+    ],
+)
+def test_what_has_no_effect_without_a_tariff_is_noted(changes: dict[str, Any], note: str) -> None:
+    """A tariff that cannot be used is not said to be missing from the settings, and its fault is named."""
+    use = ran(JULY, {}, "1")
+    (bill,) = made(replace(Terms("USD", B20.zone), **changes), use)["bills"]
+    assert 1 == sum(note in each for each in bill["notes"])
+    assert any("no tariff file" in each for each in bill["notes"]) == ("faults" not in changes)
+
+
+def test_a_month_without_runs_has_no_peaks_of_theirs() -> None:
+    """A base load alone has demand, and none of it is the runs': no line says so with nothing in it."""
+    document = made(terms(B20, base_kilowatts=Decimal(40)), periods=(JULY,))
+    assert "demand" not in render(document, Style())
+    assert any(each["name"] == "adjustment:demand" for each in document["bills"][0]["adjustments"])

@@ -7,9 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from costmeter.meter.calendar import ALL_DAY, EVERY_DAY, Calendar, Hours, Place, Window
+from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant, Schedule, Succession
 from costmeter.meter.series import OPEN_END, Series
-from costmeter.planning.average import average
+from costmeter.planning.average import average, averaged
+from costmeter.rates.book import Sourced
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_SECOND
 
 HOUR = NANOSECONDS_PER_HOUR
@@ -61,3 +63,36 @@ def test_a_mean_says_what_it_is_of(schedule: Schedule, expected: str, words: str
     assert Decimal(expected) == mean
     assert said.startswith(words)
     assert bool(words) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "mean", "word", "detail"),
+    [
+        pytest.param(
+            Series((0, 2 * HOUR), (HOUR, 3 * HOUR), (Decimal(1), Decimal(3))),
+            "2",
+            "configured",
+            "mean of the series, 1970-01-01T00:00Z to 1970-01-01T03:00Z; p.csv",
+            id="a-hole-has-no-part-in-a-mean",
+        ),
+        pytest.param(
+            Succession((0,), (series("1", "3"),), HOUR),
+            "2",
+            "estimated",
+            "mean of the series, 1970-01-01T00:00Z to 1970-01-01T02:00Z; valid until 1970-01-01T01:00Z only; p.csv",
+            id="a-sheet-that-is-no-longer-valid",
+        ),
+        pytest.param(
+            Succession((0,), (Constant(Decimal(7)),), HOUR),
+            "7",
+            "estimated",
+            "valid until 1970-01-01T01:00Z only; p.csv",
+            id="an-old-price-that-never-changed",
+        ),
+        pytest.param(Constant(Decimal(7)), "7", "configured", "p.csv", id="constant"),
+    ],
+)
+def test_a_mean_is_doubted_for_what_it_is_made_of(schedule: Schedule, mean: str, word: str, detail: str) -> None:
+    """A value that is held after the last one is in no mean of a series; a sheet out of date makes any an estimate."""
+    figure = Sourced(schedule, Origin("configured", "p.csv"))
+    assert (Decimal(mean), Origin(word, detail)) == averaged(figure, NEW_YEAR)

@@ -1,17 +1,16 @@
-"""What `when` is told: files, zones and times of day, each with its refusal."""
+"""What `when` is told of time: days, hours and ISO times, each with its refusal; and whose money a file is in."""
 
 import os
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from costmeter.errors import UsageError
-from costmeter.planning.inputs import carbon, electricity, instant, is_ambiguous, local
+from costmeter.planning.inputs import currency_of, instant, is_ambiguous, local
 from costmeter.units import NANOSECONDS_PER_SECOND, iso_minute
 
 TARIFFS = str(Path(__file__).parents[2] / "examples" / "tariffs")
@@ -87,56 +86,24 @@ def test_without_a_zone_the_machines_holds() -> None:
     assert is_ambiguous(utc_ns("2026-10-25T00:30"), None)
 
 
-def test_a_tariff_file_is_a_schedule_with_a_currency() -> None:
-    """Economy 7 in pounds: 13.2174 p at night, by a clock that stays on UTC in summer."""
-    paid = electricity(["uk_octopus_economy7.yaml"], None, TARIFFS)
-    assert ("GBP", "GBP/kWh") == (paid.currency, paid.unit)
-    assert Decimal("0.132174") == paid.schedule.at(utc_ns("2026-07-01T00:30"))
-    assert Decimal("0.315084") == paid.schedule.at(utc_ns("2026-07-01T07:30"))
-
-
-def test_one_of_several_plans_must_be_named() -> None:
-    """Ontario has several plans in one file: the refusal lists their ids, and one of them is taken by name."""
-    with pytest.raises(UsageError, match="holds several plans; name one: --plan ") as refusal:
-        electricity(["ca_ontario_rpp.yaml"], None, TARIFFS)
-    plan = refusal.value.message.split("--plan ")[1].split()[0]
-    assert "CAD" == electricity(["ca_ontario_rpp.yaml"], plan, TARIFFS).currency
-    with pytest.raises(UsageError, match=f'--plan "none": the tariffs there are {plan}'):
-        electricity(["ca_ontario_rpp.yaml"], "none", TARIFFS)
-
-
-def test_sheets_of_two_currencies_are_no_tariff() -> None:
-    """Two files that cannot follow one another are refused in words."""
-    with pytest.raises(UsageError, match="--tariff: "):
-        electricity(["uk_octopus_economy7.yaml", "us_pge_b20_industrial.yaml"], None, TARIFFS)
-
-
 SERIES = "start_utc,end_utc,value,unit\n2026-11-22T17:00Z,2026-11-22T17:30Z,20,{unit}\n"
 
 
-def test_a_series_must_be_of_its_kind(tmp_path: Path) -> None:
-    """Money per kWh is a price, grams per kWh a factor, and neither is the other."""
-    (tmp_path / "price.csv").write_text(SERIES.format(unit="GBp/kWh"))
+@pytest.mark.parametrize(
+    ("file", "currency"),
+    [
+        pytest.param("uk_octopus_economy7.yaml", "GBP", id="tariff"),
+        pytest.param("ca_ontario_rpp.yaml", "CAD", id="tariff-of-several-plans"),
+        pytest.param("pence.csv", "GBP", id="series-in-pence"),
+        pytest.param("grams.csv", None, id="no-price"),
+        pytest.param("none.csv", None, id="no-file"),
+        pytest.param("none.yaml", None, id="no-tariff"),
+        pytest.param("0.12", None, id="a-number"),
+    ],
+)
+def test_a_price_file_has_a_currency(file: str, currency: str | None, tmp_path: Path) -> None:
+    """It is told of tariffs and of prices; of everything else there is none, and no error: others tell that."""
+    (tmp_path / "pence.csv").write_text(SERIES.format(unit="GBp/kWh"))
     (tmp_path / "grams.csv").write_text(SERIES.format(unit="gCO2e/kWh"))
-    folder = str(tmp_path)
-    assert Decimal("0.2") == electricity(["price.csv"], None, folder).schedule.at(SUNDAY)
-    assert Decimal(20) == carbon("grams.csv", folder).schedule.at(SUNDAY)
-    with pytest.raises(UsageError, match="in money per kWh, not in gCO2e/kWh"):
-        electricity(["grams.csv"], None, folder)
-    with pytest.raises(UsageError, match="an emission factor is in gCO2e/kWh, not in GBP/kWh"):
-        carbon("price.csv", folder)
-
-
-@pytest.mark.parametrize("name", ["none.csv", "none.yaml"])
-def test_a_missing_file_is_named(name: str, tmp_path: Path) -> None:
-    """A file that is not there is a refusal with its name."""
-    with pytest.raises(UsageError, match=f"--tariff cannot be read:\n{name}"):
-        electricity([name], None, str(tmp_path))
-
-
-def test_carbon_may_be_a_number_or_a_zone() -> None:
-    """380 is grams; DE is Germany's average; a slip is told with what is near."""
-    assert Decimal(380) == carbon("380", ".").schedule.at(0)
-    assert "lifecycle" in carbon("DE", ".").words
-    with pytest.raises(UsageError, match="--carbon: "):
-        carbon("Atlantis", ".")
+    folder = TARIFFS if file.endswith(".yaml") else str(tmp_path)
+    assert currency == currency_of([file], folder)

@@ -23,6 +23,10 @@ def settings(flags: Mapping[str, str] | None = None, text: str = "", folder: Pat
     return load_settings(None, flags or {}, EVERYWHERE, str(folder or "/"), strict=True).settings
 
 
+#: A machine is 55.04 an hour, whatever is in it.
+PER_INSTANCE = settings({"gpu": "{price: {per_instance_hour: 55.04}}"})
+
+
 def planned(flags: Mapping[str, str] | None = None, **asked: Any) -> Plan:
     return plan(Request(**asked), settings(flags), 0)
 
@@ -59,6 +63,61 @@ def test_owned_gpus_cost_capital_and_electricity() -> None:
     assert made.break_even is None
 
 
+def test_the_settings_that_make_the_capital_are_named() -> None:
+    """(20,000 - 1,000) / 35,040 + 20,000 × 0.1 / 8,760 = 0.770547945205 an hour, and as much again at half the use."""
+    flags = {"billing": "owned", "owned.purchase": "20000", "owned.residual": "1000"}
+    flags |= {"owned.maintenance_per_year": "0.1", "owned.expected_use": "0.5"}
+    made = planned({f"gpu.{name}": text for name, text in flags.items()}, gpu="h100", hours=Decimal(1))
+    components = dict(made.one_run.components or ())
+    assert [Decimal("0.770547945205")] * 2 == [round(components[name], 12) for name in ("capital", "idle_share")]
+    said = origins(made)
+    assert ("20000 USD per GPU", "configured: --purchase") == said["purchase"]
+    assert ("1000 USD", "the setting gpu.owned.residual") == said["residual value"]
+    assert ("4 years", "the setting gpu.owned.life_years") == said["life"]
+    assert ("10 % of the purchase a year", "the setting gpu.owned.maintenance_per_year") == said["maintenance"]
+    assert ("50 % of the hours", "the setting gpu.owned.expected_use") == said["expected use"]
+
+
+def test_prices_by_index_are_for_gpus_that_are_there(tmp_path: Path) -> None:
+    """4 GPUs at 2 and 4 at 4 say nothing of 8 planned ones: the list price stands, and that the others do not.
+
+    A price that all blocks share, as --price is, leaves nothing to say.
+    """
+    text = "gpu: [{match: {index: 0-3}, price: 2}, {match: {index: 4-7}, price: 4}]\n"
+    asked = Request(gpu="h100", count=8, hours=Decimal(1))
+    said = origins(plan(asked, settings(None, text, tmp_path), 0))
+    assert said["GPU price"][1].startswith("list price")
+    assert ("by index or UUID", "not used: they are for GPUs that are there") == said["other prices"]
+    given = plan(asked, settings({"gpu.price": "3"}, text, tmp_path), 0)
+    assert Decimal(24) == given.one_run.cost
+    assert "other prices" not in origins(given)
+
+
+def test_a_mean_does_not_speak_of_held_values(tmp_path: Path) -> None:
+    """0.1 and 0.3 with a day between them are 0.2, and no value is held for the day."""
+    rows = [f"2026-01-0{day}T00:00Z,2026-01-0{day}T01:00Z,{price},USD/kWh" for day, price in ((1, 0.1), (2, 0.3))]
+    (tmp_path / "p.csv").write_text("\n".join(["start_utc,end_utc,value,unit", *rows]) + "\n")
+    text = "gpu: {billing: owned, owned: {purchase: 20000}}\nelectricity: {price: p.csv}\n"
+    value, origin = origins(plan(Request(gpu="h100", hours=Decimal(1)), settings(None, text, tmp_path), 0))[
+        "electricity"
+    ]
+    assert "0.2 USD/kWh" == value
+    assert origin.startswith("configured: mean of the series, 2026-01-01T00:00Z to 2026-01-02T01:00Z; ")
+    assert "held" not in origin
+    assert "used" not in origin
+
+
+def test_a_machine_of_one_gpu_is_priced_whole() -> None:
+    """One GPU, said or assumed, has a machine to itself: 55.04 an hour, and all of the host's 800 W."""
+    for count in (None, 1):
+        made = plan(Request(gpu="h100", count=count, hours=Decimal(1), host_watts=Decimal(800)), PER_INSTANCE, 0)
+        assert Decimal("55.04") == made.one_run.cost
+        assert Decimal("1.395") == made.one_run.energy_kwh
+        assert "800 W for each GPU" == origins(made)["host power"][0]
+    eight = plan(Request(gpu="h100", count=8, hours=Decimal(1)), PER_INSTANCE, 0)
+    assert Decimal("55.04") == eight.one_run.cost
+
+
 def test_a_tariff_by_the_hour_is_averaged_and_named(tmp_path: Path) -> None:
     """12 h at 0.30 and 12 h at 0.10 come to 0.20 per kWh, called a mean of the coming year."""
     text = (
@@ -92,6 +151,7 @@ def test_embodied_carbon_stands_apart() -> None:
     assert Decimal(40_000) == made.one_run.emissions_grams
     assert made.one_run.embodied_grams is not None
     assert Decimal("4281") == round(made.one_run.embodied_grams)
+    assert "4.28 g/GPU-h, beside the emissions" == origins(made)["embodied carbon"][0]
 
 
 def test_a_price_and_watts_need_no_model() -> None:

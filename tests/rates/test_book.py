@@ -162,7 +162,8 @@ def test_embodied_carbon_is_by_model_or_as_configured() -> None:
 def test_rates_change_with_their_schedules_and_only_then() -> None:
     """Each minute of two days: the price is the schedule's, and between two edges it is the same object again."""
     book = Book(gpus=(GpuPlan(owned=Owned(Decimal(1), FILE)),), electricity=Sourced(PEAK, FILE))
-    seen = [book.at(minute * MINUTE, [H100]) for minute in range(2 * 1440)]
+    quotation = book.quotation([H100])
+    seen = [quotation.at(minute * MINUTE) for minute in range(2 * 1440)]
     for minute, rates in enumerate(seen):
         peak = 16 * 60 <= minute % 1440 < 21 * 60
         assert rates.electricity_per_kwh == Decimal("0.30" if peak else "0.10")
@@ -171,8 +172,17 @@ def test_rates_change_with_their_schedules_and_only_then() -> None:
 
 def test_constant_rates_are_one_object() -> None:
     """Where nothing changes, a month of minutes asks for nothing but the same rates."""
-    book = Book()
-    assert 1 == len({id(book.at(minute * MINUTE, [H100], 8)) for minute in range(1440)})
+    quotation = Book().quotation([H100], 8)
+    assert 1 == len({id(quotation.at(minute * MINUTE)) for minute in range(1440)})
+
+
+def test_a_book_remembers_nothing() -> None:
+    """A frozen book is the same after any question: nothing in it is kept from one caller to the next."""
+    book = Book(electricity=Sourced(PEAK, FILE))
+    before = repr(book)
+    first = book.at(0, [H100])
+    book.at(20 * 60 * MINUTE, [A100], 8)
+    assert (before, first) == (repr(book), book.at(0, [H100]))
 
 
 def test_other_gpus_are_other_rates() -> None:

@@ -6,7 +6,19 @@ from decimal import Decimal
 
 import pytest
 
-from costmeter.rates.catalog import COLLECTED, KINDS, MARKETPLACES, Kind, Offer, find, is_gpu_alone, offers, traps
+from costmeter.rates.catalog import (
+    COLLECTED,
+    DATES,
+    KINDS,
+    MARKETPLACES,
+    SOURCES,
+    Kind,
+    Offer,
+    find,
+    is_gpu_alone,
+    offers,
+    traps,
+)
 from costmeter.rates.prices import DATA, default_price, rows
 
 
@@ -131,11 +143,45 @@ def test_the_gpus_of_a_machine_add_up_to_its_price() -> None:
 
 
 def test_the_table_carries_sources_dates_and_licences() -> None:
-    """S1 to S9 stand in the file's header, and every row's source is one of them."""
+    """The file's header names each source as the product does, with its date, and every price has one of them."""
     text = (DATA / "catalog.csv").read_text(encoding="utf-8")
-    assert all(f"# S{number} " in text for number in range(1, 10))
     assert "Apache-2.0" in text
-    assert {part for offer in offers() for part in offer.source.split("+")} <= {f"S{n}" for n in range(1, 10)}
+    assert SOURCES.keys() == DATES.keys()
+    header = {line[2:4]: line for line in text.splitlines() if re.match("# S[0-9] ", line)}
+    for name, source in SOURCES.items():
+        assert source.removeprefix("GitHub ") in header[name]
+        assert DATES[name] in header[name]
+    for offer in offers():
+        assert {kind: offer.price(kind) is not None for kind in KINDS} == {
+            kind: offer.source_ids.get(kind) in SOURCES for kind in KINDS
+        }
+
+
+@pytest.mark.parametrize(
+    ("kind", "dated", "source"),
+    [
+        pytest.param("on_demand", "2026-07-20", "aws/karpenter-provider-aws", id="on-demand"),
+        pytest.param("spot", "2024-08-09", "coroot/cloud-pricing", id="spot"),
+        pytest.param("reserved_1yr", "2026-01-21", "tsaol/aws-gpu", id="reserved"),
+    ],
+)
+def test_each_price_of_a_row_has_its_own_source_and_date(kind: Kind, dated: str, source: str) -> None:
+    """Three public tables made one row: only one of them has reservations, and a year older is not the other's date."""
+    offer = find("aws/p4d.24xlarge/us-east-1")[0]
+    assert (dated, f"GitHub {source}") == (offer.dated(kind), offer.sourced(kind))
+
+
+def test_a_price_that_is_not_there_has_no_source() -> None:
+    """A row without a spot price does not name the table that could have had one."""
+    offer = find("aws/p5.48xlarge/us-east-1")[0]
+    assert ("", "") == (offer.dated("spot"), offer.sourced("spot"))
+    assert {"on_demand", "reserved_1yr"} >= offer.source_ids.keys()
+
+
+def test_a_fact_about_a_price_is_told_once() -> None:
+    """An old spot price is dated in one trap, not in two."""
+    offer = find("aws/p4d.24xlarge/us-east-1/spot")[0]
+    assert 1 == sum("2024-08-09" in trap for trap in traps(offer, "spot"))
 
 
 # The default prices, made from this catalogue by the rule in their header
@@ -176,3 +222,4 @@ def test_the_default_prices_are_the_rule_applied_to_the_catalogue() -> None:
         rounded = tuple(round(figure, 4) for figure in found[:3])
         assert (row["gpu_key"], *expected) == (row["gpu_key"], *rounded, found[3])
         assert round(sellers[listed.seller], 4) == listed.price_usd_per_gpu_hour
+        assert DATES[listed.source] == listed.snapshot_date

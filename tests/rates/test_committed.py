@@ -3,6 +3,7 @@
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from costmeter.meter.period import Period
 from costmeter.rates.commitment import Commitment
-from costmeter.rates.committed import Rented, committed
+from costmeter.rates.committed import Rented, Stretch, committed
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
@@ -26,13 +27,20 @@ def term(gpus: int, price: str, first: str, end: str, upfront: str = "0") -> Com
     return Commitment(gpus, Decimal(price), date.fromisoformat(first), date.fromisoformat(end), Decimal(upfront))
 
 
-def rented(period: Period, minutes: int, gpus: int, price_per_hour: str, start_minute: int = 0) -> dict[int, Rented]:
-    """So many GPUs for so many minutes of a period, at a price each."""
-    rental = gpus * Decimal(price_per_hour) / MINUTES_PER_HOUR
-    starts = range(start_minute, start_minute + minutes)
+def stretch(period: Period, start_minute: float, end_minute: float, fitting: tuple[int, ...] = (0,)) -> Stretch:
+    """From one minute of a period to another."""
+    start_ns, end_ns = (round(minute * NANOSECONDS_PER_MINUTE) for minute in (start_minute, end_minute))
+    return Stretch(period.start_utc_ns + start_ns, period.start_utc_ns + end_ns, fitting)
+
+
+def rented(
+    period: Period, minutes: int, gpus: int, price: str, start_minute: int = 0, fitting: tuple[int, ...] = (0,)
+) -> dict[Stretch, Rented]:
+    """So many GPUs for so many minutes of a period, at a price per hour each."""
+    rental = gpus * Decimal(price) / MINUTES_PER_HOUR
     return {
-        period.start_utc_ns + minute * NANOSECONDS_PER_MINUTE: Rented(gpus * NANOSECONDS_PER_MINUTE, rental)
-        for minute in starts
+        stretch(period, minute, minute + 1, fitting): Rented(gpus * NANOSECONDS_PER_MINUTE, rental)
+        for minute in range(start_minute, start_minute + minutes)
     }
 
 
@@ -40,7 +48,7 @@ APRIL = month("2026-04-01", "2026-05-01")
 
 
 def test_the_break_even_of_a_reserved_year() -> None:
-    """Azure's H100 machine, one year at 551,221 USD or 98.32 per hour: even at 64.0 % of the hours (DATA.md §2).
+    """Azure's H100 machine, one year at 551,221 USD or 98.32 per hour: even at 64.0 % of the hours.
 
     April's share is 551,221 × 720 / 8,760 = 45,305.835616. 460.8 of its 720 hours at 98.32 are 45,305.856: the
     commitment saves two cents. One hour less, 98.32 of rent, and it loses.
@@ -81,9 +89,9 @@ def test_two_commitments_cover_together() -> None:
     24 = 2,304.
     """
     both = [term(2, "1", "2026-04-01", "2026-04-10"), term(3, "1", "2026-04-05", "2026-05-01")]
-    use: dict[int, Rented] = {}
+    use: dict[Stretch, Rented] = {}
     for day in (2, 7, 12):
-        use |= rented(APRIL, 60, 7, "7", ((day - 1) * 24 + 12) * 60)
+        use |= rented(APRIL, 60, 7, "7", ((day - 1) * 24 + 12) * 60, (0, 1))
     found = committed(both, APRIL, use)
     assert Decimal(70) == found.covered_rental
     assert Decimal(432 + 1_872) == found.cost
@@ -122,10 +130,76 @@ def test_a_term_costs_the_sum_of_its_months(gpus: int, price: Decimal, upfront: 
 def test_no_more_is_covered_than_was_charged(uses: list[tuple[int, Decimal]], gpus: int) -> None:
     """Covered rental is at most all of it, and covered time at most what is committed and what was used."""
     use = {
-        APRIL.start_utc_ns + place * NANOSECONDS_PER_MINUTE: Rented(held * NANOSECONDS_PER_MINUTE, rental)
+        stretch(APRIL, place, place + 1): Rented(held * NANOSECONDS_PER_MINUTE, rental)
         for place, (held, rental) in enumerate(uses)
         if held
     }
     found = committed([term(gpus, "1", "2026-01-01", "2027-01-01")], APRIL, use)
     assert 0 <= found.covered_rental <= sum(each.rental for each in use.values())
     assert found.covered_nanoseconds <= min(found.nanoseconds, sum(each.nanoseconds for each in use.values()))
+
+
+def test_a_part_of_a_minute_is_covered_for_that_part() -> None:
+    """16 GPUs at 2.49 for 30 s, 8 committed: half of 16 × 2.49 / 120 = 0.332 is covered, 0.166, and not all of it."""
+    use = {stretch(APRIL, 0, 0.5): Rented(8 * NANOSECONDS_PER_MINUTE, Decimal("0.332"))}
+    found = committed([term(8, "1", "2026-01-01", "2027-01-01")], APRIL, use)
+    assert (Decimal("0.166"), 4 * NANOSECONDS_PER_MINUTE) == (found.covered_rental, found.covered_nanoseconds)
+
+
+def test_runs_that_overlap_share_a_commitment_while_they_do() -> None:
+    """8 committed; A has 8 GPUs from 0 to 40 s, B another 8 from 20 to 60 s, at 60 an hour: 1 a GPU-minute.
+
+    From 0 to 20 and from 40 to 60 s 8 run, and between them 16, of which 8 are covered: 8 GPU-minutes of 10⅔.
+    """
+    each = Rented(round(8 * NANOSECONDS_PER_MINUTE * 2 / 3), Decimal(16) / 3)
+    use = {stretch(APRIL, 0, 2 / 3): each, stretch(APRIL, 1 / 3, 1): each}
+    found = committed([term(8, "1", "2026-01-01", "2027-01-01")], APRIL, use)
+    assert Decimal(8) == round(found.covered_rental, 6)
+    assert 8 * NANOSECONDS_PER_MINUTE == found.covered_nanoseconds
+
+
+def test_a_long_record_is_covered_for_all_of_it() -> None:
+    """A record of 10 minutes, as of a gap, in which 2 GPUs were held: 1 committed covers half."""
+    use = {stretch(APRIL, 0, 10): Rented(20 * NANOSECONDS_PER_MINUTE, Decimal(20))}
+    assert Decimal(10) == committed([term(1, "1", "2026-04-01", "2026-05-01")], APRIL, use).covered_rental
+
+
+def test_a_commitment_covers_only_the_gpus_it_is_for() -> None:
+    """Two models run: the first has 2 committed, the second 1; 4 of the first at 3 and 4 of the second at 1 per hour.
+
+    An hour covers 2 × 3 + 1 × 1 = 7, and rent that no commitment is for stays as metered.
+    """
+    both = [term(2, "1", "2026-04-01", "2026-05-01"), term(1, "1", "2026-04-01", "2026-05-01")]
+    use = rented(APRIL, 60, 4, "3", fitting=(0,)) | rented(APRIL, 60, 4, "1", fitting=(1,))
+    assert Decimal(7) == committed(both, APRIL, use).covered_rental
+    assert Decimal(0) == committed(both, APRIL, rented(APRIL, 60, 4, "3", fitting=())).covered_rental
+
+
+def test_a_choice_is_left_to_those_who_have_no_other() -> None:
+    """2 GPUs that only the first commitment is for, and 2 that both are for: each finds its 2."""
+    both = [term(2, "1", "2026-04-01", "2026-05-01"), term(2, "1", "2026-04-01", "2026-05-01")]
+    use = rented(APRIL, 60, 2, "1", fitting=(0, 1)) | rented(APRIL, 60, 2, "5", fitting=(0,))
+    assert Decimal(12) == committed(both, APRIL, use).covered_rental
+
+
+@given(st.lists(st.floats(0.01, 0.99), max_size=6, unique=True), st.integers(1, 12))
+def test_cutting_a_minute_changes_nothing(cuts: list[float], gpus: int) -> None:
+    """8 GPUs in pieces of a minute are covered as in a whole one."""
+    edges = [0.0, *sorted(cuts), 1.0]
+    pieces = [stretch(APRIL, start, end) for start, end in pairwise(edges)]
+    use = {
+        each: Rented(8 * (each.end_utc_ns - each.start_utc_ns), Decimal(each.end_utc_ns - each.start_utc_ns))
+        for each in pieces
+        if each.end_utc_ns > each.start_utc_ns
+    }
+    whole = {stretch(APRIL, 0, 1): Rented(8 * NANOSECONDS_PER_MINUTE, Decimal(NANOSECONDS_PER_MINUTE))}
+    of = [term(gpus, "1", "2026-04-01", "2026-05-01")]
+    assert committed(of, APRIL, whole) == committed(of, APRIL, use)
+
+
+@pytest.mark.parametrize("zone", [UTC, BERLIN, ZoneInfo("America/Denver"), ZoneInfo("Pacific/Auckland"), None])
+def test_a_term_from_the_first_to_the_last_date(zone: ZoneInfo | None) -> None:
+    """People who mean "always" write such dates: April costs its 720 hours (Berlin's and all others' months too)."""
+    april = Period(APRIL.first, APRIL.end, zone)
+    hours = Fraction(april.end_utc_ns - april.start_utc_ns, NANOSECONDS_PER_HOUR)
+    assert committed([term(1, "1", "0001-01-01", "9999-12-31")], april, {}).cost == hours

@@ -42,9 +42,9 @@ def test_a_zone_is_found_by_every_name_it_has(name: str, code: str, grams: str, 
     [
         pytest.param("XQ", 'no zone "XQ"', id="unknown"),
         pytest.param("", 'no zone "". Write one such as DE', id="empty"),
-        pytest.param("Germny", 'no zone "Germny". Did you mean "DEU"?', id="misspelt"),
-        pytest.param("aws/us-east-9", 'no zone "aws/us-east-9". Did you mean "aws:us-east-', id="cloud-region"),
-        pytest.param("Georgia", '"Georgia" is several zones; write GEO or US-GA', id="two-of-a-name"),
+        pytest.param("Germny", 'no zone "Germny". Did you mean "DE"?', id="misspelt"),
+        pytest.param("aws/us-east-9", 'no zone "aws/us-east-9". Did you mean "aws/us-east-', id="cloud-region"),
+        pytest.param("Georgia", '"Georgia" is several zones; write GE or US-GA', id="two-of-a-name"),
     ],
 )
 def test_an_unknown_zone_is_refused_with_the_nearest(name: str, told: str) -> None:
@@ -93,14 +93,30 @@ def test_a_zone_without_a_residual_mix_has_none(name: str, told: str) -> None:
 
 def test_a_factor_describes_itself() -> None:
     """Zone, year, scope, method and source; where imports are ignored, that too."""
-    assert "DEU 2024, lifecycle, location average (Ember via CO2.js)" == zone("DE").described
+    assert "DE 2024, lifecycle, location average (Ember via CO2.js)" == zone("DE").described
     told = "US-VA 2023, direct, location average (generation), imports ignored (US EPA eGRID2023)"
     assert told == zone("US-VA").described
     assert "imports ignored" in zone("aws/us-east-1").described
 
 
+def test_every_zone_is_found_as_it_is_spelled() -> None:
+    """What is printed can be typed: `DE`, `gcp/us-east1` lead back to the zone they are of."""
+    for factor in factors():
+        found = (market if factor.is_market else zone)(factor.spelling, factor.scope)
+        assert found.code == factor.code
+    assert ["DE", "gcp/us-east1"] == [zone(name).spelling for name in ("Germany", "gcp:us-east1")]
+
+
 def _all() -> tuple[Factor, ...]:
     return factors()
+
+
+def test_the_notice_counts_the_rows_under_another_licence() -> None:
+    """NOTICE says how many rows are Ember's, whose licence asks for that, and names every source of the table."""
+    notice = (DATA.parents[2] / "NOTICE").read_text(encoding="utf-8")
+    ember = sum(factor.source == "C1" for factor in factors())
+    assert f"source C1 ({ember} of {len(factors())})" in notice
+    assert all(f"  {source} " in notice for source in SOURCES if source != "C1")
 
 
 def test_every_row_is_sane_and_found_by_its_code() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from costmeter.rates.models import find, models
+from costmeter.rates.prices import rows
 
 
 @pytest.mark.parametrize(
@@ -89,3 +90,27 @@ def test_a_power_is_known_for_every_model() -> None:
     """What a model draws at full load is what a meter estimates with; the K80 is two GPUs of 150 W."""
     assert all(model.tdp_watts for model in models())
     assert Decimal(150) == find("k80").model.tdp_watts
+
+
+def test_the_tables_know_the_same_boards_by_the_same_names() -> None:
+    """A key has the same names of the driver wherever it stands: no board takes another's power or price."""
+    boards, known, priced = (
+        {row["gpu_key"]: row["nvml_names"] for row in rows(table)}
+        for table in ("boards.csv", "gpu_models.csv", "default_prices.csv")
+    )
+    assert boards == known
+    assert priced == {key: known.get(key) for key in priced}
+
+
+@pytest.mark.parametrize(
+    ("name", "watts"),
+    [
+        pytest.param("Tesla V100-SXM3-32GB-H", 450, id="of-a-dgx-2h"),
+        pytest.param("Tesla V100-SXM3-32GB", 350, id="of-a-dgx-2"),
+        pytest.param("NVIDIA RTX PRO 4500 Blackwell Server Edition", 165, id="server-edition"),
+        pytest.param("rtx pro 4500", 200, id="workstation-card"),
+    ],
+)
+def test_boards_of_nearly_one_name_have_their_own_power(name: str, watts: int) -> None:
+    """The figures of data/boards.csv, of the very board that the driver names."""
+    assert Decimal(watts) == find(name).model.tdp_watts

@@ -38,7 +38,7 @@ class Lasting:
         self._happenings = dict(happenings or {})
         self._end_ns = BOOTED_NS + seconds * SECOND
         source = NvmlSource(self.clock, self.library, probe_seconds=1.0)
-        pricing = Pricing(Book().at, lambda: assumed, 0.0)
+        pricing = Pricing(Book().quotation, lambda: assumed, 0.0)
         self.recorder = Recorder(header(self.clock, SECOND), pricing, self.clock, self.posts.append)
         chance = random.Random(7).random
         self.reader = Reader(source, self.clock, lambda: self.recorder.anchor, SECOND, tuple, self._take, chance=chance)

@@ -43,7 +43,7 @@ class Metered:
         self.start_ns = clock.boottime_ns()
         self.posts: list[Post] = []
         self.header = header(clock, period_ns)
-        pricing = Pricing(book.at, lambda: (), host_watts)
+        pricing = Pricing(book.quotation, lambda: (), host_watts)
         self.recorder = Recorder(self.header, pricing, clock, self.posts.append)
         self.host: Callable[[], HostReading | Missing] | None = None
         self._sampling = Sampling(period_ns, random.Random(7).random)

@@ -97,6 +97,20 @@ def test_a_size_is_watched_from_the_first_look_to_the_last(tmp_path: Path) -> No
     assert 10 * 3 * MINUTE // 2 <= last.used["ckpt"] <= 30 * 3 * MINUTE // 2
 
 
+@pytest.mark.timeout(PATIENCE_SECONDS)
+def test_the_end_does_not_wait_for_a_look_that_never_came_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: threading.Event
+) -> None:
+    """A folder that hung from the start is not given its moment at the end: the clock stands, and the run ends."""
+    stuck = hang(monkeypatch, tmp_path, release)
+    watched = Watched(path(tmp_path))
+    watched.watch.start()
+    watched.next()
+    assert stuck.wait(PATIENCE_SECONDS)
+    watched.clock.advance(LAST_LOOK_NS + SECOND)
+    assert "it could not be looked at in time" == watched.end().notes["ckpt"]
+
+
 def test_a_look_after_the_end_counts_up_to_the_end(tmp_path: Path) -> None:
     """A command that ended before the meter had looked is charged for its own time, and not for the meter's."""
     (tmp_path / "a").write_bytes(b"x" * 10)

@@ -55,7 +55,7 @@ def metered(header: Header, story: Sequence[Taken], earlier: Earlier = NOTHING_E
     """The receipt of a meter that is handed a story on a clock that stands as it stood."""
     clock = ManualClock(header.anchor.utc_ns, header.anchor.boottime_ns)
     posts: list[Post] = []
-    recorder = Recorder(header, Pricing(Book().at, lambda: (), 0.0), clock, posts.append, earlier)
+    recorder = Recorder(header, Pricing(Book().quotation, lambda: (), 0.0), clock, posts.append, earlier)
     for taken in story:
         clock.advance(taken.boot_ns - clock.boottime_ns())
         clock.step_wall(taken.utc_ns - clock.utc_ns())

@@ -6,9 +6,10 @@ from datetime import date
 from decimal import Context, Decimal
 from typing import Final
 
+from costmeter.config.day import read_day
 from costmeter.config.faults import shown, shown_node, suggestion
 from costmeter.config.grammar import Number
-from costmeter.config.number import complaint, decimal, wanted
+from costmeter.config.number import read_number
 from costmeter.config.yamlfile import Fault, Mapping, Node, Scalar, Sequence
 
 #: Prices, factors and taxes have at most 36 digits each: their products and sums are exact at this precision.
@@ -16,8 +17,6 @@ EXACT: Final = Context(prec=200)
 #: A leap year, in which every month-day is a date.
 _LEAP_YEAR = 2024
 _MONTH_DAY = re.compile(r"([0-9]{2})-([0-9]{2})", re.ASCII)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 
 def says_nothing(node: Node | None) -> bool:
@@ -58,13 +57,7 @@ class Reader:
 
     def number(self, node: Node, number: Number) -> Decimal | None:
         """A number within its bounds."""
-        if not isinstance(node, Scalar):
-            self.fault(node, f"expected {wanted(number)}, not {shown_node(node)}")
-            return None
-        problem = complaint(number, node.text)
-        if problem is not None:
-            self.fault(node, problem)
-        return decimal(node.text) if problem is None else None
+        return read_number(number, node, self.fault)
 
     def text(self, node: Node, what: str) -> str:
         """A text on one line; empty, and a fault, where there is none."""
@@ -84,16 +77,8 @@ class Reader:
         return None
 
     def date(self, node: Node) -> date | None:
-        """A date such as 2026-03-01."""
-        if isinstance(node, Scalar) and _DATE.fullmatch(node.text):
-            try:
-                found = date.fromisoformat(node.text)
-            except ValueError:
-                found = date.min
-            if _FIRST_YEAR <= found.year <= _LAST_YEAR:
-                return found
-        self.fault(node, f"expected a date such as 2026-03-01, not {shown_node(node)}")
-        return None
+        """A day such as 2026-03-01."""
+        return read_day(node, self.fault)
 
     def month_day(self, node: Node) -> int | None:
         """A month and day such as 06-01, as month × 100 + day."""

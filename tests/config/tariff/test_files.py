@@ -328,7 +328,7 @@ SUMMER = "{season: summer, price_per_kwh: 1}"
             "expected a holiday such as new_years_day, or a date, not a list",
             id="holiday-list",
         ),
-        pytest.param("holidays: ['2026-13-01']\n" + ENERGY, 3, "expected a date such as 2026-03-01", id="holiday-date"),
+        pytest.param("holidays: ['2026-13-01']\n" + ENERGY, 3, "expected a day such as 2026-01-31", id="holiday-date"),
         pytest.param(
             "holidays: [christmas_day]\nholidays_count_as: sunnday\n" + ENERGY,
             4,
@@ -336,8 +336,8 @@ SUMMER = "{season: summer, price_per_kwh: 1}"
             id="count-as",
         ),
         pytest.param("holidays_observed: later\n" + ENERGY, 3, "expected none or nearest or next", id="observed"),
-        pytest.param(ENERGY + "valid_from: March\n", 4, "expected a date such as 2026-03-01", id="date"),
-        pytest.param(ENERGY + "valid_from: 1923-01-01\n", 4, "expected a date such as 2026-03-01", id="century"),
+        pytest.param(ENERGY + "valid_from: March\n", 4, "expected a day such as 2026-01-31", id="date"),
+        pytest.param(ENERGY + "valid_from: 1923-01-01\n", 4, "expected a day such as 2026-01-31", id="century"),
         pytest.param(
             ENERGY + "valid_from: 2026-03-01\nvalid_to: 2026-03-01\n",
             5,

@@ -1,9 +1,9 @@
-"""Loads: the slots of journals one by one, and what they come to in each billing period."""
+"""The use of billing periods: the slots of journals one by one, and what they come to in each."""
 
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timezone
+from datetime import date, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,18 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmeter.errors import JournalError
 from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.line import encode, seal
-from costmeter.ledger.loads import PricedSlot, Use, journal_paths, priced_slots, use_by_period
 from costmeter.ledger.query import load_run
 from costmeter.ledger.record import Devices, Header, Record, SlotEntry
+from costmeter.ledger.use import PricedSlot, Sought, Use, priced_slots, use_by_period
 from costmeter.meter.charge import Rates
 from costmeter.meter.period import Period, billing_month, local_date
 from costmeter.meter.schedule import Constant
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.meter.totals import Totals, totals
-from costmeter.rates.committed import Rented
+from costmeter.rates.commitment import Commitment
+from costmeter.rates.committed import Stretch
+from costmeter.rates.match import Match
 from costmeter.units import portion
 from tests.ledger.test_query import BEGINNING, ORDER, Recording, minute, on_disk
 from tests.samples import (
@@ -93,15 +94,13 @@ def test_the_open_slot_of_a_killed_meter_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "counted", "said"),
     [
-        pytest.param(lambda lines: [*lines[:4], b"{}", *lines[5:]], [0, 2], ":5: unreadable", id="a-middle-line"),
+        pytest.param(lambda lines: [*lines[:4], b"{}", *lines[5:]], [0, 2], "line 5 unreadable", id="a-middle-line"),
         pytest.param(lambda lines: [*lines[:-2], lines[-2][:40]], [0, 1], "last line torn", id="a-torn-last-line"),
-        pytest.param(lambda lines: lines[1:], [], "no readable header", id="no-header"),
-        pytest.param(lambda lines: [], [], "no readable header", id="empty"),
         pytest.param(lambda lines: [*lines[:2], *lines[3:]], [], "before any readable rates", id="no-rates"),
     ],
 )
 def test_damage_is_told_and_the_rest_is_read(damage: object, counted: list[int], said: str, tmp_path: Path) -> None:
-    """Damaged lines are skipped, a journal without header or rates is not counted, and each is said once."""
+    """Damaged lines are skipped, slots before any rates are not counted, and each is said once, with the journal."""
     file = on_disk(tmp_path, ORDER, [*BEGINNING, *map(minute, range(3))])
     assert callable(damage)
     file.path.write_bytes(b"\n".join(damage(file.path.read_bytes().split(b"\n"))))
@@ -112,41 +111,47 @@ def test_damage_is_told_and_the_rest_is_read(damage: object, counted: list[int],
     assert str(file.path) in problem
 
 
+@pytest.mark.parametrize("lines", [pytest.param(1, id="no-header"), pytest.param(10, id="empty")])
+def test_a_journal_without_its_header_is_not_counted(lines: int, tmp_path: Path) -> None:
+    """It is counted as missing, with its name, and the other journal is read."""
+    files = [on_disk(tmp_path, ORDER, [*BEGINNING, minute()], host) for host in ("a", "b")]
+    files[0].path.write_bytes(b"".join(files[0].path.read_bytes().splitlines(keepends=True)[lines:]))
+    found = use_by_period([file.path for file in files], Sought(month_of, "USD"))
+    (refusal,) = found.refusals
+    assert (2, 1) == (found.journals, len(found.uses))
+    assert f"{files[0].path}: no readable header line; not counted" == refusal
+
+
 def test_a_journal_of_a_newer_costmeter_is_told(tmp_path: Path) -> None:
-    """Its schema is not understood, so it is not counted; the next one is."""
+    """Its schema is not understood, so it is not counted."""
     file = on_disk(tmp_path, ORDER, [*BEGINNING, minute()])
     newer = file.path.read_bytes().split(b"\n", 1)[1]
     file.path.write_bytes(seal({"type": "header", "schema": "costmeter.journal/9"}) + newer)
-    problems: list[str] = []
-    assert not list(priced_slots(file.path, problems))
-    assert "costmeter.journal/9" in problems[0]
+    (refusal,) = use_by_period([file.path], Sought(month_of, "USD")).refusals
+    assert "costmeter.journal/9" in refusal
+    assert str(file.path) in refusal
 
 
 def test_a_folder_in_place_of_a_journal_is_told(tmp_path: Path) -> None:
-    """What cannot be opened is a problem of that journal, and no traceback."""
-    problems: list[str] = []
-    assert not list(priced_slots(tmp_path, problems))
-    assert "cannot be read" in problems[0]
+    """What is no file is not counted, and no traceback."""
+    (refusal,) = use_by_period([tmp_path], Sought(month_of, "USD")).refusals
+    assert "cannot be read" in refusal
 
 
-def test_all_runs_or_those_named(tmp_path: Path) -> None:
-    """Without a name every run; by id, folder or file those, each journal once; a mistyped id names the closest."""
-    for run in ("r-one", "r-two"):
-        on_disk(tmp_path / "runs" / run, ORDER, [*BEGINNING, minute()])
-    one, two = (tmp_path / "runs" / run / "gpu01.1.jsonl" for run in ("r-one", "r-two"))
-    assert {one, two} == set(journal_paths(tmp_path, []))
-    assert [two] == journal_paths(tmp_path, ["r-two"])
-    assert [one, two] == journal_paths(tmp_path, [str(one), str(one.parent), "r-two"])
-    with pytest.raises(JournalError, match="r-on") as refused:
-        journal_paths(tmp_path, ["r-on"])
-    assert "r-one" in refused.value.hint
+def test_a_slot_that_no_calendar_has_is_told(tmp_path: Path) -> None:
+    """An instant beyond the year 9999 is in no month: said, and what came before it counted."""
+    far = Slot(10**21, 10**21 + MINUTE, minute().slot.devices, number=1)
+    file = on_disk(tmp_path, ORDER, [*BEGINNING, minute(0), SlotEntry(far)])
+    found = use_by_period([file.path], Sought(month_of, "USD"))
+    assert 2 * MINUTE == found.uses[NOVEMBER, "USD", False].gpu_nanoseconds
+    assert "at no date" in found.refusals[0]
 
 
 def test_owned_gpus_load_the_meter_with_all_their_facility_uses() -> None:
     """A minute of two GPUs: 0.5 kWh each with 0.25 of host, times PUE 1.5, are 2.25 kWh, at 0.10 each 0.225."""
     each = replace(measured(MINUTE, KWH // 2), busy_host_microjoules=KWH // 4)
     use = used(slot(dict.fromkeys(ORDER, each)), under=OWNED)
-    assert {BEGAN_UTC_NS: 9 * KWH // 4} == use.load
+    assert {BEGAN_UTC_NS: 9 * KWH // 4} == use.drawn
     assert Decimal("0.225") == use.metered["electricity"] == use.electricity
     assert 2 * MINUTE == use.gpu_nanoseconds
     assert not use.rented
@@ -156,11 +161,11 @@ def test_rented_gpus_are_on_nobodys_electricity_bill_of_ours() -> None:
     """Their energy is in the rent: of an owned and a rented GPU only the first one's counts."""
     mixed = rates({ORDER[0]: owned("1"), ORDER[1]: rental("3")}, electricity_per_kwh=Decimal("0.10"))
     use = used(slot(dict.fromkeys(ORDER, measured(MINUTE, KWH))), under=mixed)
-    assert {BEGAN_UTC_NS: KWH} == use.load
+    assert {BEGAN_UTC_NS: KWH} == use.drawn
     assert {"electricity": Decimal("0.1"), "rental": Decimal("0.05")} == {
         name: amount for name, amount in use.metered.items() if name != "capital"
     }
-    assert {BEGAN_UTC_NS: Rented(MINUTE, Decimal("0.05"))} == use.rented
+    assert not use.rented  # nobody has committed to any
 
 
 def test_energy_that_nobody_knows_is_told() -> None:
@@ -187,8 +192,25 @@ def test_instances_of_a_board_are_parts_of_one_gpu() -> None:
     under = rates({piece.uuid: rental("0.6") for piece in pieces})
     recorded = slot(dict.fromkeys(uuids(pieces), measured(7 * MINUTE, KWH)), length_ns=7 * MINUTE)
     use = Use(NOVEMBER, "USD", False)
-    use.add(PricedSlot(header(), {piece.uuid: piece for piece in pieces}, recorded, under), None)
-    assert 6 * MINUTE == use.gpu_nanoseconds == use.rented[BEGAN_UTC_NS].nanoseconds
+    year = Commitment(1, Decimal(1), date(2026, 1, 1), date(2027, 1, 1))
+    use.add(PricedSlot(header(), {piece.uuid: piece for piece in pieces}, recorded, under), None, [year])
+    (rented,) = use.rented.values()
+    assert 6 * MINUTE == use.gpu_nanoseconds == rented.nanoseconds
+
+
+def test_a_commitment_is_for_the_gpus_of_its_block() -> None:
+    """Of an A100 and an H100 at 1 and 4 an hour, a commitment for A100s finds a minute of the one, at 1/60."""
+    a100, h100 = replace(device(0), name="NVIDIA A100-SXM4-80GB"), device(1)
+    under = rates({a100.uuid: rental("1"), h100.uuid: rental("4")})
+    known = {each.uuid: each for each in (a100, h100)}
+    recorded = slot(dict.fromkeys(known, measured(MINUTE, KWH)))
+    term = Commitment(8, Decimal(1), date(2026, 1, 1), date(2027, 1, 1))
+    of = [replace(term, match=Match("*A100*")), replace(term, others=(Match("*A100*"),))]
+    use = Use(NOVEMBER, "USD", False)
+    use.add(PricedSlot(header(), known, recorded, under), None, of)
+    stretches = [Stretch(recorded.start_utc_ns, recorded.end_utc_ns, fitting) for fitting in ((0,), (1,))]
+    assert stretches == list(use.rented)
+    assert [Decimal("0.016666666667"), Decimal("0.066666666667")] == [each.rental for each in use.rented.values()]
 
 
 def test_periods_currencies_and_simulations_are_kept_apart(tmp_path: Path) -> None:
@@ -203,7 +225,8 @@ def test_periods_currencies_and_simulations_are_kept_apart(tmp_path: Path) -> No
         on_disk(tmp_path, ORDER, [first, rest[0], euros, before], "b"),
         on_disk(tmp_path, ORDER, [replace(first, simulated=True), *rest, before], "c"),
     ]
-    found = use_by_period([file.path for file in files], month_of, None, "USD", [])
+    paths = [file.path for file in files]
+    found = use_by_period(paths, Sought(month_of, "USD")).uses
     december = month_of(NOVEMBER.end_utc_ns)
     assert [
         (NOVEMBER, "USD", False),
@@ -212,8 +235,7 @@ def test_periods_currencies_and_simulations_are_kept_apart(tmp_path: Path) -> No
         (NOVEMBER, "USD", True),
     ] == list(found)
     assert all(2 * MINUTE == use.gpu_nanoseconds for use in found.values())
-    none = use_by_period([file.path for file in files], lambda utc_ns: None, None, "USD", [])
-    assert not none
+    assert not use_by_period(paths, Sought(lambda utc_ns: None, "USD")).uses
 
 
 def _moved(of: Slot, by_ns: int) -> Slot:
@@ -224,7 +246,7 @@ def test_a_schedule_reprices_its_own_currency_only(tmp_path: Path) -> None:
     """A tariff in euros says nothing of electricity that was paid in dollars."""
     lines: Sequence[Record] = [header(), held(devices(2)), rates_from_start(OWNED), minute(), footer(MINUTE)]
     file = on_disk(tmp_path, ORDER, lines)
-    (use,) = use_by_period([file.path], month_of, Constant(Decimal(9)), "EUR", []).values()
+    (use,) = use_by_period([file.path], Sought(month_of, "EUR", Constant(Decimal(9)))).uses.values()
     assert use.electricity == use.metered["electricity"] > 0
 
 
@@ -238,7 +260,7 @@ def test_cutting_a_slot_changes_no_load(recorded: Slot, data: st.DataObject) -> 
     under = replace(OWNED, pue=Decimal(1))
     pieces = _cut(whole, at_ns)
     one, two = used(whole, under=under), used(*pieces, under=under)
-    assert one.load == two.load
+    assert one.drawn == two.drawn
     assert one.gpu_nanoseconds == two.gpu_nanoseconds
     assert all(abs(amount - two.metered[name]) < Decimal("2e-11") for name, amount in one.metered.items())
 
@@ -263,9 +285,9 @@ def test_a_record_longer_than_a_minute_is_spread_over_its_minutes(length_ns: int
     start_ns = BEGAN_UTC_NS + late_ns
     of = {ORDER[0]: measured(length_ns, energy_uj)}
     use = used(Slot(start_ns, start_ns + length_ns, of), under=replace(OWNED, pue=Decimal(1)))
-    assert energy_uj == sum(use.load.values())
-    assert all(start_ns - MINUTE < begun < start_ns + length_ns for begun in use.load)
-    assert all(begun % MINUTE == 0 for begun in use.load)
+    assert energy_uj == sum(use.drawn.values())
+    assert all(start_ns - MINUTE < begun < start_ns + length_ns for begun in use.drawn)
+    assert all(begun % MINUTE == 0 for begun in use.drawn)
 
 
 def test_devices_found_later_are_known_from_then_on(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from datetime import date, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
+from costmeter.config.day import read_day
 from costmeter.config.faults import shown, shown_node, suggestion
 from costmeter.config.grammar import FILE_FORMS, Choice, Currency, Date, Kind, Number, Numbers, Pattern, Price, Zone
-from costmeter.config.number import complaint, decimal, wanted
+from costmeter.config.number import read_number
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 from costmeter.config.zones import nearest, zone
 from costmeter.meter.item import LineItem
@@ -17,7 +18,6 @@ if TYPE_CHECKING:  # catalogue, zones, calendars: loaded where a setting is one 
 
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _INDEXES = re.compile(r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:\s*,\s*[0-9]{1,4}(?:-[0-9]{1,4})?)*", re.ASCII)
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
 #: Everything one setting can be. Strings are words, patterns and labels; a frozenset holds GPU indexes.
 Item: TypeAlias = "Decimal | str | tzinfo | date | Figure | tuple[Decimal, ...] | frozenset[int] | tuple[LineItem, ...]"
@@ -28,7 +28,7 @@ def is_empty(node: Node) -> bool:
     return isinstance(node, Scalar) and not node.text and not node.quoted
 
 
-class ItemParser:
+class ValueParser:
     """Reads values, collecting faults."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class ItemParser:
         if isinstance(kind, Currency):
             return self._currency(node, name)
         if isinstance(kind, Date):
-            return self._date(node, name)
+            return read_day(node, lambda at, what: self.fault(at.place, name, what))
         if isinstance(kind, Pattern):
             return self._indexes(node, name) if kind.indexes else node.text
         words = kind.words if isinstance(kind, Choice) else ()
@@ -92,16 +92,9 @@ class ItemParser:
         return frozenset(numbers)
 
     def _number(self, kind: Number, node: Node, name: str) -> Decimal | str | None:
-        if not isinstance(node, Scalar):
-            self.fault(node.place, name, f"expected {wanted(kind)}, not {shown_node(node)}")
-            return None
-        if node.text in kind.words:
+        if isinstance(node, Scalar) and node.text in kind.words:
             return node.text
-        problem = complaint(kind, node.text)
-        if problem is not None:
-            self.fault(node.place, name, problem)
-            return None
-        return decimal(node.text)
+        return read_number(kind, node, lambda at, what: self.fault(at.place, name, what))
 
     def _numbers(self, kind: Numbers, node: Node, name: str) -> tuple[Decimal, ...] | None:
         if not isinstance(node, Sequence):
@@ -122,12 +115,3 @@ class ItemParser:
         figure = parser.parse(node)
         self.faults.extend(parser.faults)
         return figure
-
-    def _date(self, node: Scalar, name: str) -> date | None:
-        if _DATE.fullmatch(node.text):
-            try:
-                return date.fromisoformat(node.text)
-            except ValueError:
-                pass
-        self.fault(node.place, name, f"expected a day such as 2026-01-31, not {shown(node.text)}")
-        return None

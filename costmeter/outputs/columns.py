@@ -1,0 +1,38 @@
+"""Text in columns: tables, and labelled texts folded under their own beginning."""
+
+import textwrap
+from collections.abc import Sequence
+
+_LEAST_WIDTH = 24
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Lines in which every column starts where its widest cell allows, two blanks apart.
+
+    The columns of `right` end together instead.
+    """
+    if not rows:
+        return []
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def folded(label: str, text: str, width: int) -> list[str]:
+    """A text after its label, folded at blanks under its own beginning; a number keeps its per cent.
+
+    Words are never cut, and on a very narrow terminal a text still has room.
+    """
+    room = max(width - len(label), _LEAST_WIDTH)
+    lines = textwrap.wrap(
+        text.replace(" %", f"{_NO_BREAK}%"), room, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+    starts = [label, *(" " * len(label) for _ in lines[1:])]
+    return [(start + line).replace(_NO_BREAK, " ").rstrip() for start, line in zip(starts, lines, strict=True)]
