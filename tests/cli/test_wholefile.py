@@ -10,6 +10,7 @@ import pytest
 
 from costmeter.cli import wholefile
 from costmeter.errors import CostmeterError
+from tests.end_to_end.installed import uncovered
 
 HOUR_SECONDS = 3600
 NOBODY = 65534
@@ -64,7 +65,8 @@ from costmeter.cli import wholefile
 os.setgroups([1]); os.setgid({NOBODY}); os.setuid({NOBODY})
 print(wholefile.replace({str(target)!r}, "new"))
 """
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+        argv = [sys.executable, "-c", script]
+        done = subprocess.run(argv, env=uncovered(os.environ), capture_output=True, text=True, timeout=60, check=False)
         said = f"owner and group were 0:1 and are {NOBODY}:1 now; sudo chown 0:1\n"
         assert (said, "") == (done.stdout, done.stderr)
         assert (NOBODY, 1) == (target.stat().st_uid, target.stat().st_gid)

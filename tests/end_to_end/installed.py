@@ -5,7 +5,7 @@ import os
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +17,11 @@ PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05
 
 Found = TypeVar("Found")
+
+
+def uncovered(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment in which no coverage is measured: for processes that may not write where its data go."""
+    return {name: value for name, value in environ.items() if not name.startswith("COVERAGE_")}
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.installed import COSTMETER, eventually, own_home, receipt
+from tests.end_to_end.installed import COSTMETER, eventually, own_home, receipt, uncovered
 from tests.feeds import test_detect, test_electricitymaps, test_octopus
 from tests.feeds.servers import Request, Said, Script, always, serving
 
@@ -41,7 +41,7 @@ def _done(
         done = subprocess.run(
             [COSTMETER, "prices", *arguments],
             cwd=folder,
-            env=home | environ,
+            env=uncovered(home | environ),
             capture_output=True,
             text=True,
             timeout=60,
