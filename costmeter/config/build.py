@@ -119,6 +119,10 @@ class _Builder:
     def _plan(self, values: Values) -> GpuPlan:
         match = _match(values)
         owned = self._owned(values) if _text(values, "gpu.billing") == "owned" else None
+        written = (value for name, value in values.items() if name.startswith("gpu.owned.") and value.place.line)
+        unused = None if "gpu.billing" in values else next(written, None)
+        if unused is not None:
+            self._fault(unused, "gpu.owned is set and gpu.billing is not owned, so it is not used; add  billing: owned")
         price = values.get("gpu.price")
         return GpuPlan(match, self.schedules.price(price, "gpu.price"), owned)
 

@@ -104,7 +104,7 @@ class Schedules:
         doubts = "".join(f"; {trap}" for trap in traps(offer, item.kind))
         told = f"{offer.key} {item.kind} ({offer.sourced(item.kind)}){doubts}, {value.place.brief}"
         dated = offer.dated(item.kind)
-        return Sourced(Constant(price), Origin(f"list price {dated[:7]}", told), dated)
+        return Sourced(Constant(price), Origin(f"list price {dated[:7]}", told), dated, offer.gpu_key)
 
     def _series(self, value: Value, item: "SeriesFile", name: str) -> Sourced | None:
         from costmeter.rates.dated import GRAMS_PER_KWH

@@ -4,10 +4,11 @@ The format is the one that `costmeter.config.seriesfile` reads: facts as `# key:
 each stretch. The line `# feed:` says of what a file is; nothing else is ever merged into it.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 
 from costmeter.config.seriesfile import MAX_SERIES_BYTES
 from costmeter.config.textfile import content, reason
@@ -16,8 +17,8 @@ from costmeter.feeds.payload import instant_ns
 from costmeter.feeds.series import Answer, Row
 from costmeter.units import iso_minute
 
-#: After every instant there is.
-_NO_END = 2**63
+#: After every instant there is: the year 9999 is past 2**63 ns.
+_NO_END = 2**70
 _COLUMNS = ("start_utc", "end_utc", "value", "unit", "estimated")
 _HEADER = ",".join(_COLUMNS)
 _ESTIMATED = {None: "", False: "no", True: "yes"}
@@ -81,75 +82,66 @@ def _number(text: str) -> Decimal:
 
 
 def merge(old: tuple[Row, ...], new: tuple[Row, ...]) -> Merged:
-    """History stays, and what came now wins: rows that start inside a new stretch go, one that reaches in is cut.
+    """History stays, and what came now wins: each known row is cut by the new ones, and what lies outside them stays.
 
-    A new row without an end covers all that starts after it: later prices that were known are withdrawn. What was
-    measured is not replaced by an estimate. A new price without an end that is the last one known adds nothing.
+    A new row without an end covers all up to the next new one, or all that is later: prices that were known are
+    withdrawn. What was measured is not replaced by an estimate. A new price without an end that is the last one known
+    adds nothing. A row of which a piece is left is kept, one of which nothing is left is replaced.
     """
-    if len(new) == 1 and new[0].end_utc_ns is None and old and _says_same(old[-1], new[0]):
-        return Merged(old, 0, 0, len(old))
+    known, came = _laid_out(old), _laid_out(new)
+    if len(came) == 1 and came[0].end_utc_ns is None and known and _says_same(known[-1], came[0]):
+        return Merged(known, 0, 0, len(known))
     # What stays measured is what the new values that are no estimates leave of it.
-    firm = tuple(row for row in new if not row.estimated)
-    measured = _measured(_over(_kept(old, firm), firm))
-    new = tuple(piece for row in new for piece in (_unmeasured(row, measured) if row.estimated else (row,)))
-    known = {row.start_utc_ns: row for row in old}
-    same = sum(known.get(row.start_utc_ns) == row for row in new)
-    changed = sum(row.start_utc_ns in known for row in new) - same
-    kept = _kept(old, new)
-    replaced = len(old) - len(kept) - same
-    return Merged(_over(kept, new), len(new) - same - changed, replaced, len(kept) + same)
+    firm = tuple(row for row in came if not row.estimated)
+    measured = tuple(chain.from_iterable(_outside(tuple(row for row in known if row.estimated is False), firm)))
+    estimates = chain.from_iterable(_outside(tuple(row for row in came if row.estimated), measured))
+    came = _laid_out((*firm, *estimates))
+    left = _outside(known, came)
+    gone = {row.start_utc_ns: row for row, pieces in zip(known, left, strict=True) if not pieces}
+    same = sum(gone.get(row.start_utc_ns) == row for row in came)
+    added = sum(row.start_utc_ns not in gone for row in came)
+    kept = len(known) - len(gone) + same
+    return Merged(_laid_out((*chain.from_iterable(left), *came)), added, len(old) - kept, kept)
 
 
 def _says_same(last: Row, new: Row) -> bool:
-    return last.end_utc_ns is None and last.value == new.value and last.start_utc_ns <= new.start_utc_ns
+    is_open = last.end_utc_ns is None and last.start_utc_ns <= new.start_utc_ns
+    return is_open and (last.value, last.estimated) == (new.value, new.estimated)
 
 
-def _measured(rows: tuple[Row, ...]) -> list[tuple[int, int]]:
-    """The stretches that somebody measured, ascending."""
-    following = [row.start_utc_ns for row in rows[1:]]
-    return [
-        (row.start_utc_ns, next_ns if row.end_utc_ns is None else row.end_utc_ns)
-        for row, next_ns in zip(rows, [*following, _NO_END], strict=False)
-        if row.estimated is False
-    ]
+def _laid_out(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Oldest first: no row reaches into the next, none is empty, and only the last may be without an end."""
+    rows = tuple(sorted(rows, key=_start_ns))
+    ends = [*map(_start_ns, rows[1:]), _NO_END]
+    cut = (replace(row, end_utc_ns=end) if _end_ns(row) > end else row for row, end in zip(rows, ends, strict=False))
+    return tuple(row for row in cut if row.start_utc_ns < _end_ns(row))
 
 
-def _unmeasured(row: Row, measured: list[tuple[int, int]]) -> Iterator[Row]:
-    """The pieces of an estimate that lie outside what was measured."""
-    start_ns, row_ends_ns = row.start_utc_ns, _NO_END if row.end_utc_ns is None else row.end_utc_ns
-    position = max(0, bisect_right(measured, (start_ns, _NO_END)) - 1)
-    for begin_ns, end_ns in measured[position:]:
-        if begin_ns >= row_ends_ns:
-            break
-        if start_ns < begin_ns:
-            yield replace(row, start_utc_ns=start_ns, end_utc_ns=begin_ns)
-        start_ns = max(start_ns, end_ns)
-    if start_ns < row_ends_ns:
+def _outside(rows: tuple[Row, ...], others: tuple[Row, ...]) -> list[tuple[Row, ...]]:
+    """For each row the pieces of it that lie in none of the others. Both are laid out."""
+    starts = [*map(_start_ns, others)]
+    # The last that begins no later may reach into the row.
+    first = [max(0, bisect_right(starts, row.start_utc_ns) - 1) for row in rows]
+    beyond = [bisect_left(starts, _end_ns(row)) for row in rows]
+    return [tuple(_pieces(row, others[i:j])) for row, i, j in zip(rows, first, beyond, strict=True)]
+
+
+def _pieces(row: Row, others: tuple[Row, ...]) -> Iterator[Row]:
+    start_ns = row.start_utc_ns
+    for other in others:
+        if start_ns < other.start_utc_ns:
+            yield replace(row, start_utc_ns=start_ns, end_utc_ns=other.start_utc_ns)
+        start_ns = max(start_ns, _end_ns(other))
+    if start_ns < _end_ns(row):
         yield replace(row, start_utc_ns=start_ns)
 
 
-def _kept(old: tuple[Row, ...], new: tuple[Row, ...]) -> tuple[Row, ...]:
-    starts = [row.start_utc_ns for row in new]
-    return tuple(row for row in old if not _is_covered(row, new, starts))
+def _start_ns(row: Row) -> int:
+    return row.start_utc_ns
 
 
-def _is_covered(row: Row, new: tuple[Row, ...], starts: list[int]) -> bool:
-    """Whether a row starts with, or inside, one of the new ones; one without an end reaches to the next new one."""
-    position = bisect_right(starts, row.start_utc_ns) - 1
-    if position < 0:
-        return False
-    end_ns = new[position].end_utc_ns
-    return starts[position] == row.start_utc_ns or end_ns is None or row.start_utc_ns < end_ns
-
-
-def _over(kept: tuple[Row, ...], new: tuple[Row, ...]) -> tuple[Row, ...]:
-    """Both in order: no row reaches into the next, and only the last may be without an end."""
-    rows = sorted([*kept, *new], key=lambda row: row.start_utc_ns)
-    ends = [after.start_utc_ns for after in rows[1:]]
-    return tuple(
-        replace(row, end_utc_ns=next_ns) if row.end_utc_ns is None or row.end_utc_ns > next_ns else row
-        for row, next_ns in zip(rows, ends, strict=False)
-    ) + tuple(rows[-1:])
+def _end_ns(row: Row) -> int:
+    return _NO_END if row.end_utc_ns is None else row.end_utc_ns
 
 
 def text(rows: tuple[Row, ...], answer: Answer, feed: str, fetched_utc_ns: int) -> str:

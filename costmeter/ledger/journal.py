@@ -9,15 +9,16 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
-from costmeter.ledger.ratesline import Origins, fingerprint
+from costmeter.ledger.ratesline import Origins, decode_number, fingerprint
 from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
+from costmeter.ledger.sequence import Numbering, Sequence
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.slot import Slot
 from costmeter.units import NANOSECONDS_PER_HOUR
@@ -31,8 +32,11 @@ LONGEST_LINE = 4 * 2**20
 _TAIL_BYTES = 4_096
 #: How far what a journal says of itself may be off: a run resumed, a clock set, another machine's time stamp.
 _DOUBT_NS = 24 * NANOSECONDS_PER_HOUR
-#: How a line with rates begins: it says so even where it is damaged further on.
+#: How a line with rates begins: it says so even where it is damaged further on, or its beginning is no line's any more.
 _RATES = b'{"type":"rates"'
+#: How the others begin.
+_OTHERS = (b"devices", b"slot", b"mark", b"footer", b"items", b"usage")
+_WITHOUT_PRICES = tuple(b'{"type":"%s"' % kind for kind in _OTHERS)
 
 
 def state_directory(environ: dict[str, str]) -> Path:
@@ -62,6 +66,7 @@ class JournalFile:
         self._turn = 0
         self._unwritten = b""
         self._told: set[str] = set()
+        self._numbering = Numbering()
 
     def append(self, line: bytes) -> None:
         """Write one line. What a full disk cuts off is kept and goes out first the next time, so no line is torn."""
@@ -70,6 +75,7 @@ class JournalFile:
 
     def write(self, record: Record, order: tuple[str, ...]) -> None:
         """Write one record; what an earlier one spelled out is only named."""
+        record = self._numbering.numbered(record)
         line = encode(record, order, self._told)
         if isinstance(record, RatesChange):
             self._told.add(fingerprint(record.rates.origins))
@@ -117,9 +123,10 @@ class JournalFile:
         self._half_bytes = half_bytes
 
 
-def encode_open(slot: Slot, order: tuple[str, ...], sequence: int) -> bytes:
-    """The open slot as one record; the greater `sequence` is the later."""
-    return seal({"type": "open", "sequence": sequence} | encode_slot(slot, order))
+def encode_open(slot: Slot, order: tuple[str, ...], sequence: int, rates: int | None = None) -> bytes:
+    """The open slot as one record, with the number of its rates; the greater `sequence` is the later."""
+    priced = {} if rates is None else {"rates": rates}
+    return seal({"type": "open", "sequence": sequence} | encode_slot(slot, order) | priced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,7 @@ def records(path: Path, problems: list[str]) -> Iterator[Record]:
     """
     order: tuple[str, ...] = ()
     told: dict[str, Origins] = {}
-    closed: set[int] = set()
+    sequence = Sequence()
     is_first = True
     for number, line in _lines(path, problems):
         try:
@@ -156,24 +163,33 @@ def records(path: Path, problems: list[str]) -> Iterator[Record]:
         except JournalError as refusal:
             raise JournalError(f"{path}: {refusal.message}", refusal.hint) from refusal
         except ValueError as problem:
-            priced = "; what follows has the prices before it" if line.startswith(_RATES) else ""
-            problems.append(f"line {number} unreadable, skipped: {problem}{priced}")
+            problems.append(f"line {number} unreadable, skipped: {problem}{_lost_prices(line)}")
             continue
         if record is None:
             continue
         if is_first and not isinstance(record, Header):
             break
         is_first = False
+        if isinstance(record, RatesChange):
+            told[fingerprint(record.rates.origins)] = record.rates.origins
+        if not sequence.takes(record):
+            continue
         if isinstance(record, Devices):
             order = tuple(device.uuid for device in record.devices)
-        elif isinstance(record, RatesChange):
-            told[fingerprint(record.rates.origins)] = record.rates.origins
-        elif isinstance(record, SlotEntry):
-            closed.add(record.slot.number)
         yield record
     if is_first:
         raise JournalError(f"{path}: no readable header line")
-    yield from open_slot(path, closed, order)
+    still_open = open_slot(path, order)
+    if still_open is not None and sequence.takes_open(still_open):
+        yield still_open
+    problems += sequence.problems()
+
+
+def _lost_prices(line: bytes) -> str:
+    """What an unreadable line may have cost those that follow; nothing where it begins as one without prices."""
+    if _RATES in line:
+        return "; what follows has the prices before it"
+    return "" if line.startswith(_WITHOUT_PRICES) else "; if it had prices, what follows has those before it"
 
 
 def ran_outside(path: Path, start_utc_ns: int, end_utc_ns: int) -> bool:
@@ -227,23 +243,21 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(file, "rb")
 
 
-def open_slot(path: Path, closed: Collection[int], order: tuple[str, ...]) -> tuple[SlotEntry, ...]:
-    """The slot that was open when the meter stopped, unless its number is among the closed ones."""
+def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
+    """The slot that was open at the meter's last tick, whether it was closed since or not."""
     try:
         with _opened(path.with_suffix(".open")) as file:
             halves = file.read(2 * LONGEST_LINE)
     except (OSError, JournalError):
-        return ()
+        return None
     middle = len(halves) // 2
-    best: tuple[int, Slot] | None = None
+    best: tuple[int, SlotEntry] | None = None
     for half in (halves[:middle], halves[middle:]):
         with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
             body = unseal(half.partition(b"\n")[0])
             if best is None or body["sequence"] > best[0]:
-                best = body["sequence"], decode_slot(body, order)
-    if best is None:
-        return ()
-    return () if best[1].number in closed else (SlotEntry(best[1]),)
+                best = body["sequence"], SlotEntry(decode_slot(body, order), decode_number(body, "rates"))
+    return None if best is None else best[1]
 
 
 def _create(directory: Path, host: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 from costmeter.clock import Anchor
 from costmeter.errors import JournalError
 from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, encode_usage
-from costmeter.ledger.ratesline import Origins, decode_rates, encode_rates
+from costmeter.ledger.ratesline import Origins, decode_number, decode_rates, encode_rates
 from costmeter.ledger.record import (
     SCHEMA,
     Devices,
@@ -163,11 +163,12 @@ def _unknown(value: Any) -> Any:
 
 
 def _encode_slot(entry: SlotEntry, order: tuple[str, ...]) -> dict[str, object]:
-    return {"type": "slot"} | encode_slot(entry.slot, order)
+    body = {"type": "slot"} | encode_slot(entry.slot, order)
+    return body if entry.rates is None else body | {"rates": entry.rates}
 
 
 def _decode_slot(body: dict[str, Any], order: tuple[str, ...]) -> SlotEntry:
-    return SlotEntry(decode_slot(body, order))
+    return SlotEntry(decode_slot(body, order), decode_number(body, "rates"))
 
 
 def _encode_mark(mark: Mark, _: tuple[str, ...]) -> dict[str, object]:
@@ -179,11 +180,15 @@ def _decode_mark(body: dict[str, Any], _: tuple[str, ...]) -> Mark:
 
 
 def _encode_footer(footer: Footer, _: tuple[str, ...]) -> dict[str, object]:
-    return {"type": "footer"} | asdict(footer)
+    body = asdict(footer)
+    if footer.slots is None:
+        del body["slots"]
+    return {"type": "footer"} | body
 
 
 def _decode_footer(body: dict[str, Any], _: tuple[str, ...]) -> Footer:
-    return Footer(**{name: body[name] for name in Footer.__slots__})
+    said = {name: body[name] for name in Footer.__slots__ if name != "slots"}
+    return Footer(**said, slots=decode_number(body, "slots"))
 
 
 _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {

@@ -11,6 +11,7 @@ from costmeter.ledger.record import Devices, Footer, Header, Items, Mark, RatesC
 from costmeter.ledger.spread import Spread
 from costmeter.meter.charge import Rates
 from costmeter.meter.item import LineItem, PartUse
+from costmeter.meter.slot import Slot
 from costmeter.meter.standing import Standing
 from costmeter.meter.totals import Totals, totals
 from costmeter.readings import Device, DriverFacts
@@ -105,17 +106,7 @@ def begin(header: Header) -> Part:
 def fold(part: Part, record: Record) -> Part:
     """A part with one record more. Slots are priced under the rates that precede them."""
     if isinstance(record, SlotEntry):
-        slot = record.slot
-        if part.rates is None:
-            said = () if UNPRICED in part.problems else (UNPRICED,)
-            return replace(part, problems=(*part.problems, *said), ended_utc_ns=slot.end_utc_ns)
-        return replace(
-            part,
-            totals=part.totals + totals(slot, part.rates),
-            ended_utc_ns=slot.end_utc_ns,
-            counters_microjoules=slot.counters_microjoules,
-            standings=slot.standings,
-        )
+        return _with_slot(part, record.slot)
     if isinstance(record, RatesChange):
         first, changed = part.first_rates or record.rates, part.first_rates is not None
         spread = part.spread.seen(record.rates)
@@ -135,6 +126,35 @@ def fold(part: Part, record: Record) -> Part:
     if isinstance(record, Footer):
         return replace(part, footer=record, ended_utc_ns=record.ended_utc_ns)
     return part
+
+
+def _with_slot(part: Part, whole: Slot) -> Part:
+    slot, problem = priced_only(whole, part.rates)
+    if problem and problem not in part.problems:
+        part = replace(part, problems=(*part.problems, problem))
+    if part.rates is None:
+        return replace(part, ended_utc_ns=slot.end_utc_ns)
+    return replace(
+        part,
+        totals=part.totals + totals(slot, part.rates),
+        ended_utc_ns=slot.end_utc_ns,
+        counters_microjoules=slot.counters_microjoules,
+        standings=slot.standings,
+    )
+
+
+def priced_only(slot: Slot, rates: Rates | None) -> tuple[Slot, str]:
+    """A slot with those of its GPUs that have a price, and what is to be said of the others; nothing where all have.
+
+    A GPU that was found later has none where the line with its rates is damaged.
+    """
+    if rates is None:
+        return replace(slot, devices={}), UNPRICED
+    unpriced = slot.devices.keys() - rates.devices.keys()
+    if not unpriced:
+        return slot, ""
+    priced = {uuid: held for uuid, held in slot.devices.items() if uuid not in unpriced}
+    return replace(slot, devices=priced), f"GPUs not counted for a time: {len(unpriced)}, no readable rates"
 
 
 def fold_journal(journal: Journal) -> Part:

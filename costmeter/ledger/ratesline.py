@@ -49,7 +49,7 @@ def encode_rates(change: RatesChange, order: Sequence[str], told: Collection[str
         body["device_kinds"] = places
     if rates.market_grams_per_kwh is not None:
         body["market_grams_per_kwh"] = str(rates.market_grams_per_kwh)
-    return body
+    return body if change.number is None else body | {"n": change.number}
 
 
 def decode_rates(body: Mapping[str, Any], order: Sequence[str], told: Mapping[str, Origins]) -> RatesChange:
@@ -71,7 +71,15 @@ def decode_rates(body: Mapping[str, Any], order: Sequence[str], told: Mapping[st
         told.get(origins, LOST) if isinstance(origins, str) else {n: Origin(*pair) for n, pair in origins.items()},
         None if market is None else Decimal(market),
     )
-    return RatesChange(body["utc_ns"], rates)
+    return RatesChange(body["utc_ns"], rates, decode_number(body, "n"))
+
+
+def decode_number(body: Mapping[str, Any], key: str) -> int | None:
+    """The number of rates, where there is one. Raises ValueError for anything else."""
+    number = body.get(key)
+    if number is not None and type(number) is not int:
+        raise ValueError(f"{key} is no number")
+    return number
 
 
 def _pairs(origins: Origins) -> dict[str, list[str]]:

@@ -56,17 +56,19 @@ class Devices:
 
 @dataclass(frozen=True, slots=True)
 class RatesChange:
-    """The rates of all slots that follow."""
+    """The rates of all slots that follow. `number` counts them in a file; a journal of before has none."""
 
     at_utc_ns: int
     rates: Rates
+    number: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class SlotEntry:
-    """One closed (or, in the `.open` file, still open) slot."""
+    """One closed (or, in the `.open` file, still open) slot. `rates` is the number of those it is priced under."""
 
     slot: Slot
+    rates: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """The last line. `length_ns` is spawn to reap; `exit_code` and `signal` are the child's, one of them None."""
+    """The last line. `length_ns` is spawn to reap; `exit_code` and `signal` are the child's, one of them None.
+
+    `slots` is how many were closed; a journal of before does not say.
+    """
 
     ended_utc_ns: int
     length_ns: int
@@ -90,6 +95,7 @@ class Footer:
     signal: int | None
     cpu_ns: int
     readings: int
+    slots: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

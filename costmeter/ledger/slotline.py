@@ -52,6 +52,8 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
 def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     """The slot that was written. Raises KeyError, TypeError or ValueError on anything else."""
     count = len(order)
+    if type(body["n"]) is not int:
+        raise ValueError("n is no number")
     arrays = {name: _take(body, key, count) for key, name in _STATE_ARRAYS.items()}
     resting_ns = [sum(pair) for pair in zip(arrays["idle_nanoseconds"], arrays["unknown_nanoseconds"], strict=True)]
     left_ns = [body["ns"] - nanoseconds for nanoseconds in resting_ns]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.journal import ran_outside, records
-from costmeter.ledger.query import UNPRICED
+from costmeter.ledger.query import priced_only
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.meter.charge import Component, DeviceCharge, Rates, charge
 from costmeter.meter.period import Period
@@ -43,10 +43,11 @@ def priced_slots(path: Path, problems: list[str]) -> Iterator[PricedSlot]:
     try:
         for record in records(path, found):
             if isinstance(record, SlotEntry) and header is not None:
+                slot, problem = priced_only(record.slot, rates)
+                if problem and problem not in found:
+                    found.append(problem)
                 if rates is not None:
-                    yield PricedSlot(header, devices, record.slot, rates)
-                elif UNPRICED not in found:
-                    found.append(UNPRICED)
+                    yield PricedSlot(header, devices, slot, rates)
             elif isinstance(record, RatesChange):
                 rates = record.rates
             elif isinstance(record, Devices):

@@ -1,10 +1,20 @@
 """The lines of a receipt that say where its figures come from: what a person checks before believing a total."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.figures import carbons, energies, energy, gpu_hours, price_of, quantum, rounded, significant
+from costmeter.outputs.figures import (
+    carbons,
+    energies,
+    energy,
+    gpu_hours,
+    plain,
+    price_of,
+    quantum,
+    rounded,
+    significant,
+)
 from costmeter.rates.book import HOST_NOT_SET
 
 #: A line with a name before it: `Price`, and what is said of the price. An empty name goes on with the last.
@@ -36,15 +46,15 @@ def source_lines(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
 
 def _price(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Labelled]:
     """One line per distinct price, with where it comes from."""
-    grouped: dict[tuple[str, str], float] = {}
+    grouped: dict[tuple[_Hourly, str], list[Mapping[str, Any]]] = {}
     for device in receipt["devices"]:
-        price = _hourly(device["uuid"], receipt, rates)
-        key = (f"× {price}" if price else "without a price", _why(receipt, "gpu.price", device["uuid"]))
-        grouped[key] = grouped.get(key, 0.0) + device["seconds"]
+        key = (_hourly(device["uuid"], rates), _why(receipt, "gpu.price", device["uuid"]))
+        grouped.setdefault(key, []).append(device)
     in_the_rent = "; energy is in the rent" if is_priced(receipt) and not rates["electricity_charged"] else ""
+    lengths = [sum(device["seconds"] for device in devices) for devices in grouped.values()]
     priced: list[str] = []
-    for ((price, why), _), hours in zip(grouped.items(), gpu_hours(grouped.values()), strict=True):
-        priced.append(f"{hours:,} GPU-h {price}{why}")
+    for ((hourly, why), devices), hours in zip(grouped.items(), gpu_hours(lengths), strict=True):
+        priced.append(f"{hours:,} GPU-h {_told(hourly, devices, receipt['currency'], rates)}{why}")
     priced[-1:] = [f"{line}{in_the_rent}" for line in priced[-1:]]
     yield from zip(("Price", *("" for _ in priced[1:])), priced, strict=True)
     if rates["electricity_charged"]:
@@ -53,13 +63,33 @@ def _price(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> Iterator[Lab
         yield "", "prices changed during the run; these were the last"
 
 
-def _hourly(uuid: str, receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> str:
-    """What an hour of a GPU cost: its price by component, or mean and range where it moved; empty without a price."""
-    components, currency = rates["gpu_per_hour"].get(uuid, {}), receipt["currency"]
-    span = rates["gpu_per_hour_spans"].get(uuid)
+#: The prices of an hour by component; where they moved, the components alone with the lowest and the highest sum.
+_Hourly = tuple[tuple[tuple[str, str], ...], str, str]
+
+
+def _hourly(uuid: str, rates: Mapping[str, Any]) -> _Hourly:
+    """What an hour of a GPU cost; GPUs of which it is the same share a line."""
+    components, span = rates["gpu_per_hour"].get(uuid, {}), rates["gpu_per_hour_spans"].get(uuid)
     if span is not None and components:
-        return f"{_moved(span['mean'], span['low'], span['high'], currency)} {' + '.join(components)}"
-    return " + ".join(f"{price_of(price, currency)} {name}" for name, price in components.items())
+        return tuple((name, "") for name in components), span["low"], span["high"]
+    return tuple(components.items()), "", ""
+
+
+def _told(hourly: _Hourly, devices: Sequence[Mapping[str, Any]], currency: str, rates: Mapping[str, Any]) -> str:
+    """The price of an hour of some GPUs in words; of one that moved the mean over all their hours, and the range."""
+    components, low, high = hourly
+    if not components:
+        return "without a price"
+    if not low:
+        return "× " + " + ".join(f"{price_of(price, currency)} {name}" for name, price in components)
+    spans, seconds = rates["gpu_per_hour_spans"], [Decimal(str(device["seconds"])) for device in devices]
+    paid = (Decimal(spans[device["uuid"]]["mean"]) * held for device, held in zip(devices, seconds, strict=True))
+    mean = (sum(paid, Decimal(0)) / sum(seconds, Decimal(0))).quantize(_MEAN)
+    return f"× {_moved(plain(mean), low, high, currency)} {' + '.join(name for name, _ in components)}"
+
+
+#: Means are told to a millionth of the currency.
+_MEAN = Decimal("1e-6")
 
 
 def _electricity(receipt: Mapping[str, Any], rates: Mapping[str, Any]) -> str:

@@ -9,10 +9,20 @@ from costmeter.config.settings import Settings
 from costmeter.errors import UsageError
 from costmeter.meter.schedule import Constant
 from costmeter.planning.average import averaged
-from costmeter.planning.estimate import Power, node_gpus
+from costmeter.planning.estimate import Power
 from costmeter.planning.inputs import instant
 from costmeter.planning.numbers import gpus, hours, number, whole
-from costmeter.planning.plan import ASSUMED_LOAD, paid_by, passed_over, percent, planned, rented_by, shown, told
+from costmeter.planning.plan import (
+    ASSUMED_LOAD,
+    paid_by,
+    passed_over,
+    percent,
+    planned,
+    rented_by,
+    sharers,
+    shown,
+    told,
+)
 from costmeter.planning.when import Search, Track, Window, best, window, windows
 from costmeter.rates.book import Sourced
 from costmeter.rates.models import GpuModel, find
@@ -144,11 +154,11 @@ def _kept(job: Job, settings: Settings, utc_ns: int) -> _Kept:
         raise UsageError("how much power? Give --kw 6.8, or --gpu h100 --count 8")
     if model.tdp_watts is None:
         raise UsageError(f"the power of {job.gpu} is not known", "give the power of the job: --kw 6.8")
-    sharers, watts = node_gpus(count), settings.host.watts
-    kw = Power(model.tdp_watts, ASSUMED_LOAD, (watts or 0) / Decimal(sharers), pue).facility_kw * count
+    machine, watts = sharers(settings.book, device, count), settings.host.watts
+    kw = Power(model.tdp_watts, ASSUMED_LOAD, (watts or 0) / Decimal(machine), pue).facility_kw * count
     beside = "power not counted; set host.power in watts"
     if watts is not None:
-        beside = f"{shown(watts)} W for each {_gpus(sharers)} ({told(settings.book.host)})"
+        beside = f"{shown(watts)} W for each {_gpus(machine)} ({told(settings.book.host)})"
     gpu = f"{count} × {shown(model.tdp_watts)} W of {model.key} at {percent(ASSUMED_LOAD)}, which is assumed"
     notes = (f"power: {shown(kw)} kW, cooling included", f"GPU: {gpu}", f"host: {beside}", cooling)
     return _Kept(device, count, kw, notes)

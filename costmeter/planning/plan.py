@@ -20,7 +20,7 @@ from costmeter.planning.estimate import (
     work,
 )
 from costmeter.planning.request import Request, complaints
-from costmeter.rates.book import LIST_PRICE, Book, GpuPlan, Owned, Sourced
+from costmeter.rates.book import LIST_PRICE, Book, GpuPlan, Instance, Owned, Sourced
 from costmeter.rates.models import GpuModel, Meant, find
 from costmeter.rates.prices import DEFAULT_CURRENCY, DEFAULT_ELECTRICITY_PER_KWH
 from costmeter.readings import Device, Missing
@@ -103,9 +103,10 @@ class _Planner:
         model = meant.model if meant else None
         done = self._work(model)
         device = planned(model.nvml_name if model else "")
-        rates = self.settings.book.at(self.utc_ns, (device,), node_gpus(done.gpus))
+        machine = sharers(self.settings.book, device, done.gpus)
+        rates = self.settings.book.at(self.utc_ns, (device,), machine)
         prices = self._prices(rates, device)
-        power = self._power(model, node_gpus(done.gpus))
+        power = self._power(model, machine)
         self._carbon(rates, prices)
         even, why_not = self._break_even(model, prices, power)
         one = estimate(done.gpu_hours, power, prices)
@@ -277,6 +278,12 @@ def planned(nvml_name: str) -> Device:
 def paid_by(book: Book, device: Device) -> GpuPlan:
     """How a GPU is paid for: by the first block that fits it, else at list price."""
     return next((paid for paid in book.gpus if paid.match.fits(device)), LIST_PRICE)
+
+
+def sharers(book: Book, device: Device, count: int | None) -> int:
+    """How many GPUs share a machine: as many as its price says, else those of the run, at most 8."""
+    price = paid_by(book, device).price
+    return (price.gpus if isinstance(price, Instance) else None) or node_gpus(count)
 
 
 def rented_by(book: Book, device: Device) -> Sourced | None:

@@ -22,17 +22,22 @@ from costmeter.rates.prices import (
     DefaultPrice,
     default_price,
     embodied,
+    key,
 )
 from costmeter.readings import Device, Mig
 
 
 @dataclass(frozen=True, slots=True)
 class Sourced:
-    """A schedule and where it was written. `dated` is the ISO day or month its figures are of, where somebody says."""
+    """A schedule and where it was written. `dated` is the ISO day or month its figures are of, where somebody says.
+
+    `gpu_key` is the model that a price is of, as the tables call it; empty where it is for any.
+    """
 
     schedule: Schedule
     origin: Origin
     dated: str = ""
+    gpu_key: str = ""
 
     def origin_at(self, utc_ns: int) -> Origin:
         """The origin at an instant: an estimate while the schedule doubts its own figure, which then says why."""
@@ -123,9 +128,23 @@ class Book:
         """The GPUs whose price nobody knows: their time costs nothing in the totals until a price is set."""
         return [device for device in devices if not self.line(device, 1).is_priced]
 
+    def misplaced(self, devices: Sequence[Device]) -> list[tuple[Device, str]]:
+        """The GPUs whose price is a list price of another model, and of which. Some rows leave the form factor open."""
+        found = []
+        for device in devices:
+            price = self._plan(device).price
+            meant = price.gpu_key if isinstance(price, Sourced) and self._plan(device).owned is None else ""
+            own = key(device.name)
+            if meant and own and not own.startswith(meant.removesuffix("-unspecified")):
+                found.append((device, meant))
+        return found
+
+    def _plan(self, device: Device) -> GpuPlan:
+        return next((plan for plan in self.gpus if plan.match.fits(device)), LIST_PRICE)
+
     def line(self, device: Device, node_gpus: int) -> "Line":
         """How one GPU is priced: by the first plan that fits, else at list price."""
-        plan = next((plan for plan in self.gpus if plan.match.fits(device)), LIST_PRICE)
+        plan = self._plan(device)
         embodied = self.embodied or _published(device)
         if plan.owned is not None:
             return Line(plan.owned.hourly, None, True, plan.owned.origin, embodied, device.mig)

@@ -96,6 +96,17 @@ def _prices() -> dict[str, DefaultPrice]:
     return prices
 
 
+def key(nvml_name: str) -> str:
+    """What the tables call a model by the name the driver reports, `H100-80GB-SXM5`; empty where they have none."""
+    return _keys().get(model(nvml_name), "")
+
+
+@cache
+def _keys() -> dict[str, str]:
+    names = ((row["gpu_key"], row["nvml_names"].split("|")) for row in rows("gpu_models.csv"))
+    return {model(name): key for key, spelled in names for name in spelled}
+
+
 @cache
 def _embodied() -> dict[str, Embodied]:
     figures = {}

@@ -31,6 +31,7 @@ from costmeter.rates.book import Book
 from costmeter.readings import Device, Missing, unidentified
 from costmeter.runtime.events import Ended, Event, Opened, OpenFailed
 from costmeter.runtime.items import ItemWatch
+from costmeter.runtime.pricewarnings import price_warnings
 from costmeter.runtime.reader import Reader
 from costmeter.runtime.recorder import Pricing, Recorder
 from costmeter.runtime.recording import RecordingWriter
@@ -222,7 +223,10 @@ class Metering:
         """What a meter of this very run left that died here; a job that Slurm queued anew held nothing meanwhile."""
         if self._options.environ.get("SLURM_RESTART_COUNT", "0") != "0":
             return NOTHING_EARLIER
-        return left_behind(folder, header.host, header.boot_id, self._clock.boottime_ns())
+        try:
+            return left_behind(folder, header.host, header.boot_id, self._clock.boottime_ns())
+        except OSError:  # a folder that may not even be looked into; the writer says so
+            return NOTHING_EARLIER
 
     def _record(self, header: Header, earlier: Earlier) -> RecordingWriter | None:
         options, settings = self._options, self._settings
@@ -307,10 +311,9 @@ class Metering:
         if isinstance(event, OpenFailed):
             consequence = "Metering time × price only; energy and CO2 will be missing."
             self._warn(f"{event.error.message}. {consequence} Check: costmeter doctor")
-        for device in self._settings.book.unpriced(devices):
-            advice = "Set one: --price 0.80/gpu-h, or add to costmeter.yaml:  gpu: {price: 0.80}"
-            self._warn(f'no price for "{device.name}" (GPU {device.index}). {advice}')
         rates = self._settings.book.at(self._clock.utc_ns(), devices, self._recorder.part.node_gpus)
+        for warning in price_warnings(self._settings.book, devices, rates):
+            self._warn(str(warning))
         electricity = rates.origins["electricity.price"].detail
         if electricity.startswith("missing"):
             advice = "Add to costmeter.yaml:  electricity: {price: 0.30}"

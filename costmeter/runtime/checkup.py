@@ -15,6 +15,7 @@ from costmeter.runtime import boardcheck, itemcheck
 from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
 from costmeter.runtime.finding import Finding, Verdict
 from costmeter.runtime.patience import within
+from costmeter.runtime.pricewarnings import price_warnings
 from costmeter.runtime.surroundings import surroundings
 from costmeter.sources.host import HostSource
 from costmeter.sources.nvml import PROBE_SECONDS, NvmlSource
@@ -86,10 +87,11 @@ def _prices(settings: Settings, devices: Sequence[Device], clock: RealClock) -> 
     devices = [device for device in devices if device.pci_bus_id]
     unpriced = {device.uuid for device in settings.book.unpriced(devices)}
     rates = settings.book.at(clock.utc_ns(), devices)
+    for said in price_warnings(settings.book, devices, rates):
+        yield Finding("fail" if said.is_missing else "warn", said.text, said.fix)
     lines: dict[Finding, None] = {}
     for device in devices:
         if device.uuid in unpriced:
-            lines[Finding("fail", f'no price for "{device.name}"', "costmeter.yaml:  gpu: {price: 0.80}")] = None
             continue
         origin = rates.origins.get("gpu.price") or rates.origins[f"gpu.price.{device.uuid}"]
         per_hour = sum(price for _, price in rates.devices[device.uuid].hourly)

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import os
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,7 @@ def _synchronised() -> Iterator[Finding]:
 
 def _space(environ: Mapping[str, str]) -> Iterator[Finding]:
     folder = state_directory(dict(environ))
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # Path.exists() raises for what it may not see
         folder = folder.parent
     try:
         free_bytes = shutil.disk_usage(folder).free

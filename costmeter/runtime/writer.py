@@ -13,6 +13,7 @@ from pathlib import Path
 
 from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.record import Footer, Header, Record, SlotEntry
+from costmeter.ledger.sequence import Numbering
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.runtime.recorder import Post
 
@@ -28,6 +29,7 @@ class Writer:
         self._queue: queue.SimpleQueue[Post] = queue.SimpleQueue()
         self._file: JournalFile | None = None
         self._pending: deque[tuple[Record, tuple[str, ...]]] = deque()
+        self._numbering = Numbering()
         self._sequence = 0
         self._posted = self._written = 0
         self._unsynced = False
@@ -74,13 +76,14 @@ class Writer:
 
     def write(self, post: Post) -> None:
         """Write one post now, or remember why the disk refused it. Waits for the disk: the writer's thread calls it."""
-        self._pending.extend((record, post.order) for record in post.records)
+        self._pending.extend((self._numbering.numbered(record), post.order) for record in post.records)
         try:
             file = self._file or self._create()
             self._drain(file)
             if post.snapshot.open_slot is not None and not post.last:
                 self._sequence += 1
-                file.write_open(encode_open(post.snapshot.open_slot, post.order, self._sequence), len(post.order))
+                still_open = encode_open(post.snapshot.open_slot, post.order, self._sequence, self._numbering.last)
+                file.write_open(still_open, len(post.order))
             if self._unsynced:
                 file.sync()
                 self._unsynced = False

@@ -262,6 +262,9 @@ def test_a_whole_file_comes_out_typed() -> None:
         ),
         pytest.param("gpu: {billing: [owned]}", "1:16: gpu.billing: expected one word, not a list", id="choice-list"),
         pytest.param(
+            "gpu: {owned: {purchase: 5}}", "1:25: gpu.owned is set and gpu.billing is not owned", id="owned-unsaid"
+        ),
+        pytest.param(
             "gpu: {billing: owned}", "1:16: gpu.billing: owned needs gpu.owned.purchase", id="owned-without-purchase"
         ),
         pytest.param(

@@ -12,7 +12,7 @@ import pytest
 
 from costmeter.cli.run import SCENARIOS
 from costmeter.sources.simulated import bundled_scenarios
-from tests.end_to_end.installed import COSTMETER, eventually, own_home
+from tests.end_to_end.installed import COSTMETER, eventually, own_home, uncovered
 from tests.native import compiled
 
 STEADY = """
@@ -89,6 +89,27 @@ def test_an_unwritable_state_directory_is_told_and_the_job_runs(tmp_path: Path) 
     assert (done.returncode, done.stdout) == (3, "works\n")
     assert str(tmp_path / "blocked") in done.stderr
     assert "Unsaved" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "doctor"])
+def test_a_state_directory_that_may_not_be_looked_into_is_told(command: str) -> None:
+    """Below a folder without any permission the run is metered all the same; doctor says what is the matter."""
+    # Root is held by no permission as long as it has its capabilities.
+    without = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    with own_home() as environ:
+        state = Path(environ["XDG_STATE_HOME"])
+        state.chmod(0)
+        argv = [*without, COSTMETER, command, "--simulate", "healthy", *(["--", *JOB] if command == "run" else [])]
+        done = subprocess.run(argv, env=uncovered(environ), capture_output=True, text=True, timeout=60)
+        state.chmod(0o700)
+    assert "Traceback" not in done.stderr
+    if command == "run":
+        assert (3, "works\n") == (done.returncode, done.stdout)
+        assert "── costmeter" in done.stderr
+        assert "Unsaved" in done.stderr
+    else:
+        assert 1 == done.returncode
+        assert f"fail  {state}/costmeter: Permission denied" in done.stdout
 
 
 def test_a_full_disk_is_told_and_the_job_runs() -> None:

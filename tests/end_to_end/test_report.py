@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.installed import COSTMETER, own_home
+from tests.ledger.test_sequence import GROWING, lines_of, spoiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +185,27 @@ def test_json_follows_a_link(recorded: Recorded, tmp_path: Path) -> None:
     assert 0 == subprocess.run(argv, env=recorded.environ, timeout=60).returncode
     assert link.is_symlink()
     assert "ok" == json.loads((tmp_path / "target.json").read_text())["run"]["outcome"]
+
+
+def test_gpus_whose_rates_are_damaged_are_told_and_the_others_reported(recorded: Recorded, tmp_path: Path) -> None:
+    """A damaged line of rates after more GPUs appeared: receipt and bill go on with those whose price is known; 0."""
+    journal = tmp_path / "gpu01.1.jsonl"
+    journal.write_bytes(b"".join(spoiled(lines_of(tmp_path / "whole", GROWING), 5, 40)))
+    for arguments in ([], ["--bill"]):
+        done = recorded.report(*arguments, str(journal), "--json")
+        assert (0, False) == (done.returncode, "Traceback" in done.stderr), done.stderr
+        assert "GPUs not counted for a time: 2, no readable rates" in done.stdout
+        assert "slots with other prices than their own, which are lost or out of order: 2" in done.stdout
+
+
+def test_a_journal_whose_lines_are_there_twice_costs_no_more(recorded: Recorded, tmp_path: Path) -> None:
+    """All lines but the first once more, as a copy that was begun again leaves them: the same receipt, and said."""
+    (journal,) = recorded.folder.glob("*.jsonl")
+    first, *rest = journal.read_bytes().splitlines(keepends=True)
+    (tmp_path / "twice.1.jsonl").write_bytes(b"".join([first, *rest, *rest]))
+    (again,) = json.loads(recorded.report(str(tmp_path), "--json").stdout)
+    problems = again["meter"].pop("journal_problems")
+    assert recorded.receipt["cost"] == again["cost"]
+    assert recorded.receipt["energy"] == again["energy"]
+    assert any("counted once" in problem for problem in problems)
+    assert any("rates that stand there again" in problem for problem in problems)

@@ -1,5 +1,6 @@
 """Dated CSV files: their text, what a merge keeps, and what is refused."""
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,8 @@ from costmeter.units import NANOSECONDS_PER_MINUTE
 from tests.feeds.servers import NOON_NS
 
 FEED = "octopus A B"
+#: From noon of 2026-11-22 to 9999-12-31, in minutes: 2,912,147 days and a half.
+FAR = 2_912_147 * 1440 + 720
 FACTS = (("source", "Octopus Energy"), ("licence", "facts"))
 
 
@@ -58,7 +61,30 @@ def test_the_reader_of_series_reads_it(tmp_path: Path) -> None:
         pytest.param([(0, 30, "1")], [(0, 30, "1")], [(0, 30, "1")], (0, 0, 1), id="the-same"),
         pytest.param([(0, 30, "1")], [(0, 30, "9")], [(0, 30, "9")], (0, 1, 0), id="a-new-value-replaces"),
         pytest.param(
-            [(0, 60, "1")], [(0, 15, "2"), (15, 30, "3")], [(0, 15, "2"), (15, 30, "3")], (1, 1, 0), id="finer"
+            [(0, 60, "1")], [(0, 30, "2"), (30, 60, "3")], [(0, 30, "2"), (30, 60, "3")], (1, 1, 0), id="finer"
+        ),
+        pytest.param(
+            [(0, 60, "1")], [(0, 15, "2")], [(0, 15, "2"), (15, 60, "1")], (1, 0, 1), id="the-rest-of-the-hour-stays"
+        ),
+        pytest.param(
+            [(0, 60, "1")], [(15, 30, "2")], [(0, 15, "1"), (15, 30, "2"), (30, 60, "1")], (1, 0, 1), id="inside"
+        ),
+        pytest.param(
+            [(3, 7, "1"), (7, 11, "4"), (11, 13, "1")],
+            [(1, 4, "4")],
+            [(1, 4, "4"), (4, 7, "1"), (7, 11, "4"), (11, 13, "1")],
+            (1, 0, 3),
+            id="ends-inside-a-known-one",
+        ),
+        pytest.param(
+            [(12, None, "2")], [(11, 14, "4")], [(11, 14, "4"), (14, None, "2")], (1, 0, 1), id="open-goes-on-after-it"
+        ),
+        pytest.param(
+            [(0, FAR, "1")],
+            [(0, 30, "2"), (FAR - 60, FAR, "3")],
+            [(0, 30, "2"), (30, FAR - 60, "1"), (FAR - 60, FAR, "3")],
+            (2, 0, 1),
+            id="the-year-9999",
         ),
         pytest.param([(0, 15, "1"), (15, 30, "2")], [(0, 60, "9")], [(0, 60, "9")], (0, 2, 0), id="coarser"),
         pytest.param(
@@ -126,6 +152,27 @@ def test_merging(
         pytest.param(
             [row(0, None, "100", False)], [row(30, 60, "9", True)], [row(0, None, "100", False)], (0, 0, 1), id="open"
         ),
+        pytest.param(
+            [row(4, 7, "3", False)],
+            [row(5, 6, "1", False), row(6, 7, "2", True)],
+            [row(4, 5, "3", False), row(5, 6, "1", False), row(6, 7, "3", False)],
+            (1, 0, 1),
+            id="nor-after-a-correction-inside-it",
+        ),
+        pytest.param(
+            [row(0, 30, "100", False), row(30, 60, "90", True)],
+            [row(0, None, "250", True)],
+            [row(0, 30, "100", False), row(30, None, "250", True)],
+            (0, 1, 1),
+            id="open-estimate",
+        ),
+        pytest.param(
+            [row(0, None, "5", True)],
+            [row(30, None, "5", False)],
+            [row(0, 30, "5", True), row(30, None, "5", False)],
+            (1, 0, 1),
+            id="the-same-but-measured",
+        ),
     ],
 )
 def test_what_was_measured_is_not_replaced_by_an_estimate(
@@ -137,47 +184,51 @@ def test_what_was_measured_is_not_replaced_by_an_estimate(
     assert counts == (merged.added, merged.replaced, merged.kept)
 
 
+#: Past the last edge that `stretches` draws: what holds here holds for ever.
+MINUTES = range(42)
+
+
 @st.composite
 def stretches(draw: st.DrawFn) -> tuple[Row, ...]:
-    """Rows that ascend and do not overlap."""
+    """Rows that ascend and do not overlap; the last may be without an end."""
     edges = sorted(draw(st.sets(st.integers(0, 40), min_size=2, max_size=12)))
     pairs = [pair for pair in pairwise(edges) if draw(st.booleans())] or [(edges[0], edges[1])]
     known = st.sampled_from([None, False, True])
-    return tuple(row(start, end, str(draw(st.integers(-5, 5))), draw(known)) for start, end in pairs)
+    rows = [row(start, end, str(draw(st.integers(-5, 5))), draw(known)) for start, end in pairs]
+    if draw(st.booleans()):
+        rows[-1] = replace(rows[-1], end_utc_ns=None)
+    return tuple(rows)
 
 
-def row_at(rows: tuple[Row, ...], minute: int) -> Row | None:
+Minute = tuple[Decimal, bool | None] | None
+
+
+def at_minute(rows: tuple[Row, ...], minute: int) -> Minute:
+    """The value of a minute and whether it is estimated; None where there is none."""
     at = NOON_NS + minute * NANOSECONDS_PER_MINUTE
-    return next((one for one in rows if one.start_utc_ns <= at < (one.end_utc_ns or 2**63)), None)
+    found = [one for one in rows if one.start_utc_ns <= at and (one.end_utc_ns is None or at < one.end_utc_ns)]
+    assert len(found) <= 1
+    return (found[0].value, found[0].estimated) if found else None
 
 
-def value_at(rows: tuple[Row, ...], minute: int) -> Decimal | None:
-    found = row_at(rows, minute)
-    return None if found is None else found.value
-
-
-def values_due(old: tuple[Row, ...], new: tuple[Row, ...], minute: int) -> set[Decimal | None]:
-    """The new value; the old one where that was measured and this is an estimate; where nothing came, no new one.
-
-    A measured row goes as a whole when a new one that is no estimate takes its beginning: its rest may be either.
-    """
-    before, came = row_at(old, minute), row_at(new, minute)
-    if came is None:
-        return {None, value_at(old, minute)}
-    if not came.estimated or before is None or before.estimated is not False:
-        return {came.value}
-    return {before.value} if all(one.estimated for one in new) else {before.value, came.value}
+def due(before: Minute, came: Minute) -> Minute:
+    """What a minute has after a merge, first to last: new and no estimate, known and measured, new, known."""
+    if came is not None and came[1] is not True:
+        return came
+    if before is not None and before[1] is False:
+        return before
+    return came or before
 
 
 @given(stretches(), stretches())
-def test_a_merge_has_the_new_values_and_never_overlaps(old: tuple[Row, ...], new: tuple[Row, ...]) -> None:
-    """At every minute the new value holds where there is one, nowhere else a value that was not there before."""
+def test_each_minute_after_a_merge_has_the_value_it_must(old: tuple[Row, ...], new: tuple[Row, ...]) -> None:
+    """Minute by minute nothing known is lost, nothing new is missed, and no value is where none was."""
     merged = series_csv.merge(old, new)
     for one, after in pairwise(merged.rows):
         assert one.end_utc_ns is not None
         assert one.start_utc_ns < one.end_utc_ns <= after.start_utc_ns
-    for minute in range(41):
-        assert value_at(merged.rows, minute) in values_due(old, new, minute)
+    expected = [due(at_minute(old, minute), at_minute(new, minute)) for minute in MINUTES]
+    assert expected == [at_minute(merged.rows, minute) for minute in MINUTES]
     assert len(old) == merged.kept + merged.replaced
     again = series_csv.merge(merged.rows, new)
     assert (merged.rows, 0, 0) == (again.rows, again.added, again.replaced)

@@ -13,6 +13,7 @@ from costmeter.ledger.journal import JournalFile, read_journal
 from costmeter.ledger.line import decode, encode, seal
 from costmeter.ledger.ratesline import LOST, fingerprint
 from costmeter.ledger.record import RatesChange
+from costmeter.ledger.sequence import MISPRICED
 from costmeter.meter.charge import Origin
 from tests.ledger.test_query import BEGINNING, ORDER, minute
 from tests.samples import decimals, orders, rates, rates_of, rental
@@ -94,6 +95,7 @@ def test_a_damaged_line_costs_no_other_its_prices(tmp_path: Path, lost: int) -> 
         each.devices[ORDER[0]] for each in read
     ]
     assert ([LOST] * 2 if lost == 2 else [WORDS] * 2) == [each.origins for each in read]
-    (problem,) = journal.problems
+    problem, *more = journal.problems
     assert f"line {lost + 1} unreadable" in problem
     assert "the prices before it" in problem
+    assert ([] if lost == 2 else [MISPRICED.format(1)]) == more

@@ -241,3 +241,12 @@ def test_without_a_driver_nothing_was_left(tmp_path: Path) -> None:
     nothing_read = slot(dict.fromkeys(ORDER, measured(MINUTE)))
     meter(tmp_path, Devices(TWO, None, 0), opened()[1], SlotEntry(nothing_read))
     assert NOTHING_EARLIER == left(tmp_path)
+
+
+def test_gpus_whose_rates_are_damaged_stop_no_resumption(tmp_path: Path) -> None:
+    """A meter that found a second GPU and whose rates since cannot be read: the first is gone on with as it stood."""
+    rest = [*opened(), minute(1)]
+    path = meter(tmp_path, *opened(TWO[:1]), of=TWO[:1])
+    written = b"".join(encode(record, ORDER) for record in rest)
+    path.write_bytes(path.read_bytes() + written.replace(b"rental", b"rentel"))
+    assert LEFT.boards[TWO[0].board] == left(tmp_path).boards[TWO[0].board]

@@ -100,15 +100,16 @@ def test_the_open_slot_of_a_killed_meter_counts(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_told_and_the_rest_is_read(damage: object, counted: list[int], said: str, tmp_path: Path) -> None:
-    """Damaged lines are skipped, slots before any rates are not counted, and each is said once, with the journal."""
+    """Damaged lines are skipped, slots before any rates are not counted; each is said once, with the journal."""
     file = on_disk(tmp_path, ORDER, [*BEGINNING, *map(minute, range(3))])
     assert callable(damage)
     file.path.write_bytes(b"\n".join(damage(file.path.read_bytes().split(b"\n"))))
     problems: list[str] = []
     assert counted == [priced.slot.number for priced in priced_slots(file.path, problems)]
-    (problem,) = problems
+    problem, *more = problems
     assert said in problem
     assert str(file.path) in problem
+    assert ([f"{file.path}: slots missing: 1, not counted"] if counted == [0, 2] else []) == more
 
 
 @pytest.mark.parametrize("lines", [pytest.param(1, id="no-header"), pytest.param(10, id="empty")])

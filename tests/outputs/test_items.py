@@ -147,6 +147,24 @@ def test_a_gpu_price_that_moved_is_told_with_its_range() -> None:
     assert "× $3.00 on average ($2.00 to $5.00) rental" in render(of, Style(120))
 
 
+def test_gpus_of_one_price_that_moved_share_a_line() -> None:
+    """Read microseconds apart, no two GPUs have the same mean; their one line has the mean over all their hours."""
+    gpus = [device(index) for index in range(8)]
+    under = replace(runs.RENTED, devices={gpu.uuid: rental("2") for gpu in gpus})
+    after = replace(under, devices={gpu.uuid: rental("5") for gpu in gpus})
+    lengths = [2 * HOUR + 1_000_000 * gpu.index for gpu in gpus]
+    records: list[Record] = [
+        held(gpus),
+        rates_from_start(under),
+        runs.entry({gpu.uuid: measured(length) for gpu, length in zip(gpus, lengths, strict=True)}, 2 * HOUR),
+        rates_from_start(after),
+        runs.entry({gpu.uuid: measured(HOUR) for gpu in gpus}, HOUR),
+    ]
+    text = render(receipt(Run((runs.part(header(), *records),))), Style(120))
+    assert 1 == text.count("on average")
+    assert "24.00 GPU-h × $3.00 on average ($2.00 to $5.00) rental" in text
+
+
 def test_prices_that_stood_have_no_range() -> None:
     """Nothing is averaged where nothing moved, and rent pays for no electricity."""
     of = receipt(runs.healthy())["rates"]

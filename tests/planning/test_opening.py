@@ -132,6 +132,12 @@ def test_power_is_of_the_settings_and_of_the_flags_alike() -> None:
     assert [Decimal(15), Decimal("8.64"), Decimal("12.96")] == [opening(job, site, now).kw for job in jobs]
 
 
+def test_one_gpu_of_a_machine_of_eight_bears_an_eighth_of_the_host() -> None:
+    """The price is shared by 8, and so are the 1,000 W of the host: (595 W + 125 W) × 1.5 = 1.08 kW."""
+    flags = {**AGILE, **OWNED, "gpu": "{price: {per_instance_hour: 55.04, gpus: 8}}"}
+    assert Decimal("1.08") == opening(Job("1", gpu="h100"), settings(flags), utc_ns("2023-07-02T00:00")).kw
+
+
 def test_what_the_power_is_made_of_is_said() -> None:
     """Model, load, host and PUE each have a line with where it was set."""
     notes = opening(Job("1", gpu="8xh100"), settings({**AGILE, **OWNED}), utc_ns("2023-07-02T00:00")).notes

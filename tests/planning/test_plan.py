@@ -118,6 +118,14 @@ def test_a_machine_of_one_gpu_is_priced_whole() -> None:
     assert Decimal("55.04") == eight.one_run.cost
 
 
+def test_one_gpu_of_a_machine_of_eight_bears_an_eighth_of_it() -> None:
+    """Where the price is shared by 8 so is the host: 55.04 / 8, and (700 W × 85 % + 1,000 W / 8) × 10 h = 7.2 kWh."""
+    site = settings({"gpu": "{price: {per_instance_hour: 55.04, gpus: 8}}"})
+    made = plan(Request(gpu="h100", count=1, hours=Decimal(10), host_watts=Decimal(1000)), site, 0)
+    assert (Decimal("68.8"), Decimal("7.2")) == (made.one_run.cost, made.one_run.energy_kwh)
+    assert "1000 W for each 8 GPUs" == origins(made)["host power"][0]
+
+
 def test_a_tariff_by_the_hour_is_averaged_and_named(tmp_path: Path) -> None:
     """12 h at 0.30 and 12 h at 0.10 come to 0.20 per kWh, called a mean of the coming year."""
     text = (

@@ -1,0 +1,112 @@
+"""Which line of a journal belongs where: by numbers alone, because the wall clock may be set while a run is metered.
+
+Slots are numbered. Rates are, too, and every slot names those it is priced under. So a line that went missing, stands
+twice or was moved shows in those that are left, and what it costs can be said.
+"""
+
+from dataclasses import dataclass, field, replace
+
+from costmeter.ledger.record import Devices, Footer, RatesChange, Record, SlotEntry
+
+#: What is said of lines, once for all of a kind.
+MISSING = "slots missing: {}, not counted"
+REPEATED = "slots that stand there again: {}, counted once"
+MISPLACED = "slots out of their order: {}"
+STALE = "rates that stand there again or too late: {}, skipped"
+SHRUNK = "lines of devices that stand there again: {}, skipped"
+MISPRICED = "slots with other prices than their own, which are lost or out of order: {}"
+
+
+@dataclass(slots=True)
+class Numbering:
+    """Numbers the rates of one journal from 0, has each slot name the last, and the footer how many slots there were.
+
+    What has its number keeps it.
+    """
+
+    last: int | None = None
+    slots: int = 0
+
+    def numbered(self, record: Record) -> Record:
+        """A record as it is to be written."""
+        if isinstance(record, RatesChange):
+            after = 0 if self.last is None else self.last + 1
+            self.last = after if record.number is None else record.number
+            return replace(record, number=self.last)
+        if isinstance(record, SlotEntry):
+            self.slots = record.slot.number + 1
+            return replace(record, rates=self.last) if record.rates is None else record
+        if isinstance(record, Footer) and record.slots is None:
+            return replace(record, slots=self.slots)
+        return record
+
+
+@dataclass(slots=True)
+class Sequence:
+    """What the numbers of a journal's lines say while it is read. Journals of before number no rates: they say less.
+
+    `closed` are the numbers of the slots there were.
+    """
+
+    closed: set[int] = field(default_factory=set)
+    _latest: int = -1
+    _rates: int | None = None
+    _gpus: frozenset[str] = frozenset()
+    _devices_repeated: int = 0
+    _slots_repeated: int = 0
+    _rates_repeated: int = 0
+    _slots_misplaced: int = 0
+    _slots_mispriced: int = 0
+
+    def takes(self, record: Record) -> bool:
+        """Whether a line counts: no slot does twice, no rates again after later ones, and no GPU is ever let go."""
+        if isinstance(record, Devices):
+            gpus = frozenset(device.uuid for device in record.devices)
+            if not gpus >= self._gpus:
+                self._devices_repeated += 1
+                return False
+            self._gpus = gpus
+        if isinstance(record, RatesChange) and record.number is not None:
+            if self._rates is not None and record.number <= self._rates:
+                self._rates_repeated += 1
+                return False
+            self._rates = record.number
+        if isinstance(record, SlotEntry):
+            if record.slot.number in self.closed:
+                self._slots_repeated += 1
+                return False
+            self._slots_misplaced += record.slot.number < self._latest
+            self._slots_mispriced += self._are_others(record.rates)
+            self._close(record.slot.number)
+        if isinstance(record, Footer) and record.slots is not None:
+            self._latest = max(self._latest, record.slots - 1)
+        return True
+
+    def takes_open(self, entry: SlotEntry) -> bool:
+        """Whether an open slot counts: not where it was closed since. It may be older than the last rates."""
+        if entry.slot.number in self.closed:
+            return False
+        is_older = entry.rates is not None and self._rates is not None and entry.rates < self._rates
+        self._slots_mispriced += not is_older and self._are_others(entry.rates)
+        self._close(entry.slot.number)
+        return True
+
+    def problems(self) -> list[str]:
+        """What is to be said of it, once everything was read."""
+        said = (
+            (MISSING, self._latest + 1 - len(self.closed)),
+            (REPEATED, self._slots_repeated),
+            (MISPLACED, self._slots_misplaced),
+            (STALE, self._rates_repeated),
+            (SHRUNK, self._devices_repeated),
+            (MISPRICED, self._slots_mispriced),
+        )
+        return [what.format(count) for what, count in said if count > 0]
+
+    def _close(self, number: int) -> None:
+        self.closed.add(number)
+        self._latest = max(self._latest, number)
+
+    def _are_others(self, rates: int | None) -> bool:
+        """Whether a slot is priced under other rates than it names. Without any rates it is not priced at all."""
+        return rates is not None and self._rates is not None and rates != self._rates
