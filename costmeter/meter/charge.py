@@ -95,13 +95,17 @@ def _charge_device(held: Quantities, device: DeviceRates, rates: Rates) -> Devic
             continue
         for component, per_hour in device.hourly:
             amount = per_hour * state_ns / _NANOSECONDS_PER_HOUR
-            side = charges if amount >= 0 else credit
-            side[component, state] = abs(amount).quantize(QUANTUM)
+            if amount.is_signed():
+                _book(charges, credit, (component, state), amount)
+            else:
+                charges[component, state] = amount.quantize(QUANTUM)
         added_uj = round(energy_uj * overhead_share) if overhead_share else 0
         if device.pays_electricity:
             amount = (energy_uj + added_uj) * rates.electricity_per_kwh / _MICROJOULES_PER_KWH
-            side = charges if amount >= 0 else credit
-            side["electricity", state] = abs(amount).quantize(QUANTUM)
+            if amount.is_signed():
+                _book(charges, credit, ("electricity", state), amount)
+            else:
+                charges["electricity", state] = amount.quantize(QUANTUM)
         overhead_uj += added_uj
         facility_uj += energy_uj + added_uj
         length_ns += state_ns
@@ -113,6 +117,16 @@ def _charge_device(held: Quantities, device: DeviceRates, rates: Rates) -> Devic
         round(length_ns * device.embodied_grams_per_hour * _MICROGRAMS_PER_GRAM / _NANOSECONDS_PER_HOUR),
         0 if rates.market_grams_per_kwh is None else _emitted(facility_uj, rates.market_grams_per_kwh),
     )
+
+
+def _book(
+    charges: dict[tuple[Component, State], Decimal],
+    credit: dict[tuple[Component, State], Decimal],
+    key: tuple[Component, State],
+    amount: Decimal,
+) -> None:
+    """Book what is below nothing as a credit; a nothing with a sign (a negative price of no use) is plain nothing."""
+    (credit if amount < 0 else charges)[key] = abs(amount).quantize(QUANTUM)
 
 
 def _emitted(microjoules: int, grams_per_kwh: Decimal) -> int:
