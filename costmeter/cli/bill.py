@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -149,13 +148,13 @@ def _given(args: argparse.Namespace) -> Given | None:
 
 
 def _date(flag: str, text: str, example: str) -> date:
-    try:
-        if not re.fullmatch(r"(19[7-9]|2\d)\d+-\d\d-\d\d", text, re.ASCII):
-            raise ValueError
-        return date.fromisoformat(text)
-    except ValueError:
+    from costmeter.config.day import day
+
+    found = day(text)
+    if found is None:
         shown = text.removesuffix("-01") if flag == "--month" else text
-        raise UsageError(f'{flag}: "{shown}" is no date like {example}', f"{flag} {example}") from None
+        raise UsageError(f'{flag}: "{shown}" is no date like {example}', f"{flag} {example}")
+    return found
 
 
 def _whole(text: str | None) -> int:

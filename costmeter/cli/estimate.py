@@ -8,7 +8,7 @@ from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from costmeter.cli import folder
-from costmeter.cli.lines import write_data, write_lines
+from costmeter.cli.lines import write_data
 from costmeter.cli.siteflags import add_site_flags, site_settings, unused_settings
 from costmeter.errors import UsageError
 
@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             write_data(to_json(as_json(planned)))
         else:
-            write_lines(as_text(planned, style(sys.stdout, os.environ).width))
+            for line in as_text(planned, style(sys.stdout, os.environ).width):
+                print(line)
     return 0
 
 

@@ -13,7 +13,6 @@ from costmeter.errors import CostmeterError, UsageError
 
 if TYPE_CHECKING:
     from costmeter.config.draft import Answers
-    from costmeter.config.grammar import Number
 
 FILE = "costmeter.yaml"
 _WHERE = {"rented": "rental", "bought": "owned", "cluster": "rental", "unsure": "list"}
@@ -207,20 +206,12 @@ def _where(text: str) -> str:
 def _number(setting: str, text: str) -> str:
     """A number of the grammar, as it was written. Raises UsageError with what is expected."""
     from costmeter.config.number import complaint
+    from costmeter.config.shorthand import number_of
 
-    problem = complaint(_kind(setting), text)
+    problem = complaint(number_of(setting), text)
     if problem is not None:
         raise UsageError(problem)
     return text
-
-
-def _kind(setting: str) -> "Number":
-    from costmeter.config.grammar import Number, Price, keys
-
-    kind = dict(keys())[setting].kind
-    number = kind.number if isinstance(kind, Price) else kind
-    assert isinstance(number, Number)
-    return number
 
 
 def _of_a_gpu_hour(text: str) -> str:

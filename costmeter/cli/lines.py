@@ -4,7 +4,7 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 _FITTED = "costmeter"
 
@@ -33,12 +33,6 @@ def _in_ascii(problem: UnicodeError) -> tuple[str, int]:
 
     assert isinstance(problem, UnicodeEncodeError)
     return in_ascii(problem.object[problem.start : problem.end]), problem.end
-
-
-def write_lines(lines: Iterable[str]) -> None:
-    """Print each line."""
-    for line in lines:
-        print(line)
 
 
 def write_data(text: str) -> None:

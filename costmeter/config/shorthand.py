@@ -49,13 +49,14 @@ def _is_number(text: str, setting: str) -> bool:
     """Whether a text begins as a number does, and is one within the setting's bounds. Raises UsageError where not."""
     if text[:1] not in _BEGIN_NUMBERS or text.casefold().endswith((_SERIES, *_TARIFF)):
         return False
-    problem = complaint(_number(setting), text)
+    problem = complaint(number_of(setting), text)
     if problem is not None:
         raise UsageError(problem)
     return True
 
 
-def _number(setting: str) -> Number:
+def number_of(setting: str) -> Number:
+    """The kind of number that a setting is, or is one of the forms of."""
     kind = dict(keys())[setting].kind
     number = kind.number if isinstance(kind, Price) else kind
     assert isinstance(number, Number)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 
+from costmeter.config.instant import read_instant
 from costmeter.feeds.http import FeedError
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
@@ -92,7 +93,7 @@ class Payload:
         try:
             return self._minute(instant_ns(self.text()))
         except ValueError:
-            raise self.wrong("an instant such as 2026-11-22T14:00:00Z") from None
+            raise self.wrong("an instant on a whole minute, such as 2026-11-22T14:00:00Z") from None
 
     def wrong(self, expected: str) -> FeedError:
         """What stands there is not what was expected."""
@@ -120,11 +121,11 @@ class Payload:
 
 
 def instant_ns(text: str) -> int:
-    """UTC nanoseconds of an ISO 8601 instant with offset or Z. Raises ValueError."""
-    instant = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
-    if instant.tzinfo is None:
-        raise ValueError("no offset")
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1000
+    """UTC nanoseconds of an ISO 8601 instant with offset or Z, on a whole minute. Raises ValueError."""
+    problem, utc_ns = read_instant(text)
+    if utc_ns is None:
+        raise ValueError(problem)
+    return utc_ns
 
 
 def _no_number(word: str) -> object:

@@ -6,9 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter.outputs.figures import duration, energy, money, quantum, rounded, significant
-from costmeter.outputs.terminal import Style, _plain, _wrapped
+from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned, wrapped
 
-_MINIMUM_WIDTH = 64
 _RUNS_SHOWN = 5
 _PROBLEMS_SHOWN = 5
 _SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
@@ -28,7 +27,7 @@ Row = tuple[str, Decimal, str]
 
 def render(document: Mapping[str, Any], style: Style) -> str:
     """All bills, newline at the end."""
-    width = max(style.width, _MINIMUM_WIDTH)
+    width = max(style.width, MINIMUM_WIDTH)
     lines: list[str] = []
     for bill in document["bills"]:
         lines += [*_block(bill, document, style, width), ""]
@@ -41,7 +40,7 @@ def render(document: Mapping[str, Any], style: Style) -> str:
     if document["simulated_runs_left_out"]:
         count = len(document["simulated_runs_left_out"])
         about.append(("Note", f"{_counted(count, 'run')} on simulated GPUs left out: nobody pays for them"))
-    lines += [_plain(line, style) for line in _wrapped(about, width)]
+    lines += [unadorned(line, style) for line in wrapped(about, width)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -55,21 +54,21 @@ def _block(bill: Mapping[str, Any], document: Mapping[str, Any], style: Style, w
     period, total = bill["period"], Decimal(bill["total"])
     left = "── costmeter bill " + ("(simulated GPUs) " if document["simulated"] else "")
     right = f" {period['from']} to {period['to']} ──"
-    yield _plain(left + "─" * max(2, width - len(left) - len(right)) + right, style)
+    yield unadorned(left + "─" * max(2, width - len(left) - len(right)) + right, style)
     hours = significant(bill["gpu_seconds"] / 3600)
     is_in_rent = bill["metered"].get("rental") and not bill["electricity_kwh"]
     drawn = "electricity is in the rent" if is_in_rent else f"{energy(bill['electricity_kwh'])} of electricity"
     facts = [_counted(len(bill["runs"]), "run"), f"{hours} GPU-h", drawn]
     facts.append(f"days of {'this machine' if period['zone'] == 'local' else period['zone']}")
-    yield _plain(" " + " · ".join(facts), style)
+    yield unadorned(" " + " · ".join(facts), style)
     yield ""
-    headline = _plain(f"   {money(total, bill['currency'])}", style)
+    headline = unadorned(f"   {money(total, bill['currency'])}", style)
     yield f"\x1b[1m{headline}\x1b[0m" if style.color else headline
     if said := not_counted(document):
         yield f"   Warning: {said}"
     yield ""
-    yield from (_plain(line, style) for line in _table(bill, total))
-    yield from (_plain(line, style) for line in _wrapped(_about(bill, document), width))
+    yield from (unadorned(line, style) for line in _table(bill, total))
+    yield from (unadorned(line, style) for line in wrapped(_about(bill, document), width))
 
 
 def _table(bill: Mapping[str, Any], total: Decimal) -> Iterator[str]:

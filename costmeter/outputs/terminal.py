@@ -46,17 +46,17 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
         *([] if unsaved else [("Again", f"costmeter report {receipt['run']['id']}")]),
     ]
     above = [_frame(receipt, width), *_heading(receipt, width), ""]
-    below = ["", *_table(receipt, style), *_wrapped(labelled, width)]
-    headline = [_plain(line, style) for line in _headline(receipt, width)]
+    below = ["", *_table(receipt, style), *wrapped(labelled, width)]
+    headline = [unadorned(line, style) for line in _headline(receipt, width)]
     lines = [
-        *(_plain(line, style) for line in above),
+        *(unadorned(line, style) for line in above),
         *(f"\x1b[1m{line}\x1b[0m" if style.color else line for line in headline),
-        *(_plain(line, style) for line in below),
+        *(unadorned(line, style) for line in below),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _plain(line: str, style: Style) -> str:
+def unadorned(line: str, style: Style) -> str:
     """A line that does nothing to a terminal but show text, whatever a command or a name contains."""
     shown = "".join(character if character.isprintable() else "?" for character in line.rstrip())
     return shown if style.unicode else in_ascii(shown)
@@ -67,7 +67,7 @@ def in_ascii(text: str) -> str:
     return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
-def _wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:
+def wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:
     """Labelled lines, folded at blanks under their own beginning; a number keeps its per cent."""
     for label, text in labelled:
         text = text.replace(" %", _NO_BREAK + "%")
