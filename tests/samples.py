@@ -17,6 +17,7 @@ from costmeter.ledger.record import Devices, Footer, Header, Mark, Outcome, Rate
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import DeviceRates, Origin, Rates
 from costmeter.meter.interval import Interval
+from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.readings import Device, DriverFacts, Method, Mig, Missing
 from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
@@ -214,6 +215,12 @@ def orders(min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[tuple[str,
     return st.integers(min_size, max_size).map(lambda count: uuids(devices(count)))
 
 
+phases = st.sampled_from(("", "training", "eval", "checkpoint"))
+counts = st.none() | st.integers(0, 10**12)
+#: What a run may tell of its progress; never nothing at all, which is written as no progress.
+progresses = st.builds(Progress, counts, counts, st.none() | st.floats(-10, 100), counts).filter(lambda p: p != UNTOLD)
+
+
 @st.composite
 def slots(draw: st.DrawFn, order: Sequence[str]) -> Slot:
     """A slot of these devices: random, or full as the meter closes it, with every device held for its whole length."""
@@ -224,7 +231,10 @@ def slots(draw: st.DrawFn, order: Sequence[str]) -> Slot:
         of = {uuid: _filled(each, length_ns) for uuid, each in of.items()}
     known = draw(st.sets(st.sampled_from(list(order)))) if order else set()
     counters = {uuid: 1_000 * draw(instants) for uuid in order if uuid in known}
-    return Slot(start_utc_ns, start_utc_ns + length_ns, of, counters, draw(st.integers(0, 10**6)))
+    number, phase, redone = draw(st.integers(0, 10**6)), draw(phases), draw(st.booleans())
+    progress = draw(progresses | st.none())
+    end_utc_ns = start_utc_ns + length_ns
+    return Slot(start_utc_ns, end_utc_ns, of, counters, number, {}, phase, redone, progress)
 
 
 def _filled(short: Quantities, length_ns: int) -> Quantities:

@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from costmeter.config.parse import Value, Values
 from costmeter.config.schedules import Schedules, origin
-from costmeter.config.settings import Budget, HostPower, Settings
+from costmeter.config.settings import HostPower, Settings
 from costmeter.config.values import Item
 from costmeter.config.yamlfile import Fault
 from costmeter.meter.activity import IdleRule
+from costmeter.meter.budget import Budget, OnExceed
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
 from costmeter.meter.schedule import Constant
@@ -71,7 +72,7 @@ class _Builder:
             ),
             self._host(),
             labels,
-            self._budget(),
+            self._budgets(),
             self.schedules.tariffs,
             tuple(self._commitments()),
             self._items(),
@@ -190,21 +191,19 @@ class _Builder:
             return HostPower()
         return HostPower("watts", value.item) if isinstance(value.item, Decimal) else HostPower("none")
 
-    def _budget(self) -> Budget | None:
+    def _budgets(self) -> tuple[Budget, ...]:
         values = self.merged.values
         set_here = [value for name, value in values.items() if name.startswith("budget.")]
         if "budget.amount" not in values:
             if set_here:
                 self._fault(set_here[0], "budget: an amount is missing; add  amount: 500  or the like")
-            return None
+            return ()
         default = Budget(_number(values, "budget.amount"))
         warn_at = values.get("budget.warn_at")
         shares = warn_at.item if warn_at and isinstance(warn_at.item, tuple) else default.warn_at
-        return Budget(
-            default.amount,
-            tuple(share for share in shares if isinstance(share, Decimal)),
-            "stop" if _text(values, "budget.on_exceed") == "stop" else default.on_exceed,
-        )
+        announced = tuple(share for share in shares if isinstance(share, Decimal))
+        on_exceed: OnExceed = "stop" if _text(values, "budget.on_exceed") == "stop" else default.on_exceed
+        return (Budget(default.amount, announced, on_exceed),)
 
     def _items(self) -> tuple[LineItem, ...]:
         value = self.merged.values.get("items")

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
 from costmeter.meter.activity import IdleRule
+from costmeter.meter.budget import Budget
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
 from costmeter.rates.book import Book
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 #: `auto` measures where it can, `watts` is a constant, `none` counts no host energy.
 HostSource = Literal["auto", "watts", "none"]
-OnExceed = Literal["warn", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,6 @@ class HostPower:
 
     source: HostSource = "auto"
     watts: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """An amount of money in the settings' currency, the shares of it that are announced, and what happens beyond it."""
-
-    amount: Decimal
-    warn_at: tuple[Decimal, ...] = (Decimal("0.5"), Decimal("0.8"))
-    on_exceed: OnExceed = "warn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +43,7 @@ class Settings:
     idle: IdleRule = field(default_factory=IdleRule)
     host: HostPower = field(default_factory=HostPower)
     labels: Mapping[str, str] = field(default_factory=dict)
-    budget: Budget | None = None
+    budgets: tuple[Budget, ...] = ()
     tariffs: "tuple[Tariff, ...]" = ()
     commitments: tuple[Commitment, ...] = ()
     items: tuple[LineItem, ...] = ()

@@ -34,6 +34,16 @@ def host_name() -> str:
     return os.uname().nodename or "localhost"
 
 
+def user_name() -> str:
+    """Who runs this process; the number of a user without a name."""
+    import pwd  # not before the launch
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def boot_id() -> str:
     """The kernel's name for this boot; empty where it does not tell."""
     try:

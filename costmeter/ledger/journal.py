@@ -10,14 +10,14 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
 from costmeter.ledger.ratesline import Origins, decode_number, fingerprint
-from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Place, RatesChange, Record, SlotEntry, Subtotal
 from costmeter.ledger.sequence import Numbering, Sequence
 from costmeter.ledger.slotline import decode_slot, encode_slot
 from costmeter.meter.slot import Slot
@@ -35,7 +35,7 @@ _DOUBT_NS = 24 * NANOSECONDS_PER_HOUR
 #: How a line with rates begins: it says so even where it is damaged further on, or its beginning is no line's any more.
 _RATES = b'{"type":"rates"'
 #: How the others begin.
-_OTHERS = (b"devices", b"slot", b"mark", b"footer", b"items", b"usage")
+_OTHERS = (b"devices", b"slot", b"mark", b"footer", b"items", b"usage", b"subtotal", b"budgets")
 _WITHOUT_PRICES = tuple(b'{"type":"%s"' % kind for kind in _OTHERS)
 
 
@@ -67,18 +67,26 @@ class JournalFile:
         self._unwritten = b""
         self._told: set[str] = set()
         self._numbering = Numbering()
+        self._length = 0
+        self._place = Place(0)
 
     def append(self, line: bytes) -> None:
         """Write one line. What a full disk cuts off is kept and goes out first the next time, so no line is torn."""
         self._unwritten += line
+        self._length += len(line)
         self.flush()
 
     def write(self, record: Record, order: tuple[str, ...]) -> None:
         """Write one record; what an earlier one spelled out is only named."""
         record = self._numbering.numbered(record)
+        if isinstance(record, Subtotal | Footer):
+            record = replace(record, place=replace(self._place, at=self._length))
         line = encode(record, order, self._told)
         if isinstance(record, RatesChange):
             self._told.add(fingerprint(record.rates.origins))
+            self._place = replace(self._place, rates_at=self._length)
+        if isinstance(record, Devices):
+            self._place = replace(self._place, devices_at=self._length)
         self.append(line)
 
     def flush(self) -> None:

@@ -12,6 +12,7 @@ from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, 
 from costmeter.ledger.ratesline import Origins, decode_number, decode_rates, encode_rates
 from costmeter.ledger.record import (
     SCHEMA,
+    Budgets,
     Devices,
     Footer,
     Header,
@@ -20,9 +21,19 @@ from costmeter.ledger.record import (
     RatesChange,
     Record,
     SlotEntry,
+    Subtotal,
     Usage,
 )
 from costmeter.ledger.slotline import decode_slot, encode_slot
+from costmeter.ledger.summaryline import (
+    decode_budgets,
+    decode_place,
+    decode_subtotal,
+    decode_summary,
+    encode_budgets,
+    encode_subtotal,
+    encode_summary,
+)
 from costmeter.meter.activity import IdleRule
 from costmeter.readings import Device, DriverFacts, Mig, Missing, PowerRange
 
@@ -84,7 +95,7 @@ def _decode_header(body: dict[str, Any], _: tuple[str, ...]) -> Header:
         raise JournalError(
             f"journal of schema {body['schema']}, this costmeter reads {SCHEMA}", "pip install -U costmeter"
         )
-    fields = {name: body[name] for name in Header.__slots__}
+    fields = {name: body[name] for name in Header.__slots__ if name != "user"} | {"user": body.get("user", "")}
     return Header(
         **fields
         | {
@@ -180,15 +191,21 @@ def _decode_mark(body: dict[str, Any], _: tuple[str, ...]) -> Mark:
 
 
 def _encode_footer(footer: Footer, _: tuple[str, ...]) -> dict[str, object]:
-    body = asdict(footer)
-    if footer.slots is None:
-        del body["slots"]
+    body: dict[str, object] = {name: getattr(footer, name) for name in _FOOTER}
+    if footer.slots is not None:
+        body["slots"] = footer.slots
+    if footer.summary is not None:
+        body["summary"] = encode_summary(footer.summary, footer.place)
     return {"type": "footer"} | body
 
 
 def _decode_footer(body: dict[str, Any], _: tuple[str, ...]) -> Footer:
-    said = {name: body[name] for name in Footer.__slots__ if name != "slots"}
-    return Footer(**said, slots=decode_number(body, "slots"))
+    said, told = {name: body[name] for name in _FOOTER}, body.get("summary")
+    summary, place = (None, None) if told is None else (decode_summary(told), decode_place(told))
+    return Footer(**said, slots=decode_number(body, "slots"), summary=summary, place=place)
+
+
+_FOOTER = ("ended_utc_ns", "length_ns", "outcome", "exit_code", "signal", "cpu_ns", "readings")
 
 
 _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
@@ -199,6 +216,8 @@ _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     Footer: _encode_footer,
     Items: encode_items,
     Usage: encode_usage,
+    Subtotal: encode_subtotal,
+    Budgets: encode_budgets,
 }
 _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
     "header": _decode_header,
@@ -208,4 +227,6 @@ _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
     "footer": _decode_footer,
     "items": decode_items,
     "usage": decode_usage,
+    "subtotal": decode_subtotal,
+    "budgets": decode_budgets,
 }

@@ -7,13 +7,28 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.journal import Journal, read_journal
-from costmeter.ledger.record import Devices, Footer, Header, Items, Mark, RatesChange, Record, SlotEntry, Usage
+from costmeter.ledger.record import (
+    Budgets,
+    Devices,
+    Footer,
+    Header,
+    Items,
+    Mark,
+    RatesChange,
+    Record,
+    Saved,
+    SlotEntry,
+    Summary,
+    Usage,
+)
 from costmeter.ledger.spread import Spread
+from costmeter.meter.budget import BudgetUse
 from costmeter.meter.charge import Rates
 from costmeter.meter.item import LineItem, PartUse
+from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.meter.standing import Standing
-from costmeter.meter.totals import Totals, totals
+from costmeter.meter.totals import DeviceTotals, Totals, totals
 from costmeter.readings import Device, DriverFacts
 
 #: A journal may carry any number of marks; a receipt shows the first of them and counts the rest.
@@ -27,7 +42,9 @@ class Part:
     """What one meter process recorded, folded. `rates` are the last in force, `first_rates` the first, `spread` all.
 
     `counters_microjoules` are the devices' counters up to which everything is booked, `standings` what more there is
-    to say of some.
+    to say of some. `phases` has all GPUs' totals of every phase that the run told; what is in none of them was before
+    it told of any. `redone` is work done again, `saved` the last checkpoint of so many `checkpoints`; `progress` is the
+    last that was told. `milestones` are marks of budgets and of going back to an earlier step.
     """
 
     header: Header
@@ -49,6 +66,14 @@ class Part:
     spread: Spread = field(default_factory=Spread)
     items: tuple[LineItem, ...] = ()
     usage: Usage | None = None
+    phases: Mapping[str, DeviceTotals] = field(default_factory=dict)
+    redone: DeviceTotals = field(default_factory=DeviceTotals)
+    progress: Progress | None = None
+    saved: Saved | None = None
+    checkpoints: int = 0
+    milestones: tuple[Mark, ...] = ()
+    budgets: tuple[BudgetUse, ...] = ()
+    slots: int = 0
 
     @property
     def start_ns(self) -> int:
@@ -69,6 +94,22 @@ class Part:
         start_utc_ns = self.header.anchor.utc(self.start_ns)
         lasted_ns = self.length_ns if length_ns is None else length_ns
         return PartUse(self.header.host, start_utc_ns, lasted_ns, gpu_ns, self.items, used, notes)
+
+    @property
+    def summary(self) -> Summary:
+        """What it comes to so far, for a list of runs."""
+        gpus: dict[str, int] = {}
+        for device in self.devices.values():
+            gpus[device.name] = gpus.get(device.name, 0) + 1
+        return Summary(
+            self.slots,
+            self.ended_utc_ns,
+            self.totals.whole,
+            tuple(gpus.items()),
+            self.redone.cost,
+            self.saved,
+            self.progress,
+        )
 
     @property
     def currency(self) -> str:
@@ -116,27 +157,45 @@ def fold(part: Part, record: Record) -> Part:
         since_ns = dict(record.since_ns) | dict(part.since_ns)  # the first word holds
         return replace(part, devices=devices, driver=record.driver, node_gpus=record.node_gpus, since_ns=since_ns)
     if isinstance(record, Mark):
-        if len(part.marks) >= MARKS_KEPT:
-            return replace(part, marks_dropped=part.marks_dropped + 1)
-        return replace(part, marks=(*part.marks, record))
+        return _with_mark(part, record)
     if isinstance(record, Items):
         return replace(part, items=record.items)
     if isinstance(record, Usage):
         return replace(part, usage=record)
+    if isinstance(record, Budgets):
+        return replace(part, budgets=record.uses)
     if isinstance(record, Footer):
         return replace(part, footer=record, ended_utc_ns=record.ended_utc_ns)
     return part
+
+
+def _with_mark(part: Part, mark: Mark) -> Part:
+    if mark.kind == "checkpoint":
+        saved = Saved(mark.at_utc_ns, part.totals.whole.cost, part.progress.steps if part.progress else None)
+        return replace(part, saved=saved, checkpoints=part.checkpoints + 1)
+    if mark.kind in ("resume", "budget"):
+        return replace(part, milestones=(*part.milestones, mark)[-MARKS_KEPT:])
+    if len(part.marks) >= MARKS_KEPT:
+        return replace(part, marks_dropped=part.marks_dropped + 1)
+    return replace(part, marks=(*part.marks, mark))
 
 
 def _with_slot(part: Part, whole: Slot) -> Part:
     slot, problem = priced_only(whole, part.rates)
     if problem and problem not in part.problems:
         part = replace(part, problems=(*part.problems, problem))
+    part = replace(part, slots=part.slots + 1, progress=slot.progress or part.progress)
     if part.rates is None:
         return replace(part, ended_utc_ns=slot.end_utc_ns)
+    priced = totals(slot, part.rates)
+    if slot.phase:
+        phases = {**part.phases, slot.phase: part.phases.get(slot.phase, DeviceTotals()) + priced.whole}
+        part = replace(part, phases=phases)
+    if slot.redone:
+        part = replace(part, redone=part.redone + priced.whole)
     return replace(
         part,
-        totals=part.totals + totals(slot, part.rates),
+        totals=part.totals + priced,
         ended_utc_ns=slot.end_utc_ns,
         counters_microjoules=slot.counters_microjoules,
         standings=slot.standings,

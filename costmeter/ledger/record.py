@@ -2,20 +2,25 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from costmeter.clock import Anchor
 from costmeter.meter.activity import IdleRule
+from costmeter.meter.budget import BudgetUse
 from costmeter.meter.charge import Rates
 from costmeter.meter.item import LineItem
+from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
+from costmeter.meter.totals import DeviceTotals
 from costmeter.readings import Device, DriverFacts
 
 #: Version of the file format. 1: the first.
 SCHEMA = "costmeter.journal/1"
 
 Outcome = Literal["ok", "failed", "cancelled", "preempted", "stopped by budget", "interrupted", "running"]
-MarkKind = Literal["fault", "clock", "gap"]
+#: `checkpoint`: one was saved just then. `resume`: the run went back to an earlier step. `budget`: a share was reached.
+MarkKind = Literal["fault", "clock", "gap", "checkpoint", "resume", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Header:
     simulated: bool
     currency: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,61 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line begins in its file, and the last lines of devices and of rates before it: bytes from its start."""
+
+    at: int
+    devices_at: int | None = None
+    rates_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The last checkpoint: when it was whole, what the part had cost by then, and at which step, if that was told."""
+
+    at_utc_ns: int
+    cost: Decimal
+    steps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a part comes to, all GPUs together: enough for a line in a list of runs, without reading its slots.
+
+    It is derived: the slots are the record. `gpus` counts devices by name. `redone` is what work done again has cost;
+    `saved` the last checkpoint, None where none was told of. `slots` is how many are in it.
+    """
+
+    slots: int
+    ended_utc_ns: int
+    whole: DeviceTotals
+    gpus: tuple[tuple[str, int], ...]
+    redone: Decimal = Decimal(0)
+    saved: Saved | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subtotal:
+    """The summary of all slots before it, once an hour, so that a list need not read a long journal without footer."""
+
+    summary: Summary
+    place: Place | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """The budgets that this run counts against, and what other runs had spent of each: the last word holds."""
+
+    at_utc_ns: int
+    uses: tuple[BudgetUse, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Footer:
     """The last line. `length_ns` is spawn to reap; `exit_code` and `signal` are the child's, one of them None.
 
-    `slots` is how many were closed; a journal of before does not say.
+    `slots` is how many were closed, `summary` what they come to; a journal of before does not say.
     """
 
     ended_utc_ns: int
@@ -96,6 +153,8 @@ class Footer:
     cpu_ns: int
     readings: int
     slots: int | None = field(default=None, compare=False)
+    summary: Summary | None = field(default=None, compare=False)
+    place: Place | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +176,4 @@ class Usage:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-Record = Header | Devices | RatesChange | SlotEntry | Mark | Footer | Items | Usage
+Record = Header | Devices | RatesChange | SlotEntry | Mark | Footer | Items | Usage | Subtotal | Budgets

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, fields
 from typing import Any
 
+from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.meter.standing import Standing
 from costmeter.readings import METHODS
@@ -46,7 +47,7 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
         _put_counters(body, [slot.counters_microjoules.get(uuid) for uuid in order])
     if slot.standings:
         body["standings"] = {uuid: astuple(standing) for uuid, standing in slot.standings.items()}
-    return body
+    return body | _put_progress(slot)
 
 
 def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
@@ -66,10 +67,37 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     columns = (arrays[name] for name in _FIELDS)
     devices = {uuid: Quantities(*row) for uuid, row in zip(order, zip(*columns, strict=True), strict=True)}
     standings = {uuid: Standing(*values) for uuid, values in body.get("standings", {}).items()}
-    return Slot(body["utc_ns"], body["utc_ns"] + body["ns"], devices, _take_counters(body, order), body["n"], standings)
+    end_utc_ns, counters = body["utc_ns"] + body["ns"], _take_counters(body, order)
+    phase, redone, progress = take_progress(body)
+    return Slot(body["utc_ns"], end_utc_ns, devices, counters, body["n"], standings, phase, redone, progress)
+
+
+def take_progress(body: Mapping[str, Any]) -> tuple[str, bool, Progress | None]:
+    """What a slot says of the run's phase, work done again and progress. Raises ValueError on anything else."""
+    phase, redone = body.get("phase", ""), body.get("redone", False)
+    told = {key: body[key] for key in _PROGRESS if key in body}
+    counted = all(type(told.get(key, 0)) is int for key in ("steps", "tokens", "of_steps"))
+    if not (isinstance(phase, str) and isinstance(redone, bool) and counted):
+        raise ValueError("progress is garbled")
+    if not isinstance(told.get("loss", 0.0), int | float):
+        raise ValueError("loss is no number")
+    return phase, redone, Progress(**told) if told else None
+
+
+def _put_progress(slot: Slot) -> dict[str, object]:
+    body: dict[str, object] = {}
+    if slot.phase:
+        body["phase"] = slot.phase
+    if slot.redone:
+        body["redone"] = True
+    if slot.progress is not None:
+        told = ((key, getattr(slot.progress, key)) for key in _PROGRESS)
+        body |= {key: value for key, value in told if value is not None}
+    return body
 
 
 _FIELDS = tuple(each.name for each in fields(Quantities))
+_PROGRESS = tuple(each.name for each in fields(Progress))
 _STATES = ("busy", "idle", "unknown")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from costmeter.meter.interval import Interval
+from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
@@ -93,6 +94,9 @@ class Slot:
     `counters_microjoules` are the values of the devices' own energy counters up to which everything is booked: what a
     later meter needs to fill a gap; `standings` say more where the account is not that simple. `number` counts the
     slots of one journal from 0: how a reader tells an open slot from a closed one.
+
+    `phase` is what the run said it was doing, empty where it had said nothing yet; `progress` is how far it had come at
+    the slot's end. `redone`: it was doing again what it had done before, after it went on from a checkpoint.
     """
 
     start_utc_ns: int
@@ -101,6 +105,9 @@ class Slot:
     counters_microjoules: Mapping[str, int] = field(default_factory=dict)
     number: int = 0
     standings: Mapping[str, Standing] = field(default_factory=dict)
+    phase: str = ""
+    redone: bool = False
+    progress: Progress | None = None
 
 
 def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:

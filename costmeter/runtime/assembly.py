@@ -180,7 +180,7 @@ class Metering:
         loaded = options.loaded or load_settings(options.config, options.flags, options.environ, options.cwd, False)
         for fault in loaded.faults:
             self._warn(fault)
-        if loaded.settings.budget is not None:
+        if loaded.settings.budgets:
             self._warn("budget: this version does not watch it; nothing is announced or stopped")
         return loaded.settings
 
@@ -204,6 +204,7 @@ class Metering:
             simulated=options.simulate is not None,
             currency=settings.currency,
             versions=versions(),
+            user=identity.user_name(),
         )
 
     def _open_host(self) -> HostSource | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from costmeter.clock import Anchor, Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, Items, RatesChange, Record, SlotEntry, Usage
+from costmeter.ledger.record import Devices, Footer, Header, Items, RatesChange, Record, SlotEntry, Subtotal, Usage
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import Slot, next_edge
@@ -30,6 +30,8 @@ from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 WATCHED_TICKS, WATCHED_NS = 1, 5 * NANOSECONDS_PER_SECOND // 2
 #: The wall clock may be this far off the anchor before the next slot edge takes a new one.
 ANCHOR_TOLERANCE_NS = NANOSECONDS_PER_SECOND
+#: After so many slots the journal says what it comes to so far: once an hour, where nothing cuts the minutes.
+SLOTS_PER_SUBTOTAL = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,8 @@ class Recorder:
         self._record(SlotEntry(self._slot(edge_utc_ns, end_utc_ns)))
         self._minutes.drop(edge_utc_ns)
         self._slots_closed += 1
+        if self._slots_closed % SLOTS_PER_SUBTOTAL == 0:
+            self._record(Subtotal(self._part.summary))
         self._slot_start_utc_ns = end_utc_ns
 
     def _slot(self, edge_utc_ns: int, end_utc_ns: int) -> Slot:
@@ -304,6 +308,7 @@ class Recorder:
                 ended.signal,
                 cpu_nanoseconds(),
                 self._tally.readings,
+                summary=self._part.summary,
             )
         )
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmeter.config.grammar import keys
-from costmeter.config.settings import Budget, HostPower, Settings
+from costmeter.config.settings import HostPower, Settings
 from costmeter.meter.activity import IdleRule
+from costmeter.meter.budget import Budget
 from tests.config.writing import H100, read
 
 WHOLE = """\
@@ -43,7 +44,7 @@ def test_a_whole_file_comes_out_typed() -> None:
     assert got.timezone == ZoneInfo("America/Los_Angeles")
     assert got.host == HostPower("watts", Decimal(350))
     assert got.idle == IdleRule(0.1, 0.3)
-    assert got.budget == Budget(Decimal(500), (Decimal("0.5"), Decimal("0.8")), "stop")
+    assert got.budgets == (Budget(Decimal(500), (Decimal("0.5"), Decimal("0.8")), "stop"),)
     assert got.labels == {"project": "llm", "team": "nlp"}
     rates = got.book.at(1_780_358_400 * 10**9, [H100])  # 2026-06-01 17:00 in Los Angeles, a Monday
     assert rates.electricity_per_kwh == Decimal("0.30")
