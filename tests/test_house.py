@@ -22,7 +22,7 @@ MAX_LINES = 350
 
 # A room may import its own and every floor below; rooms on one floor are siblings and do not meet.
 FLOORS = [
-    {"__init__", "units", "errors", "clock", "readings"},
+    {"__init__", "units", "errors", "clock", "readings", "notify"},
     {"meter"},
     {"rates"},
     {"config"},
@@ -47,6 +47,7 @@ DOORWAYS = {
         # What runs before the job does loads no room it can do without: the clock's would cost the launch milliseconds.
         "cli/run.py",  # the run's name begins with the time, and the job's environment holds the name
         "runtime/child.py",  # stamps the spawn and the reap
+        "notify.py",  # runs in the job's process, which pays for what it loads
     ],
 }
 EFFECTS_KEPT_FROM_METER = {

@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--electricity", metavar="P", help="price per kWh, a tariff file (.yaml) or prices (.csv)")
     parser.add_argument("--carbon", metavar="ZONE", help="country or grid zone, or g of CO2e per kWh, or FILE.csv")
     parser.add_argument("--pue", metavar="N", help="facility energy over IT energy")
+    parser.add_argument("--budget", metavar="AMOUNT", help="budget of a month, or 80/run; 0 is none")
     parser.add_argument("--currency", metavar="CUR", help="currency of every price (default USD)")
     parser.add_argument("-o", "--output", metavar="FILE", default=FILE, help=f"where to write (default {FILE})")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
@@ -98,15 +99,18 @@ class _Questions:
             question = f"3/5 Price per kWh in {currency}, or a tariff file (.yaml) or prices (.csv)"
             default = "0.12" if currency == "USD" else "not charged"
             electricity = self._answer("--electricity", args.electricity, question, default, self._electricity)
+            question = "    PUE, facility energy over IT energy (a data centre: 1.1 to 1.6)"
+            pue = self._answer("--pue", args.pue, question, "1", _pue)
         else:
+            pue = self._given("--pue", args.pue, _pue)
             electricity = self._given("--electricity", args.electricity, self._electricity)
             self._say("3/5 Electricity is in the rent.")
         question = "4/5 Country or grid zone for CO2e (DE, US-CA, gcp/us-east1), or g/kWh"
         carbon = self._answer("--carbon", args.carbon, question, "world average", self._carbon)
-        question = "5/5 PUE, facility energy over IT energy (a data centre: 1.1 to 1.6)"
-        pue = self._answer("--pue", args.pue, question, "1", lambda text: _number("electricity.pue", text))
+        question = f"5/5 Monthly budget in {self._currency or 'USD'}, 0 for none"
+        budget = self._answer("--budget", args.budget, question, "0", self._budget)
         currency = self._currency or "USD"
-        return Answers(paid, currency, price, purchase, electricity, carbon, pue)  # type: ignore[arg-type]  # by _WHERE
+        return Answers(paid, currency, price, purchase, electricity, carbon, pue, budget)  # type: ignore[arg-type]  # by _WHERE
 
     def _answer(self, option: str, given: str | None, question: str, default: str | None, check: _Check) -> str | None:
         return self._ask(question, default, check) if given is None else self._given(option, given, check)
@@ -155,6 +159,20 @@ class _Questions:
             return checked
 
         return check
+
+    def _budget(self, text: str) -> str:
+        """`500`, which is for a month, `500 USD` or `80/run`; "" for 0, which is none."""
+        from costmeter.config.flags import split_budget
+
+        if not text.strip("0."):
+            return ""
+        said = split_budget(text)
+        if said is None:
+            raise UsageError("expected an amount such as 500, which is for a month, or 80/run")
+        amount, currency, per = said
+        if currency not in ("", self._currency or "USD"):
+            raise UsageError(f"the currency is {self._currency or 'USD'} already; nothing is converted")
+        return f"{amount}/{per or 'month'}"
 
     def _electricity(self, text: str) -> str:
         if re.search(r"\.(csv|ya?ml)$", text, re.IGNORECASE):
@@ -212,6 +230,10 @@ def _number(setting: str, text: str) -> str:
     if problem is not None:
         raise UsageError(problem)
     return text
+
+
+def _pue(text: str) -> str:
+    return _number("electricity.pue", text)
 
 
 def _of_a_gpu_hour(text: str) -> str:

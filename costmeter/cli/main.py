@@ -13,7 +13,10 @@ FAILED, WRONG_USAGE, FAULTY_CONFIG, INTERRUPTED = 1, 2, 125, 130
 #: Subcommand: its module, its one-line help.
 COMMANDS = {
     "run": ("costmeter.cli.run", "meter one command; print a receipt when it ends"),
-    "report": ("costmeter.cli.report", "print the receipt of a recorded run again"),
+    "report": ("costmeter.cli.report", "list recorded runs, print receipts, total them by day, project, user…"),
+    "what-if": ("costmeter.cli.whatif", "price a recorded run again: other prices, tariffs, grids, times"),
+    "import": ("costmeter.cli.importing", "make a recorded run from a CSV log of nvidia-smi"),
+    "budget": ("costmeter.cli.budget", "show, set and clear budgets: what runs may spend"),
     "init": ("costmeter.cli.init", "ask five questions, write a configuration file"),
     "estimate": ("costmeter.cli.estimate", "what a run will cost, before it starts; rent or buy"),
     "when": ("costmeter.cli.when", "cheapest and cleanest start of a job of given length"),
@@ -28,7 +31,7 @@ first steps:
   costmeter run --simulate healthy -- sleep 5     see it work, no GPU needed
   costmeter run -- python train.py                meter a real run at list price
   costmeter run --price 2.49 -- python train.py   at your price per GPU-hour
-  costmeter report                                the last run's receipt again
+  costmeter report                                all runs, and what they came to
 
 Each command explains itself: costmeter run --help
 """

@@ -10,10 +10,11 @@ import threading
 import time
 
 from costmeter.cli import folder
+from costmeter.cli.voice import Voice, write
 from costmeter.config import flags
 from costmeter.errors import ConfigError, UsageError
 from costmeter.ledger.identity import run_id
-from costmeter.runtime import child
+from costmeter.runtime import child, notifypath
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--gpus", metavar="LIST", help=_GPUS_HELP)
     parser.add_argument("--json", metavar="FILE", help="write the receipt as JSON when the run ends")
     parser.add_argument("--full-cost", action="store_true", help="add up the cost and the line items beside it")
+    parser.add_argument("--budget", metavar="AMOUNT", help="what may be spent: 80, 80USD or 80/day")
+    parser.add_argument("--on-budget", choices=("warn", "stop"), help="when it is used up (default: warn)")
+    parser.add_argument("--grace", default="10m", metavar="TIME", help="from a stop by budget to KILL (default 10m)")
     parser.add_argument("--listen", metavar="ADDR", help="serve Prometheus metrics: 127.0.0.1:26786, port 0 for any")
     parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
     parser.add_argument("--simulate", metavar="SCENARIO", help=f"simulated GPUs: {', '.join(SCENARIOS)}, or a file")
@@ -102,11 +106,12 @@ def run(args: argparse.Namespace) -> int:
     try:
         if (outer := child.enclosing_wrapper(environ)) is not None:
             if not args.quiet:
-                _write(f"costmeter: metered by pid {outer} already; passing through, options given here are ignored\n")
+                write(f"costmeter: metered by pid {outer} already; passing through, options given here are ignored\n")
             child.exec_through(args.command, environ)
         loaded = _load(args, environ) if args.config or args.strict else None
         args.given_id = environ.get("COSTMETER_RUN_ID", "")
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
+        environ[notifypath.VARIABLE] = notifypath.notify_path(environ, args.run_id, os.getpid())
         return _metered(args, environ, loaded)
     except child.SpawnFailed as failure:
         print(failure.message, file=sys.stderr)
@@ -119,11 +124,12 @@ def _metered(args: argparse.Namespace, environ: dict[str, str], loaded: "Loaded 
     try:
         started = child.spawn(args.command, environ, keep=() if named is None else (named,))
     except OSError as refusal:
-        _write(f"costmeter: warning: no process or pipe to meter from ({refusal.strerror}); running unmetered\n")
+        write(f"costmeter: warning: no process or pipe to meter from ({refusal.strerror}); running unmetered\n")
         child.exec_through(args.command, environ)
     meter = _Meter(args, environ, loaded, started)
     heard: set[int] = set()
     status, reaped_ns = started.wait(args.forward, heard.add)
+    reaped_ns = meter.outlast(reaped_ns)
     meter.finish(status, reaped_ns, heard)
     child.die_like(status)
 
@@ -133,6 +139,9 @@ def _check(args: argparse.Namespace, environ: dict[str, str]) -> None:
     if not args.command:
         raise UsageError("no command given. Put it after --, e.g.  costmeter run -- python train.py")
     args.price = flags.parse_price(args.price) if args.price is not None else None
+    if args.budget is not None:
+        args.budget = flags.parse_budget(args.budget, args.on_budget)
+    args.grace = flags.parse_grace(args.grace)
     args.interval = flags.parse_interval(args.interval)
     args.listen = flags.parse_address(args.listen) if args.listen is not None else None
     args.label = dict(flags.parse_label(label) for label in args.label)
@@ -170,41 +179,9 @@ def _load(args: argparse.Namespace, environ: dict[str, str]) -> "Loaded":
 
 
 def _settings_flags(args: argparse.Namespace) -> dict[str, str]:
-    return {} if args.price is None else {"gpu.price": args.price}
-
-
-class _Voice:
-    """Our lines on stderr, written by a thread of their own: a stderr that nobody reads holds up nothing else."""
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
-        from queue import SimpleQueue  # not before the launch
-
-        self._lines: SimpleQueue[str | None] = SimpleQueue()
-        self._writer = threading.Thread(target=self._write_all, name="costmeter-voice", daemon=True)
-        self._writer.start()
-
-    def say(self, text: str) -> None:
-        """A line for who did not ask for quiet."""
-        if not self._quiet:
-            self._lines.put(f"costmeter: {text}\n")
-
-    def warn(self, text: str) -> None:
-        """A line for everybody."""
-        self._lines.put(f"costmeter: warning: {text}\n")
-
-    def print(self, text: str) -> None:
-        """Text as it is."""
-        self._lines.put(text)
-
-    def close(self, seconds: float) -> None:
-        """Wait until all is written, or for so long."""
-        self._lines.put(None)
-        self._writer.join(max(0.0, seconds))
-
-    def _write_all(self) -> None:
-        while (text := self._lines.get()) is not None:
-            _write(text)
+    on_budget = None if args.budget is not None else args.on_budget  # else it is in the budget
+    said = {"gpu.price": args.price, "budget": args.budget, "budget.on_exceed": on_budget}
+    return {name: text for name, text in said.items() if text is not None}
 
 
 class _Meter:
@@ -215,22 +192,30 @@ class _Meter:
     ) -> None:
         self._args, self._environ, self._loaded, self._child = args, environ, loaded, started
         self._metering: Metering | None = None
-        self._voice: _Voice | None = None
+        self._voice: Voice | None = None
         self._failure = ""
         self._patience: Patience | None = None
         self._is_over = False
         self._starter = threading.Thread(target=self._start, name="costmeter-starter", daemon=True)
         try:
-            self._voice = _Voice(args.quiet)
+            self._voice = Voice(args.quiet)
             self._starter.start()
         except RuntimeError as refusal:  # no more threads allowed here
             self._failure = str(refusal)
-            _write(f"costmeter: warning: the meter could not start ({refusal}); the command runs on unmetered\n")
+            write(f"costmeter: warning: the meter could not start ({refusal}); the command runs on unmetered\n")
+
+    def outlast(self, reaped_ns: int) -> int:
+        """After a stop by budget, what the command left behind still has its grace; the instant when all had ended."""
+        stopper = self._metering.stopper if self._metering is not None else None
+        if stopper is None:
+            return reaped_ns
+        stopper.outlast()
+        return max(reaped_ns, time.clock_gettime_ns(time.CLOCK_BOOTTIME))
 
     def finish(self, status: int, reaped_ns: int, heard: set[int]) -> None:
         """Receipt and JSON, in a thread: a file, a pipe or a terminal that hangs is left behind with it."""
         if self._voice is None:
-            return _write(f"costmeter: warning: no receipt: {self._failure}\n")
+            return write(f"costmeter: warning: no receipt: {self._failure}\n")
         deadline = time.monotonic() + FINISH_SECONDS
         self._is_over = True
         if self._patience is not None:  # settings on a disk that hangs are waited for no longer
@@ -267,6 +252,7 @@ class _Meter:
 
     def _options(self) -> "Options":
         from costmeter.runtime.assembly import Options
+        from costmeter.runtime.limits import Stop
 
         args = self._args
         return Options(
@@ -288,9 +274,11 @@ class _Meter:
             loaded=self._loaded,
             record=args.record,
             full_cost=args.full_cost,
+            stop=Stop(self._child.pid, self._child.send, args.grace),
+            tell=self._voice.tell if self._voice is not None else None,
         )
 
-    def _finish(self, voice: _Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:
+    def _finish(self, voice: Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:
         try:
             if self._starter.ident is not None:
                 self._starter.join(START_SECONDS)
@@ -302,12 +290,13 @@ class _Meter:
             signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             exit_code = os.WEXITSTATUS(status) if signal is None else None
             orphans = frozenset(self._child.orphans())
-            ended = Ended(reaped_ns, exit_code, signal, frozenset(heard), orphans)
+            was_stopped = self._metering.stopper is not None
+            ended = Ended(reaped_ns, exit_code, signal, frozenset(heard), orphans, was_stopped)
             self._print(voice, self._metering.finish(ended, deadline - time.monotonic()))
         except Exception as failure:
             voice.warn(f"no receipt: {type(failure).__name__}: {failure}")
 
-    def _print(self, voice: _Voice, result: "Result") -> None:
+    def _print(self, voice: Voice, result: "Result") -> None:
         from costmeter.cli.printing import style, write_json
         from costmeter.outputs.terminal import render
 
@@ -318,14 +307,3 @@ class _Meter:
             voice.warn(f"not saved: {result.unsaved}")
         if self._args.json is not None:
             write_json(self._args.json, result.receipt, voice.warn, child.descriptor_named(self._args.json))
-
-
-def _write(text: str) -> None:
-    """Write to stderr, past Python's buffer and its lock; a stderr that is closed or broken changes nothing."""
-    encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-    left = text.encode(encoding, "backslashreplace")
-    try:
-        while left:
-            left = left[os.write(2, left) :]
-    except OSError:
-        return

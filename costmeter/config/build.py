@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import date, tzinfo
 from decimal import Decimal
 
+from costmeter.config.budgets import budgets
 from costmeter.config.parse import Value, Values
 from costmeter.config.schedules import Schedules, origin
 from costmeter.config.settings import HostPower, Settings
 from costmeter.config.values import Item
 from costmeter.config.yamlfile import Fault
 from costmeter.meter.activity import IdleRule
-from costmeter.meter.budget import Budget, OnExceed
+from costmeter.meter.budget import Budget
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
 from costmeter.meter.schedule import Constant
@@ -25,10 +26,14 @@ _COMMITMENT = "gpu.commitment."
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """All layers as one. `blocks` are the GPU blocks in force; `values` under `gpu.` hold for every GPU, above them."""
+    """All layers as one. `blocks` are the GPU blocks in force; `values` under `gpu.` hold for every GPU, above them.
+
+    `budgets` are those in force, and `values` under `budget.` hold for every one of them.
+    """
 
     values: Values
     blocks: tuple[Values, ...] = ()
+    budgets: tuple[Values, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class _Builder:
         values = self.merged.values
         labels = {name[len("labels.") :]: value.text for name, value in values.items() if name.startswith("labels.")}
         idle = IdleRule()
+        in_force, set_in = self._budgets()
         return Settings(
             self.schedules.currency,
             self.schedules.zone,
@@ -72,10 +78,11 @@ class _Builder:
             ),
             self._host(),
             labels,
-            self._budgets(),
+            in_force,
             self.schedules.tariffs,
             tuple(self._commitments()),
             self._items(),
+            set_in,
         )
 
     def _book(self) -> Book:
@@ -191,19 +198,9 @@ class _Builder:
             return HostPower()
         return HostPower("watts", value.item) if isinstance(value.item, Decimal) else HostPower("none")
 
-    def _budgets(self) -> tuple[Budget, ...]:
-        values = self.merged.values
-        set_here = [value for name, value in values.items() if name.startswith("budget.")]
-        if "budget.amount" not in values:
-            if set_here:
-                self._fault(set_here[0], "budget: an amount is missing; add  amount: 500  or the like")
-            return ()
-        default = Budget(_number(values, "budget.amount"))
-        warn_at = values.get("budget.warn_at")
-        shares = warn_at.item if warn_at and isinstance(warn_at.item, tuple) else default.warn_at
-        announced = tuple(share for share in shares if isinstance(share, Decimal))
-        on_exceed: OnExceed = "stop" if _text(values, "budget.on_exceed") == "stop" else default.on_exceed
-        return (Budget(default.amount, announced, on_exceed),)
+    def _budgets(self) -> tuple[tuple[Budget, ...], tuple[str, ...]]:
+        everywhere = {name: value for name, value in self.merged.values.items() if name.startswith("budget.")}
+        return budgets(self.merged.budgets, everywhere, self.schedules.currency, self._fault)
 
     def _items(self) -> tuple[LineItem, ...]:
         value = self.merged.values.get("items")

@@ -18,7 +18,7 @@ class Answers:
     """What somebody said. Texts are values of the grammar that were checked already; None is "as it is by default".
 
     `price` is per GPU-hour, `purchase` per GPU, `electricity` a price per kWh, a tariff file (YAML) or a dated series
-    (CSV), `carbon` grams per kWh, a series or the name of a zone.
+    (CSV), `carbon` grams per kWh, a series or the name of a zone, `budget` an amount and whose spending counts.
     """
 
     paid: Paid = "list"
@@ -28,6 +28,7 @@ class Answers:
     electricity: str | None = None
     carbon: str | None = None
     pue: str | None = None
+    budget: str | None = None
 
 
 #: A line of the file, and a word on it.
@@ -42,6 +43,8 @@ def draft(answers: Answers) -> str:
     lines = [(f"currency: {answers.currency}", ""), *_gpu(answers), *_electricity(answers)]
     if answers.carbon is not None:
         lines += [("carbon:", ""), (f"  intensity: {_carbon(answers.carbon)}", "CO2e of a kWh")]
+    if answers.budget:
+        lines.append((f"budget: {answers.budget}", "warns; see: costmeter budget"))
     worded = [f"{line:<{_WORDS_AT}}# {word}" if len(line) < _WORDS_AT else f"{line}  # {word}" for line, word in lines]
     shown = [both if word else line for both, (line, word) in zip(worded, lines, strict=True)]
     return "\n".join([title, *shown]) + "\n"

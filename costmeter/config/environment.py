@@ -24,6 +24,7 @@ FLAGS = {
     "electricity.pue": "--pue",
     "carbon.intensity": "--carbon",
     "currency": "--currency",
+    "budget": "--budget",
     "budget.amount": "--budget",
     "budget.on_exceed": "--on-budget",
 }
@@ -76,7 +77,7 @@ def _layer(name: str, text: str, spelled: str) -> Layer:
     for key in reversed(name.split(".")):
         node = MappingNode(((Scalar(key, place), node),), place)
     layer = parse(node)
-    return Layer(layer.values, layer.blocks, (*faults, *layer.faults))
+    return replace(layer, faults=(*faults, *layer.faults))
 
 
 def _at(node: Node, place: Place) -> Node:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from costmeter.config.parse import Layer, parse
 from costmeter.config.textfile import answered, content, not_text, reason
@@ -9,6 +10,8 @@ from costmeter.config.yamlfile import Fault, Place, compose
 
 SITE_FILE = "/etc/costmeter/config.yaml"
 PROJECT_FILE = "costmeter.yaml"
+#: Beside the user's settings: budgets, which a command writes.
+BUDGETS_FILE = "budgets.yaml"
 
 
 def site_files(environ: Mapping[str, str]) -> list[str]:
@@ -20,11 +23,23 @@ def site_files(environ: Mapping[str, str]) -> list[str]:
 
 def own_files(environ: Mapping[str, str], cwd: str) -> list[str]:
     """Files of the user, then of the project from the repository's root inwards: lowest first."""
+    home = _user_folder(environ)
+    user = [os.path.join(home, name) for name in ("config.yaml", BUDGETS_FILE)] if home else []
+    return user + [os.path.join(folder, PROJECT_FILE) for folder in reversed(_project_folders(cwd))]
+
+
+def budgets_file(environ: Mapping[str, str]) -> str:
+    """Where `costmeter budget set` keeps the user's budgets; empty where the user has no home."""
+    home = _user_folder(environ)
+    return os.path.join(home, BUDGETS_FILE) if home else ""
+
+
+def _user_folder(environ: Mapping[str, str]) -> str:
+    """Where the user's own files are; empty where there is no home."""
     home = environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(home):
         home = os.path.join(environ["HOME"], ".config") if os.path.isabs(environ.get("HOME", "")) else ""
-    user = [os.path.join(home, "costmeter", "config.yaml")] if home else []
-    return user + [os.path.join(folder, PROJECT_FILE) for folder in reversed(_project_folders(cwd))]
+    return os.path.join(home, "costmeter") if home else ""
 
 
 def _project_folders(cwd: str) -> list[str]:
@@ -72,4 +87,4 @@ def read(path: str, shown_as: str) -> Layer | None:
     except UnicodeDecodeError as problem:
         return Layer(faults=(not_text(read_bytes, problem, shown_as),))
     layer = parse(root)
-    return Layer(layer.values, layer.blocks, (*faults, *layer.faults))
+    return replace(layer, faults=(*faults, *layer.faults))

@@ -63,6 +63,48 @@ def parse_label(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
+#: A budget in one word: an amount, its currency, whose spending counts. Groups: amount, currency, per.
+BUDGET = (
+    r"([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})(?: ?([A-Z]{3}))?"
+    r"(?: ?/ ?(run|day|month|project/day|project/month|project))?"
+)
+
+
+def split_budget(text: str) -> tuple[str, str, str] | None:
+    """Amount, currency and whose spending counts, in `80`, `80 USD` or `80/day`; None for everything else.
+
+    What is not said is empty. Nothing is nothing to spend: 0 is no budget.
+    """
+    match = re.fullmatch(BUDGET, text.strip(), re.ASCII)
+    if match is None or not match[1].strip("0."):
+        return None
+    return match[1], match[2] or "", match[3] or ""
+
+
+def parse_budget(text: str, on_exceed: str | None) -> str:
+    """`80`, `80USD` or `80/day` as a budget of the settings, in flow YAML. Raises UsageError for everything else."""
+    said = split_budget(text)
+    if said is None:
+        raise UsageError(f'--budget "{text}": expected an amount such as 80, 80USD or 80/day')
+    amount, currency, per = said
+    keys = {"amount": f"{amount} {currency}".strip(), "per": per, "on_exceed": on_exceed or ""}
+    return "{" + ", ".join(f"{name}: {value}" for name, value in keys.items() if value) + "}"
+
+
+_GRACE = r"([0-9]{1,6}(?:\.[0-9]{1,3})?)\s?(s|m|h)?"
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+LONGEST_GRACE_SECONDS = 86_400.0
+
+
+def parse_grace(text: str) -> float:
+    """Seconds in `10m`, `90s`, `1h` or `600`. Raises UsageError outside 1 s to 24 h: nothing is stopped without any."""
+    match = re.fullmatch(_GRACE, text.strip(), re.ASCII)
+    seconds = float(match[1]) * _SECONDS[match[2] or "s"] if match else 0.0
+    if not 1.0 <= seconds <= LONGEST_GRACE_SECONDS:
+        raise UsageError(f'--grace "{text}": expected a time from 1s to 24h, such as 10m')
+    return seconds
+
+
 _GPU = r"(?:[0-9]{1,4}(?::[0-9]{1,3})?|(?:GPU|MIG)-[0-9A-Za-z/-]+)"
 _GPU_LIST = rf"all|none|{_GPU}(,{_GPU})*"
 

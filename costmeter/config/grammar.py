@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
+from costmeter.config.flags import BUDGET as BUDGET_TEXT
+
 #: Ways to say a figure that are no number: hours of the week, a machine's price shared by its GPUs, a row of the price
 #: catalogue, tariff files, a zone of the grid, a file of dated values.
 Form = Literal["windows", "per_instance_hour", "catalog", "tariff", "zone", "series"]
@@ -18,9 +20,10 @@ FILE_FORMS: dict[str, Form] = {".csv": "series", ".yaml": "tariff", ".yml": "tar
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A decimal number within bounds; `above` excludes its bound, `whole` excludes fractions.
+    """A decimal number within bounds; `above` and `below` exclude their bounds, `whole` excludes fractions.
 
-    `example` completes "expected … such as".
+    `example` completes "expected … such as". A share may also be written as `percent`: 10% is 0.1.
+    An amount may have its `currency` beside it: 80 USD.
     """
 
     what: str
@@ -30,6 +33,9 @@ class Number:
     maximum: Decimal | None = None
     words: tuple[str, ...] = ()
     whole: bool = False
+    below: Decimal | None = None
+    percent: bool = False
+    currency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,11 @@ class Price:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """One line, as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Labels:
     """Names and texts, both free."""
 
@@ -103,13 +114,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Settings under one name; with `repeated` also a list of such sections, each with a `match`."""
+    """Settings under one name; with `repeated` also a list of such sections, each with a `match`.
+
+    `short` is the regular expression of a word that may stand in place of a section.
+    """
 
     keys: Mapping[str, "Key | Section"]
     repeated: bool = False
+    short: str = ""
 
 
-Kind = Number | Numbers | Choice | Currency | Zone | Date | Price | Labels | LineItems | Pattern
+Kind = Number | Numbers | Choice | Currency | Zone | Date | Price | Labels | LineItems | Pattern | Text
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
 
@@ -186,6 +201,35 @@ GPU = Section(
     repeated=True,
 )
 
+BUDGET = Section(
+    {
+        "amount": Key(
+            Number("an amount of money", "500", above=_ZERO, currency=True),
+            "none",
+            "What may be spent; its currency may stand beside it, and is not converted.",
+        ),
+        "per": Key(
+            Choice(("run", "day", "month", "project", "project/day", "project/month")),
+            "run",
+            "Whose spending counts: this run's; everybody's of the day or month; those of the same label `project`.",
+        ),
+        "project": Key(Text(), "the run's own label", "Only runs with this label `project` count, and are watched."),
+        "warn_at": Key(
+            Numbers(Number("a share of the budget", "0.8", above=_ZERO, maximum=_ONE, percent=True), "[0.5, 0.8]"),
+            "[0.5, 0.8]",
+            "Shares of it that are announced.",
+        ),
+        "on_exceed": Key(Choice(("warn", "stop")), "warn", "What happens when it is used up."),
+        "buffer": Key(
+            Number("a share of the budget", "0.1", minimum=_ZERO, below=_ONE, percent=True),
+            "0",
+            "Share of it that is kept back: warnings and the stop count against the rest.",
+        ),
+    },
+    repeated=True,
+    short=BUDGET_TEXT,
+)
+
 ROOT = Section(
     {
         "currency": Key(Currency(), "USD", "The currency of every price; nothing is converted."),
@@ -241,17 +285,7 @@ ROOT = Section(
                 ),
             }
         ),
-        "budget": Section(
-            {
-                "amount": Key(Number("an amount of money", "500", above=_ZERO), "none", "What a run may cost."),
-                "warn_at": Key(
-                    Numbers(Number("a share of the budget", "0.8", above=_ZERO, maximum=_ONE), "[0.5, 0.8]"),
-                    "[0.5, 0.8]",
-                    "Shares of it that are announced.",
-                ),
-                "on_exceed": Key(Choice(("warn", "stop")), "warn", "What happens beyond it."),
-            }
-        ),
+        "budget": BUDGET,
         "items": Key(LineItems(), "none", "Further costs beside the metered ones: storage, network, licences, people."),
         "labels": Key(Labels(), "none", "Names for reports, such as `{project: llm, team: nlp}`."),
     }

@@ -6,13 +6,15 @@ directory counts, so that nobody else's file in `/tmp` or `/home` sets anybody's
 stands in for the user's and the project's files.
 
 Every setting replaces the same setting of an earlier layer, whole; labels are settings each. A list of `gpu` blocks
-replaces all that was said of GPUs before it; a later single block sets its keys for every GPU.
+replaces all that was said of GPUs before it; a later single block sets its keys for every GPU. Budgets add up: a later
+one replaces those of the same spending, and an empty list all.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from costmeter.config.budgets import spending
 from costmeter.config.build import Merged, build
 from costmeter.config.environment import FLAGS, flag_layers, spelling, variable_layers
 from costmeter.config.files import own_files, read, shown_path, site_files
@@ -58,6 +60,18 @@ def load_settings(
     faults = _in_order([*(fault for layer in read_in.layers for fault in layer.faults), *built.faults])
     _refuse(faults, read_in, built.named_by, strict)
     return Loaded(built.settings, effective(merged), tuple(map(str, faults)), read_in.files)
+
+
+def loaded_anyway(explicit: str | None, flags: Mapping[str, str], environ: Mapping[str, str], cwd: str) -> Loaded:
+    """`load_settings` for a job that has started: a budget that does not fit the settings is left out, and a fault."""
+    try:
+        return load_settings(explicit, flags, environ, cwd, strict=False)
+    except UsageError as refusal:
+        others = {name: text for name, text in flags.items() if not name.startswith("budget")}
+        if len(others) == len(flags):
+            raise
+        loaded = load_settings(explicit, others, environ, cwd, strict=False)
+        return replace(loaded, faults=(f"{refusal.message}; this budget is not watched", *loaded.faults))
 
 
 @all_within()
@@ -111,16 +125,21 @@ def _named(path: str, cwd: str) -> str:
 def _merge(layers: tuple[Layer, ...]) -> Merged:
     values: Values = {}
     blocks: tuple[Values, ...] = ()
+    budgets: tuple[Values, ...] = ()
     for layer in layers:
         if layer.blocks is not None:
             values = {name: value for name, value in values.items() if not name.startswith("gpu.")}
             blocks = layer.blocks
+        if layer.budgets is not None:
+            said = {spending(budget) for budget in layer.budgets}
+            kept = (budget for budget in budgets if layer.budgets and spending(budget) not in said)
+            budgets = (*kept, *layer.budgets)
         values.update(layer.values)
-    return Merged(values, blocks)
+    return Merged(values, blocks, budgets)
 
 
 def _without(merged: Merged, left_out: frozenset[str]) -> Merged:
-    return Merged({name: value for name, value in merged.values.items() if name not in left_out}, merged.blocks)
+    return replace(merged, values={name: value for name, value in merged.values.items() if name not in left_out})
 
 
 def _in_order(faults: list[Fault]) -> tuple[Fault, ...]:

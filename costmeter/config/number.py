@@ -12,6 +12,7 @@ from costmeter.config.yamlfile import Node, Scalar
 _PLAIN = re.compile(r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9])?", re.ASCII)
 _PERCENT = re.compile(r"[0-9]{1,3}(?:\.[0-9]+)?\s?%", re.ASCII)
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
+_CURRENCY = re.compile(r" ?[A-Z]{3}$", re.ASCII)
 _COMMA = re.compile(r"[0-9]+,[0-9]+", re.ASCII)
 
 
@@ -27,13 +28,15 @@ def decimals(texts: Sequence[str]) -> list[Decimal] | None:
 
 def complaint(number: Number, text: str) -> str | None:
     """What is wrong with a text as this kind of number; None when nothing is. Without the place and the name."""
-    value = decimal(text)
+    value = _value(number, text)
     if value is None:
         return f"expected {wanted(number)}, not {shown(text)}{_hint(text)}"
     if number.minimum is not None and value < number.minimum:
         return f"{number.what} is at least {number.minimum}, not {text}"
     if number.above is not None and value <= number.above:
         return f"{number.what} is more than {number.above}, not {text}"
+    if number.below is not None and value >= number.below:
+        return f"{number.what} is less than {number.below}, not {text}"
     if number.maximum is not None and value > number.maximum:
         return f"{number.what} is at most {number.maximum}, not {text}"
     if number.whole and value != int(value):
@@ -50,7 +53,14 @@ def read_number(number: Number, node: Node, fault: NoteFault) -> Decimal | None:
     if problem is not None:
         fault(node, problem)
         return None
-    return decimal(node.text)
+    return _value(number, node.text)
+
+
+def _value(number: Number, text: str) -> Decimal | None:
+    """The number a text stands for; where per cents or a currency beside it are allowed, also with them."""
+    if number.percent and _PERCENT.fullmatch(text):
+        return Decimal(text.rstrip("% ")) / 100
+    return decimal(_CURRENCY.sub("", text) if number.currency else text)
 
 
 def wanted(number: Number) -> str:

@@ -5,16 +5,17 @@ A faulty value is left out and the rest is used; whether a fault warns or refuse
 
 import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from costmeter.config.faults import shown, shown_node, suggestion
+from costmeter.config.flags import split_budget
 from costmeter.config.grammar import ROOT, Key, Labels, LineItems, Price, Section
 from costmeter.config.itemlist import parse_items
-from costmeter.config.values import Item, ValueParser, is_empty
+from costmeter.config.values import MAX_TEXT_CHARACTERS, Item, ValueParser, is_empty
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 
 #: As `--label` has it: a name that can be a metric's label.
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
-_MAX_LABEL_CHARACTERS = 200
 #: What price sheets have at the top, and settings never; what both have.
 _OF_TARIFFS, _OF_BOTH = ("energy", "plans", "series"), ("currency", "timezone")
 
@@ -33,11 +34,16 @@ Values = dict[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One source of settings: values by dotted name, and its list of `gpu` blocks (None when it has no list)."""
+    """One source of settings: values by dotted name, and its list of `gpu` blocks (None when it has no list).
+
+    `budgets` are its budgets, each with an amount (None when it has none, empty when it says that there be none);
+    keys of budgets without an amount are among the values, and hold for every budget.
+    """
 
     values: Values = field(default_factory=dict)
     blocks: tuple[Values, ...] | None = None
     faults: tuple[Fault, ...] = ()
+    budgets: tuple[Values, ...] | None = None
 
 
 def parse(root: Node | None) -> Layer:
@@ -52,7 +58,7 @@ def parse(root: Node | None) -> Layer:
     parser = _Parser()
     values: Values = {}
     parser.section(ROOT, root, "", values)
-    return Layer(values, parser.blocks, tuple(parser.values.faults))
+    return Layer(values, parser.blocks, tuple(parser.values.faults), parser.budgets)
 
 
 def text(node: Node) -> str:
@@ -70,6 +76,7 @@ class _Parser:
     def __init__(self) -> None:
         self.values = ValueParser()
         self.blocks: tuple[Values, ...] | None = None
+        self.budgets: tuple[Values, ...] | None = None
 
     def section(self, section: Section, node: Node, name: str, values: Values) -> None:
         """Every key of a section; unknown ones are faults."""
@@ -92,6 +99,8 @@ class _Parser:
                 self.values.fault(key.place, "", f"unknown key {shown(key.text)}{where}{hint}")
             elif isinstance(entry, Key):
                 self._key(entry, value, inner, values)
+            elif entry.short and not is_empty(value):
+                self._budgets(entry, value, inner, values)
             elif entry.repeated and _is_list(value):
                 self.blocks = tuple(self._blocks(entry, value, inner))
             else:
@@ -110,6 +119,38 @@ class _Parser:
             if not any(f"{name}.match" in fault.what for fault in self.values.faults[before:]):
                 blocks.append(found)
         return blocks
+
+    def _budgets(self, section: Section, node: Node, name: str, values: Values) -> None:
+        """One budget or several. A faulty one is left out whole: without one of its keys it would be another."""
+        found: list[Values] = []
+        for entry in node.items if isinstance(node, Sequence) else (node,):
+            budget: Values = {}
+            before = len(self.values.faults)
+            if isinstance(entry, Scalar):
+                budget = self._short_budget(entry, name)
+            else:
+                self.section(section, entry, name, budget)
+            if len(self.values.faults) > before:
+                continue
+            if f"{name}.amount" in budget:
+                found.append(budget)
+            elif isinstance(node, Sequence):
+                self.values.fault(entry.place, name, "an amount is missing; add  amount: 500  or the like")
+            else:
+                values.update(budget)
+        if found or (isinstance(node, Sequence) and not node.items):
+            self.budgets = tuple(found)
+
+    def _short_budget(self, node: Scalar, name: str) -> Values:
+        """`80`, `80 USD` or `80/day`: the currency is checked when it is known which one is set."""
+        said = split_budget(node.text)
+        if said is None:
+            expected = "expected keys, or an amount such as 80, 80 USD or 80/day"
+            self.values.fault(node.place, name, f"{expected}, not {shown_node(node)}")
+            return {}
+        amount, currency, per = said
+        found: Values = {f"{name}.amount": Value(Decimal(amount), f"{amount} {currency}".strip(), node.place)}
+        return found | ({f"{name}.per": Value(per, per, node.place)} if per else {})
 
     def _key(self, key: Key, node: Node, name: str, values: Values) -> None:
         if isinstance(key.kind, Labels):
@@ -135,8 +176,8 @@ class _Parser:
                 )
             elif not isinstance(value, Scalar):
                 self.values.fault(value.place, f"{name}.{key.text}", f"expected a text, not {shown_node(value)}")
-            elif len(value.text) > _MAX_LABEL_CHARACTERS or not value.text.isprintable():
-                limit = f"expected one line of at most {_MAX_LABEL_CHARACTERS} characters"
+            elif len(value.text) > MAX_TEXT_CHARACTERS or not value.text.isprintable():
+                limit = f"expected one line of at most {MAX_TEXT_CHARACTERS} characters"
                 self.values.fault(value.place, f"{name}.{key.text}", limit)
             elif not is_empty(value):
                 values[f"{name}.{key.text}"] = Value(value.text, value.text, value.place)

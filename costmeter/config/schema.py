@@ -24,6 +24,7 @@ from costmeter.config.grammar import (
     Pattern,
     Price,
     Section,
+    Text,
     Zone,
 )
 from costmeter.config.hours import DAYS
@@ -33,6 +34,8 @@ Schema = dict[str, Any]
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _PLAIN_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9])?$"
+_PERCENT = r"^[0-9]{1,3}(\.[0-9]+)?\s?%$"
+_WITH_CURRENCY = r"^[+]?[0-9.]+([eE][+-]?[0-9])? ?[A-Z]{3}$"
 _SPAN = {"type": "string", "pattern": "^([01][0-9]|2[0-4]):[0-5][0-9] ?- ?([01][0-9]|2[0-4]):[0-5][0-9]$"}
 _TEXT: Schema = {"type": "string", "minLength": 1}
 
@@ -49,6 +52,9 @@ def _section(section: Section, empty_is_fine: bool = False) -> Schema:
         "additionalProperties": False,
         "properties": {name: _entry(entry) for name, entry in section.keys.items()},
     }
+    if section.short:
+        word: list[Schema] = [{"type": "string", "pattern": f"^({section.short})$"}, {"type": "number", "minimum": 0}]
+        return {"anyOf": [single, *word, {"type": "array", "items": {"anyOf": [single, *word]}}, {"type": "null"}]}
     if section.repeated:
         return {"anyOf": [single, {"type": "array", "items": single}, {"type": "null"}]}
     return single
@@ -73,9 +79,13 @@ def _number(number: Number) -> list[Schema]:
         bounds["minimum"] = float(number.minimum)
     if number.above is not None:
         bounds["exclusiveMinimum"] = float(number.above)
+    if number.below is not None:
+        bounds["exclusiveMaximum"] = float(number.below)
     if number.maximum is not None:
         bounds["maximum"] = float(number.maximum)
     words: list[Schema] = [{"enum": list(number.words)}] if number.words else []
+    if number.percent or number.currency:
+        words.append({"type": "string", "pattern": _PERCENT if number.percent else _WITH_CURRENCY})
     return [bounds, {"type": "string", "pattern": _PLAIN_NUMBER}, *words]
 
 
@@ -89,6 +99,10 @@ def _choice(choice: Choice) -> list[Schema]:
 
 def _pattern(pattern: Pattern) -> list[Schema]:
     return [{"type": ["string", "integer"]} if pattern.indexes else _TEXT]
+
+
+def _line(_: Text) -> list[Schema]:
+    return [{"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": 200}]
 
 
 def _labels(_: Labels) -> list[Schema]:
@@ -175,4 +189,5 @@ _KINDS: dict[type, Callable[[Any], list[Schema]]] = {
     Labels: _labels,
     LineItems: _line_items,
     Pattern: _pattern,
+    Text: _line,
 }

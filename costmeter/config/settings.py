@@ -34,7 +34,7 @@ class Settings:
 
     `timezone` None is the machine's own. `labels` name the run for reports. `tariffs` are the price sheets of the
     electricity, in the order written: empty where its price is not a tariff's. `commitments` are the GPUs paid for a
-    term. Both are for bills: no live total is made of them.
+    term. Both are for bills: no live total is made of them. `budgets_set_in` is where each budget was written.
     """
 
     currency: str = "USD"
@@ -47,6 +47,7 @@ class Settings:
     tariffs: "tuple[Tariff, ...]" = ()
     commitments: tuple[Commitment, ...] = ()
     items: tuple[LineItem, ...] = ()
+    budgets_set_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from costmeter.config.day import read_day
 from costmeter.config.faults import shown, shown_node, suggestion
-from costmeter.config.grammar import FILE_FORMS, Choice, Currency, Date, Kind, Number, Numbers, Pattern, Price, Zone
+from costmeter.config.grammar import (
+    FILE_FORMS,
+    Choice,
+    Currency,
+    Date,
+    Kind,
+    Number,
+    Numbers,
+    Pattern,
+    Price,
+    Text,
+    Zone,
+)
 from costmeter.config.number import read_number
 from costmeter.config.yamlfile import Fault, Mapping, Node, Place, Scalar, Sequence
 from costmeter.config.zones import nearest, zone
@@ -16,6 +28,7 @@ from costmeter.meter.item import LineItem
 if TYPE_CHECKING:  # catalogue, zones, calendars: loaded where a setting is one of them, for most are plain numbers
     from costmeter.config.forms import Figure
 
+MAX_TEXT_CHARACTERS = 200
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _INDEXES = re.compile(r"[0-9]{1,4}(?:-[0-9]{1,4})?(?:\s*,\s*[0-9]{1,4}(?:-[0-9]{1,4})?)*", re.ASCII)
 
@@ -58,6 +71,8 @@ class ValueParser:
             return self._currency(node, name)
         if isinstance(kind, Date):
             return read_day(node, lambda at, what: self.fault(at.place, name, what))
+        if isinstance(kind, Text):
+            return self._line(node, name)
         if isinstance(kind, Pattern):
             return self._indexes(node, name) if kind.indexes else node.text
         words = kind.words if isinstance(kind, Choice) else ()
@@ -65,6 +80,12 @@ class ValueParser:
             return node.text
         hint = suggestion(node.text, words)
         self.fault(node.place, name, f"expected {' or '.join(words)}, not {shown(node.text)}{hint}")
+        return None
+
+    def _line(self, node: Scalar, name: str) -> str | None:
+        if len(node.text) <= MAX_TEXT_CHARACTERS and node.text.isprintable():
+            return node.text
+        self.fault(node.place, name, f"expected one line of at most {MAX_TEXT_CHARACTERS} characters")
         return None
 
     def _currency(self, node: Scalar, name: str) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from costmeter.errors import JournalError
-from costmeter.ledger.journal import Journal, read_journal
+from costmeter.ledger.journal import Journal
 from costmeter.ledger.record import (
     Budgets,
     Devices,
@@ -241,22 +241,6 @@ def paths_of(state: Path, run: str) -> list[Path]:
     return paths
 
 
-def load_run(state: Path, run_id: str) -> Run:
-    """A recorded run by its id, or by the path of a journal or a folder of them. Raises JournalError when not there."""
-    paths = paths_of(state, run_id)
-    parts, refusals = [], []
-    for path in paths:
-        try:
-            parts.append(fold_journal(read_journal(path)))
-        except JournalError as refusal:
-            refusals.append(refusal)
-    if not parts:
-        raise refusals[0]
-    parts.sort(key=lambda part: part.header.anchor.utc(part.header.start_ns))
-    not_counted = tuple(f"{refusal.message}; this part is not counted" for refusal in refusals)
-    return Run((replace(parts[0], problems=(*not_counted, *parts[0].problems)), *parts[1:]))
-
-
 def run_ids(state: Path) -> list[str]:
     """Ids of all runs recorded under a state directory, newest first. A folder without any journal is no run."""
     folders = [entry for entry in (state / "runs").glob("*") if any(entry.glob("*.jsonl"))]
@@ -266,4 +250,4 @@ def run_ids(state: Path) -> list[str]:
 def _closest(state: Path, run_id: str) -> str:
     others = [other for other in run_ids(state) if other != run_id]
     closest = [f"Closest: {near}." for near in difflib.get_close_matches(run_id, others, 1)]
-    return " ".join([*closest, "The last run: costmeter report"])
+    return " ".join([*closest, "List: costmeter report"])

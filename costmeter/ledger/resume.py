@@ -10,8 +10,8 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.identity import is_alive
-from costmeter.ledger.journal import read_journal, safe_name
-from costmeter.ledger.query import Part, fold_journal
+from costmeter.ledger.journal import safe_name
+from costmeter.ledger.query import Part
 from costmeter.meter.standing import Standing
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
@@ -83,7 +83,9 @@ def _lives(part: Part) -> bool:
 
 
 def _folded(path: Path) -> Part | None:
+    from costmeter.ledger.bulk import fold_path  # its reader of JSON is loaded only where there is something to read
+
     try:
-        return fold_journal(read_journal(path))
+        return fold_path(path)
     except JournalError:
         return None

@@ -82,6 +82,14 @@ class Sequence:
             self._latest = max(self._latest, record.slots - 1)
         return True
 
+    def takes_slots(self, first: int, rates: list[int | None]) -> None:
+        """Take slots numbered from `first` on, one by one, beyond all before; `rates` are those that they name."""
+        after = first + len(rates)
+        self.closed.update(range(first, after))
+        self._latest = after - 1
+        if self._rates is not None:
+            self._slots_mispriced += len(rates) - rates.count(None) - rates.count(self._rates)
+
     def takes_open(self, entry: SlotEntry) -> bool:
         """Whether an open slot counts: not where it was closed since. It may be older than the last rates."""
         if entry.slot.number in self.closed:
@@ -102,6 +110,11 @@ class Sequence:
             (MISPRICED, self._slots_mispriced),
         )
         return [what.format(count) for what, count in said if count > 0]
+
+    @property
+    def latest(self) -> int:
+        """The greatest number of a slot so far; -1 where there was none."""
+        return self._latest
 
     def _close(self, number: int) -> None:
         self.closed.add(number)

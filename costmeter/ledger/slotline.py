@@ -15,7 +15,8 @@ from costmeter.meter.standing import Standing
 from costmeter.readings import METHODS
 from costmeter.units import MICROJOULES_PER_MILLIJOULE
 
-_STATE_ARRAYS = {
+#: The keys of arrays, and the fields of Quantities that they have.
+STATE_ARRAYS = {
     "idle_ns": "idle_nanoseconds",
     "unknown_ns": "unknown_nanoseconds",
     "busy_uj": "busy_microjoules",
@@ -28,7 +29,7 @@ _STATE_ARRAYS = {
     "unknown_host_uj": "unknown_host_microjoules",
     "recovered_ns": "recovered_nanoseconds",
 }
-_METHOD_ARRAYS = {method: f"{method}_microjoules" for method in METHODS}
+METHOD_ARRAYS = {method: f"{method}_microjoules" for method in METHODS}
 
 
 def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
@@ -37,7 +38,7 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
     length_ns = slot.end_utc_ns - slot.start_utc_ns
     body: dict[str, object] = {"n": slot.number, "utc_ns": slot.start_utc_ns, "ns": length_ns}
     _put_busy(body, [device.busy_nanoseconds for device in devices], [_left(device, length_ns) for device in devices])
-    for key, name in _STATE_ARRAYS.items():
+    for key, name in STATE_ARRAYS.items():
         _put(body, key, [getattr(device, name) for device in devices])
     observed_ns = [device.observed_nanoseconds for device in devices]
     if observed_ns != [device.nanoseconds for device in devices]:
@@ -55,19 +56,19 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     count = len(order)
     if type(body["n"]) is not int:
         raise ValueError("n is no number")
-    arrays = {name: _take(body, key, count) for key, name in _STATE_ARRAYS.items()}
+    arrays = {name: _take(body, key, count) for key, name in STATE_ARRAYS.items()}
     resting_ns = [sum(pair) for pair in zip(arrays["idle_nanoseconds"], arrays["unknown_nanoseconds"], strict=True)]
     left_ns = [body["ns"] - nanoseconds for nanoseconds in resting_ns]
     arrays["busy_nanoseconds"] = _take(body, "busy_ns", count) if "busy_ns" in body else left_ns
     held_ns = [sum(pair) for pair in zip(arrays["busy_nanoseconds"], resting_ns, strict=True)]
     arrays["observed_nanoseconds"] = _take(body, "observed_ns", count) if "observed_ns" in body else held_ns
     energy_uj = [sum(column) for column in zip(*(arrays[f"{s}_microjoules"] for s in _STATES), strict=True)]
-    for method, name in _METHOD_ARRAYS.items():
+    for method, name in METHOD_ARRAYS.items():
         arrays[name] = energy_uj if body.get("method") == method else _take(body, f"{method}_uj", count)
     columns = (arrays[name] for name in _FIELDS)
     devices = {uuid: Quantities(*row) for uuid, row in zip(order, zip(*columns, strict=True), strict=True)}
     standings = {uuid: Standing(*values) for uuid, values in body.get("standings", {}).items()}
-    end_utc_ns, counters = body["utc_ns"] + body["ns"], _take_counters(body, order)
+    end_utc_ns, counters = body["utc_ns"] + body["ns"], take_counters(body, order)
     phase, redone, progress = take_progress(body)
     return Slot(body["utc_ns"], end_utc_ns, devices, counters, body["n"], standings, phase, redone, progress)
 
@@ -138,14 +139,15 @@ def _put_counters(body: dict[str, object], counters_uj: list[int | None]) -> Non
     body["counters_uj" if is_fine else "counters_mj"] = [None if uj is None else uj // unit for uj in counters_uj]
 
 
-def _take_counters(body: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, int]:
+def take_counters(body: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, int]:
+    """The counters that a slot has, in microjoules."""
     fine = body.get("counters_uj")
     counters, unit = (fine, 1) if fine else (body.get("counters_mj") or [], MICROJOULES_PER_MILLIJOULE)
     return {uuid: count * unit for uuid, count in zip(order, counters, strict=False) if count is not None}
 
 
 def _put_methods(body: dict[str, object], devices: list[Quantities]) -> None:
-    found = {method: [getattr(device, name) for device in devices] for method, name in _METHOD_ARRAYS.items()}
+    found = {method: [getattr(device, name) for device in devices] for method, name in METHOD_ARRAYS.items()}
     used = [method for method, values in found.items() if any(values)]
     if len(used) == 1:
         body["method"] = used[0]

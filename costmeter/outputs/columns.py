@@ -1,9 +1,11 @@
 """Text in columns: tables, and labelled texts folded under their own beginning."""
 
+import re
 import textwrap
 from collections.abc import Sequence
 
 _LEAST_WIDTH = 24
+_APART = re.compile(" {2,}")
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -36,3 +38,8 @@ def folded(label: str, text: str, width: int) -> list[str]:
     ) or [""]
     starts = [label, *(" " * len(label) for _ in lines[1:])]
     return [(start + line).replace(_NO_BREAK, " ").rstrip() for start, line in zip(starts, lines, strict=True)]
+
+
+def flowing(text: str) -> str:
+    """A line of columns where there are none to keep: what stood apart is parted by dots."""
+    return _APART.sub(" · ", text.strip())

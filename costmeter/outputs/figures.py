@@ -45,6 +45,13 @@ def rounded(parts: Sequence[Decimal], step: Decimal) -> list[Decimal]:
     return floors
 
 
+def roughly(amount: Decimal, digits: int) -> Decimal:
+    """The step that leaves an amount so many digits, whole units at most: 0.0001 for 0.0394 in three, 1 for 230."""
+    if not amount:
+        return Decimal("0.01")
+    return Decimal(1).scaleb(min(0, amount.adjusted() - digits + 1))
+
+
 def significant(value: float, digits: int = 3) -> str:
     """A number in a few digits and no exponent: 22.3, 0.00412, 1,630."""
     if value == 0:
@@ -96,6 +103,17 @@ def duration(seconds: float) -> str:
     if days or hours:
         text = f"{hours} h {minutes:02d} m {whole % 60:02d} s"
     return f"{days} d {text}" if days else text
+
+
+def about(seconds: float) -> str:
+    """A length of time in its two largest units: 2 h 10 m, 3 d 4 h, 31 m, 40 s."""
+    if round(seconds) < 60:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / 60)
+    days, hours = minutes // 1_440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60:02d} m" if hours else f"{minutes} m"
 
 
 def gpu_hours(seconds: Iterable[float]) -> list[Decimal]:

@@ -1,12 +1,11 @@
 """The lines of a receipt beside its figures: faults, warnings, and what is not known or not saved."""
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
 from costmeter.outputs.faultlines import fault_lines
-from costmeter.outputs.figures import duration, local_time, money
-from costmeter.outputs.sourcelines import Labelled, is_priced
+from costmeter.outputs.figures import duration, local_time
+from costmeter.outputs.sourcelines import Labelled
 
 _FAULTS_SHOWN = 5
 #: Below this a share of a core is the meter's start and nothing else.
@@ -16,8 +15,6 @@ _SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 
 def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[Labelled]:
     run, meter = receipt["run"], receipt["meter"]
-    if run["outcome"] == "failed" and is_priced(receipt):
-        yield "Sunk", f"{money(Decimal(receipt['cost']['total']), receipt['currency'])} went into a run that failed"
     if run["outcome"] == "interrupted":
         yield (
             "Note",

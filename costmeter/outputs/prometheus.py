@@ -13,6 +13,7 @@ from costmeter import __version__
 from costmeter.meter.activity import STATES
 from costmeter.meter.charge import Amounts, Rates
 from costmeter.meter.item_totals import item_totals
+from costmeter.meter.progress import START_UP
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals, by_state
 from costmeter.outputs.families import FAMILIES
@@ -58,6 +59,7 @@ class _Page(Collector):
         yield from self._gpu_counters()
         yield from self._gpu_gauges()
         yield from self._run_counters()
+        yield from self._progress()
         yield self._family("run_start_timestamp_seconds", [(self._run, self._started_seconds())])
         yield self._family("run_active", [(self._run, float(self._snapshot.part.footer is None))])
         yield from self._rates()
@@ -136,6 +138,23 @@ class _Page(Collector):
         seconds = zip(STATES, _held_seconds(whole), strict=True)
         yield self._family("run_gpu_time_seconds", [((*self._run, state), value) for state, value in seconds])
 
+    def _progress(self) -> Iterator[Metric]:
+        """What the run tells of itself; what it never told is absent."""
+        told, snapshot = self._snapshot.furthest, self._snapshot
+        if phases := phase_charges(snapshot, self._whole):
+            rows = [((*self._run, phase), float(amount)) for phase, amount in phases.items()]
+            yield self._family("run_phase_cost_{currency}", rows)
+        for name, value in (("run_steps", told.steps), ("run_tokens", told.tokens), ("run_loss", told.loss)):
+            if value is not None:
+                yield self._family(name, [(self._run, float(value))])
+        if told.of_steps and told.steps is not None:
+            yield self._family("run_progress_ratio", [(self._run, min(1.0, told.steps / told.of_steps))])
+        if (projection := snapshot.projection) is not None:
+            yield self._family("run_projected_cost_{currency}", [(self._run, float(projection.total_cost))])
+        if budgets := [use.budget for use in snapshot.part.budgets]:
+            amounts = {(*self._run, each.per, each.project): float(each.amount) for each in budgets}
+            yield self._family("run_budget_{currency}", amounts.items())
+
     def _items(self) -> Rows:
         """What each item has cost on this host so far; one that nobody could look at is absent."""
         use = replace(
@@ -187,6 +206,25 @@ class _Page(Collector):
 
     def _started_seconds(self) -> float:
         return self._header.anchor.utc(self._header.start_ns) / NANOSECONDS_PER_SECOND
+
+
+def phase_charges(snapshot: Snapshot, whole: DeviceTotals) -> dict[str, Decimal]:
+    """Charges by phase, which sum to the `whole` run's; empty before the run told of any.
+
+    What lies before that is its start-up.
+    """
+    phases = {phase: _charged(totals) for phase, totals in snapshot.part.phases.items()}
+    if snapshot.open_slot is not None and (phase := snapshot.open_slot.phase):
+        is_open = _charged(whole) - _charged(snapshot.part.totals.whole)
+        phases[phase] = phases.get(phase, Decimal(0)) + is_open
+    if not phases:
+        return {}
+    before = _charged(whole) - sum(phases.values(), Decimal(0))
+    return {START_UP: before} | phases if START_UP not in phases else phases | {START_UP: phases[START_UP] + before}
+
+
+def _charged(totals: DeviceTotals) -> Decimal:
+    return sum(totals.charges.values(), Decimal(0))
 
 
 def _fit(value: str) -> str:

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
+from costmeter.ledger.ending import Lost
 from costmeter.ledger.query import Run
 from costmeter.ledger.spread import certainty
 from costmeter.meter.band import SENSOR_GAIN, band, found
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.inforce import all_rates, charging, in_force
+from costmeter.outputs.sunk import TOLD_BY_JOB, sunk_origins
 
 
-def origins(run: Run, whole: DeviceTotals) -> Mapping[str, Origin]:
-    """Where every figure comes from: settings by their own names, figures by their place in this receipt."""
+def origins(run: Run, whole: DeviceTotals, lost: Lost | None = None) -> Mapping[str, Origin]:
+    """Where every figure comes from: settings by their own names, figures by their place in this receipt.
+
+    `lost` is what the run cost since its last checkpoint, where it told of one.
+    """
     rates = all_rates(run)
     if not rates:
         return {"cost.total": Origin("estimated", f"nothing was metered: {_why_nothing(run)}")}
@@ -26,6 +31,16 @@ def origins(run: Run, whole: DeviceTotals) -> Mapping[str, Origin]:
             origins[figure] = origins[setting]
         elif of_devices:
             origins[figure] = _least_certain(of_devices, f"differs by GPU, see {setting}.<uuid>")
+    return origins | _told(run) | sunk_origins(run, lost)
+
+
+def _told(run: Run) -> dict[str, Origin]:
+    """What rests on the word of the job: phases, progress, and the unit costs that follow from it."""
+    origins = {}
+    if any(part.phases for part in run.parts):
+        origins["cost.phases"] = Origin("measured", f"phases {TOLD_BY_JOB}")
+    if any(part.progress for part in run.parts):
+        origins["progress"] = Origin("measured", TOLD_BY_JOB)
     return origins
 
 

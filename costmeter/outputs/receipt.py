@@ -8,15 +8,21 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter import __version__
-from costmeter.ledger.query import Part, Run
+from costmeter.ledger.ending import Ending, Lost, run_ending, run_lost
+from costmeter.ledger.query import Run
 from costmeter.meter.band import BANDS, band, found
+from costmeter.meter.projection import Projection
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
+from costmeter.outputs.budget import budget_of, budget_rows
 from costmeter.outputs.figures import plain
 from costmeter.outputs.gpus import shown_order
 from costmeter.outputs.identified import identified
 from costmeter.outputs.inforce import has_market, rates_in_force
 from costmeter.outputs.items import full, item_rows, items_of
+from costmeter.outputs.phases import phase_rows, phases_of
+from costmeter.outputs.progress import progress_of
 from costmeter.outputs.provenance import origins
+from costmeter.outputs.sunk import last_checkpoint_utc_ns, sunk_of
 from costmeter.readings import Device, Mig
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
@@ -27,35 +33,37 @@ from costmeter.units import (
 
 SCHEMA = "costmeter.receipt/1"
 
-#: Outcomes from worst to best; a run over several parts has the worst of its parts' last.
-_WORST_FIRST = ("failed", "stopped by budget", "preempted", "cancelled", "interrupted", "running", "ok")
 
-
-def receipt(run: Run, running: bool = False, with_full_cost: bool = False) -> dict[str, Any]:
+def receipt(
+    run: Run, running: bool = False, with_full_cost: bool = False, projection: Projection | None = None
+) -> dict[str, Any]:
     """The receipt of a run. `running` says that its meter still lives, so the last part is not interrupted.
 
-    Line items stand beside the cost; `with_full_cost` adds them up with it, in a figure of its own.
+    Line items stand beside the cost; `with_full_cost` adds them up with it, in a figure of its own. `projection` is
+    where a run that still goes on is going to end.
 
     Its parts are of one currency, because money of two is never added: `Run.by_currency` takes them apart.
     """
     (currency,) = {part.currency for part in run.parts}
     run = identified(run)
     whole = run.totals.whole
-    known = sorted(origins(run, whole).items())
+    ended, lost = run_ending(run, lambda _: running), run_lost(run, lambda _: running)
+    known = sorted(origins(run, whole, lost).items())
     amounts = net(whole.charges, whole.credits)
     quantities, items = whole.quantities, items_of(run)
-    total = sum(amounts.values(), Decimal(0))
+    total, phases = sum(amounts.values(), Decimal(0)), phases_of(run)
     return {
         "schema": SCHEMA,
         "simulated": any(part.header.simulated for part in run.parts),
         "currency": currency,
-        "run": _run(run, running),
+        "run": _run(run, ended),
         "cost": {
             "total": plain(total),
             "components": {name: plain(amount) for name, amount in by_component(amounts).items()},
             "states": {name: plain(amount) for name, amount in by_state(amounts).items()},
-            "phases": {},
+            "phases": {name: plain(use.cost) for name, use in phases.items()},
         },
+        "phases": phase_rows(phases),
         "energy": _energy(whole),
         "emissions": {
             "total_grams": _grams(whole.operational_micrograms + whole.embodied_micrograms),
@@ -71,8 +79,10 @@ def receipt(run: Run, running: bool = False, with_full_cost: bool = False) -> di
         "unmeasured_gpu_seconds": _seconds(quantities.unknown_energy_nanoseconds),
         "idle_reasons": {},
         "devices": _devices(run),
-        "progress": {"steps": None, "tokens": None, "cost_per_step": None, "cost_per_million_tokens": None},
-        "budget": None,
+        "progress": progress_of(run, total, projection),
+        "sunk": _sunk(run, ended, lost),
+        "budget": budget_of(run),
+        "budgets": budget_rows(run),
         "items": item_rows(items),
         "full_cost": full(total, items) if with_full_cost else None,
         "provenance": {name: origin.word for name, origin in known},
@@ -82,40 +92,27 @@ def receipt(run: Run, running: bool = False, with_full_cost: bool = False) -> di
     }
 
 
-def _run(run: Run, running: bool) -> dict[str, Any]:
-    first, last = run.parts[0], run.parts[-1]
-    header = first.header
-    started_ns = min(part.header.anchor.utc(part.start_ns) for part in run.parts)
-    ended_ns = max(part.ended_utc_ns for part in run.parts)
-    footer = _worst(run, running).footer
-    length_ns = ended_ns - started_ns
-    if last.footer and len(run.parts) == 1:  # no clock was set meanwhile that this could see
-        length_ns = last.length_ns
+def _run(run: Run, ended: Ending) -> dict[str, Any]:
+    header = run.parts[0].header
     return {
         "id": header.run,
         "name": header.name,
         "labels": dict(header.labels),
         "command": None if header.command is None else list(header.command),
-        "outcome": _outcome(_worst(run, running), running),
-        "exit_code": footer.exit_code if footer else None,
-        "signal": footer.signal if footer else None,
-        "started_at": timestamp(started_ns),
-        "ended_at": timestamp(ended_ns),
-        "seconds": _seconds(length_ns),
+        "outcome": ended.outcome,
+        "exit_code": ended.exit_code,
+        "signal": ended.signal,
+        "started_at": timestamp(ended.started_utc_ns),
+        "ended_at": timestamp(ended.ended_utc_ns),
+        "seconds": _seconds(ended.length_ns),
         "hosts": list(dict.fromkeys(part.header.host for part in run.parts)),
     }
 
 
-def _worst(run: Run, running: bool) -> Part:
-    """The part that says how the run ended: of every host's last, the first of the worst."""
-    lasts = {part.header.host: part for part in run.parts}
-    return min(lasts.values(), key=lambda part: _WORST_FIRST.index(_outcome(part, running)))
-
-
-def _outcome(part: Part, running: bool) -> str:
-    if part.footer is None:
-        return "running" if running else "interrupted"
-    return part.footer.outcome
+def _sunk(run: Run, ended: Ending, lost: Lost | None) -> dict[str, Any]:
+    saved_utc_ns = last_checkpoint_utc_ns(run)
+    saved_at = None if saved_utc_ns is None else timestamp(saved_utc_ns)
+    return sunk_of(run, ended.outcome, lost) | {"last_checkpoint_at": saved_at}
 
 
 def _energy(whole: DeviceTotals) -> dict[str, Any]:

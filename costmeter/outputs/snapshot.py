@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from costmeter.ledger.query import Part
 from costmeter.meter.interval import Interval
+from costmeter.meter.progress import UNTOLD, Progress
+from costmeter.meter.projection import Point, Projection, project
 from costmeter.meter.slot import Slot
 from costmeter.meter.totals import Totals, totals
 from costmeter.readings import Reading
@@ -16,7 +18,8 @@ class Snapshot:
 
     `slow` are the last readings that carried slow values (power, memory). `last_answer_utc_ns` is when a device
     last answered, None before the first. `length_ns` is how long the run has lasted. `resets` counts falls of an energy
-    counter, `silent` are the devices that did not answer at the last tick.
+    counter, `silent` are the devices that did not answer at the last tick. `furthest` is the most that the run ever
+    told of steps and tokens, with the last loss and target; `points` are how it came along.
     """
 
     at_utc_ns: int
@@ -31,6 +34,13 @@ class Snapshot:
     silent: frozenset[str] = frozenset()
     journal_writable: bool = True
     length_ns: int = 0
+    furthest: Progress = UNTOLD
+    points: tuple[Point, ...] = ()
+
+    @property
+    def projection(self) -> Projection | None:
+        """Where the run ends, as far as its course tells; computed when asked."""
+        return project(self.points, self.furthest.of_steps)
 
     @property
     def all_answered(self) -> bool:

@@ -4,20 +4,24 @@ import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.figures import carbon, duration, energy, gpu_hours, local_time, money, quantum, rounded
+from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names as gpu_names
+from costmeter.outputs.heading import ending, headline, span
 from costmeter.outputs.itemlines import item_lines
 from costmeter.outputs.notelines import meter_lines, note_lines
 from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
+from costmeter.outputs.unitlines import unit_lines
+from costmeter.outputs.where import Row, Where, where_it_went
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _ASCII = str.maketrans(
     {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "−": "-", "€": "EUR ", "£": "GBP ", "…": "...", "±": "+-"}
 )
 _BAR_CELLS = 16
+_HALF = 50
+_NAME_WIDTH, _LONGEST_NAME = 13, 16
 _STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
 MINIMUM_WIDTH = 64
@@ -41,9 +45,10 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
     labelled = [
         *source_lines(receipt),
         *item_lines(receipt, width - _LABEL_WIDTH - 1),
+        *unit_lines(receipt),
         *note_lines(receipt, warnings),
         *meter_lines(receipt, unsaved),
-        *([] if unsaved else [("Again", f"costmeter report {receipt['run']['id']}")]),
+        *([] if unsaved else _next(receipt)),
     ]
     above = [_frame(receipt, width), *_heading(receipt, width), ""]
     below = ["", *_table(receipt, style), *wrapped(labelled, width)]
@@ -81,17 +86,8 @@ def wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:
 def _frame(receipt: Mapping[str, Any], width: int) -> str:
     run = receipt["run"]
     left = "── costmeter " + ("(simulated GPUs) " if receipt["simulated"] else "")
-    right = f" {run['id']} · {_ending(run)} ──"
+    right = f" {run['id']} · {ending(run)} ──"
     return left + "─" * max(2, width - len(left) - len(right)) + right
-
-
-def _ending(run: Mapping[str, Any]) -> str:
-    outcome = run["outcome"]
-    if run["signal"] is not None:
-        return f"signal {run['signal']} ({outcome})"
-    if run["exit_code"] is None:
-        return str(outcome)
-    return f"exit {run['exit_code']}" + ("" if outcome == "ok" else f" ({outcome})")
 
 
 def _heading(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
@@ -99,7 +95,7 @@ def _heading(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     if run["command"] is not None:
         yield " " + _shortened(shlex.join(run["command"]), width - 4)
     facts = [run["name"], ", ".join(run["hosts"]), gpu_names(receipt["devices"])]
-    facts += [_span(run["started_at"], run["ended_at"]), duration(run["seconds"])]
+    facts += [span(run["started_at"], run["ended_at"]), duration(run["seconds"])]
     yield from _packed(filter(None, facts), " ", " · ", width)
 
 
@@ -115,65 +111,48 @@ def _packed(pieces: Iterable[str], margin: str, between: str, width: int) -> Ite
     yield line
 
 
-def _span(started_at: str, ended_at: str) -> str:
-    start, end = local_time(started_at), local_time(ended_at)
-    first = f"{start.day} {start:%b %Y %H:%M:%S}"
-    last = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end.day} {end:%b %H:%M:%S}"
-    return f"{first} → {last} {end:%Z}"
-
-
 def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _headline(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
-    total = Decimal(receipt["cost"]["total"])
-    seconds = receipt["gpu_seconds"]
-    held = sum(seconds.values())
-    is_measured = bool(receipt["energy"]["methods"])
-    figures = [
-        money(total, receipt["currency"]) + _unpriced(receipt) if is_priced(receipt) else "no price",
-        energy(receipt["energy"]["total_kwh"]) if is_measured else "energy not measured",
-        carbon(receipt["emissions"]["total_grams"]) if is_measured else "CO2e not known",
-        f"{100 * seconds['idle'] / held:.1f} % idle" if held and seconds["unknown"] < held else "activity not known",
-    ]
-    yield from _packed([figure.ljust(17) for figure in figures], "   ", "  ", width)
-
-
-def _unpriced(receipt: Mapping[str, Any]) -> str:
-    """What a total leaves out: GPUs that were held and whose price nobody knows."""
-    prices, held = receipt["rates"]["gpu_per_hour"], [device for device in receipt["devices"] if device["seconds"]]
-    left_out = sum(1 for device in held if not prices.get(device["uuid"]))
-    return f", without {left_out} of {len(held)} GPUs" if left_out else ""
+    yield from _packed([figure.ljust(17) for figure in headline(receipt)], "   ", "  ", width)
 
 
 def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
     if not receipt["devices"]:
         return
-    seconds = {name: held for name, held in receipt["gpu_seconds"].items() if held} or {"busy": 0.0}
-    exact = [Decimal(receipt["cost"]["states"][name]) for name in seconds]
-    amounts, hours = rounded(exact, quantum(Decimal(receipt["cost"]["total"]))), gpu_hours(seconds.values())
-    shares = _shares(exact if sum(exact) > 0 and min(exact) >= 0 else [Decimal(repr(s)) for s in seconds.values()])
-    money_column = [f"{amount:,}" if is_priced(receipt) else "" for amount in (*amounts, sum(amounts))]
-    yield f" {'Where it went':<13} {'GPU-h':>9} {receipt['currency'] if is_priced(receipt) else '':>10}     share"
-    for name, hour, amount, share in zip(seconds, hours, money_column, shares, strict=False):
-        bar = _bar(float(share) / 100, style).ljust(
-            _BAR_CELLS // 2 if _STATE_NOTES[name] and style.width >= _WIDTH_WITH_BARS else 0
-        )
-        yield f" {name:<13} {hour:>9,} {amount:>10}   {share:>5} %  {bar}  {_STATE_NOTES[name]}"
-    yield f" {'total':<13} {sum(hours):>9,} {money_column[-1]:>10}"
+    where, is_money = where_it_went(receipt), is_priced(receipt)
+    width = max(_NAME_WIDTH, min(_LONGEST_NAME, max(len(row.name) for row in where.rows)))
+    yield f" {'Where it went':<{width}} {'GPU-h':>9} {receipt['currency'] if is_money else '':>10}     share"
+    notes = [_row_note(row, where, style) for row in where.rows]
+    is_crowded = any(note and row.share > _HALF for row, note in zip(where.rows, notes, strict=True))
+    for row, note in zip(where.rows, notes, strict=True):
+        amount = f"{row.amount:,}" if is_money else ""
+        bar = _bar(float(row.share) / 100, style, _BAR_CELLS // 2 if is_crowded else _BAR_CELLS)
+        bar = bar.ljust(_BAR_CELLS // 2 if note and style.width >= _WIDTH_WITH_BARS else 0)
+        yield f" {_shortened(row.name, width):<{width}} {row.hours:>9,} {amount:>10}   {row.share:>5} %  {bar}  {note}"
+    yield f" {'total':<{width}} {where.hours:>9,} {f'{where.amount:,}' if is_money else '':>10}"
 
 
-def _shares(parts: list[Decimal]) -> list[Decimal]:
-    """Percentages that add up to 100."""
-    whole = sum(parts)
-    return rounded([100 * part / whole for part in parts] if whole else parts, Decimal("0.1"))
+def _row_note(row: Row, where: Where, style: Style) -> str:
+    if where.by == "state":
+        return _STATE_NOTES[row.name]
+    return f"{row.idle_note}, paid for" if row.idle_note and style.width >= _WIDTH_WITH_BARS else row.idle_note
 
 
-def _bar(share: float, style: Style) -> str:
+def _next(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
+    """What to type next."""
+    run_id = receipt["run"]["id"]
+    yield "Again", f"costmeter report {run_id} [--html]"
+    if receipt["devices"]:
+        yield "Compare", f"costmeter what-if {run_id}"
+
+
+def _bar(share: float, style: Style, cells: int) -> str:
     if style.width < _WIDTH_WITH_BARS:
         return ""
     if not style.unicode:
-        return "#" * round(share * _BAR_CELLS)
-    eighths = round(share * _BAR_CELLS * 8)
+        return "#" * round(share * cells)
+    eighths = round(share * cells * 8)
     return "█" * (eighths // 8) + _BLOCKS[eighths % 8].strip()

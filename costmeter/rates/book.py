@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from costmeter.meter.charge import Component, DeviceRates, Origin, Rates
 from costmeter.meter.schedule import Constant, Schedule
+from costmeter.meter.series import OPEN_END
 from costmeter.rates.match import EVERY_GPU, Match
 from costmeter.rates.prices import (
     DEFAULT_CURRENCY,
@@ -240,6 +241,12 @@ class Quotation:
         if last is None or last[0] != state:
             last = self._last = (state, self._rates(utc_ns))
         return last[1]
+
+    def until(self, utc_ns: int) -> int:
+        """An instant up to which, and not including it, every price surely stays; it may be too early."""
+        from costmeter.meter.lasting import holds_until  # loads calendars, which a meter may have no use for
+
+        return min((holds_until(schedule, utc_ns) for schedule in self._changing), default=OPEN_END)
 
     def _rates(self, utc_ns: int) -> Rates:
         book, power = self._book, self._power

@@ -13,39 +13,39 @@ from typing import Any
 
 from costmeter.attribution import visible
 from costmeter.clock import Anchor, Clock, RealClock, anchor
-from costmeter.config.layers import load_settings
+from costmeter.config.layers import loaded_anyway
 from costmeter.config.settings import Loaded, Settings
 from costmeter.config.yamlfile import load as load_yaml
 from costmeter.ledger import identity
 from costmeter.ledger.journal import safe_name, state_directory
 from costmeter.ledger.query import Part, Run, fold
-from costmeter.ledger.record import Header, Items, SlotEntry, Usage
+from costmeter.ledger.record import Header, SlotEntry
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, left_behind
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.outputs.start import start_line
 from costmeter.outputs.versions import versions
 from costmeter.rates.book import Book
 from costmeter.readings import Device, Missing, unidentified
-from costmeter.runtime.events import Ended, Event, Opened, OpenFailed
+from costmeter.runtime.events import Ended, Event, Noted, Opened, OpenFailed
 from costmeter.runtime.items import ItemWatch
-from costmeter.runtime.pricewarnings import price_warnings
+from costmeter.runtime.limits import Limits, Stop, Voices
+from costmeter.runtime.notify import notify
 from costmeter.runtime.reader import Reader
-from costmeter.runtime.recorder import Pricing, Recorder
+from costmeter.runtime.recorder import Post, Pricing, Recorder
 from costmeter.runtime.recording import RecordingWriter
+from costmeter.runtime.stopping import Stopper
+from costmeter.runtime.telling import Teller
 from costmeter.runtime.writer import Writer
 from costmeter.sources.host import HostSource
 from costmeter.sources.nvml import NvmlSource
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: How the time that is left after the child's end is divided between a driver and a disk that may both hang.
-READING_SHARE, WRITING_SHARE = 0.55, 0.45
+TELLING_SHARE, READING_SHARE, WRITING_SHARE = 0.05, 0.5, 0.45
 #: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
 _WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
-#: A driver that has not opened after this long is told of.
-_OPENING_NS = 10 * NANOSECONDS_PER_SECOND
 #: Where the host's /sys is, for containers that mount it elsewhere.
 SYSFS_VARIABLE = "COSTMETER_SYSFS"
 
@@ -72,6 +72,8 @@ class Options:
     loaded: Loaded | None = None
     record: str | None = None
     full_cost: bool = False
+    stop: Stop | None = None
+    tell: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +112,23 @@ class Metering:
 
     def __init__(self, options: Options, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self._options, self._say, self._warn_person = options, say, warn
+        self._teller = Teller(say, self._warn, warn)
         self._clock: Clock = RealClock()
         self._warnings: list[str] = []
-        self._events: queue.SimpleQueue[Event | Items | Usage] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event | Noted] = queue.SimpleQueue()
         self._recorded = threading.Event()
-        self._told_of_driver = self._told_of_disk = self._has_announced = False
         self._settings = self._load()
         self._host = self._open_host()
         header = self._header()
-        folder = state_directory(dict(options.environ)) / "runs" / safe_name(options.run_id)
+        state = state_directory(dict(options.environ))
+        folder = state / "runs" / safe_name(options.run_id)
         self._writer = Writer(folder, header.host)
         earlier = self._earlier(folder, header)
-        self._recorder = Recorder(header, self._pricing(), self._clock, self._writer.post, earlier)
+        self._recorder = Recorder(header, self._pricing(), self._clock, self._post, earlier)
+        self._limits = self._limited(header, state)
         self._recording = self._record(header, earlier)
         self._items = ItemWatch(self._line_items(), self._clock, options.spawned_ns, self._events.put)
+        self._notify = notify(options.environ, folder, header.host, self._clock, self._events.put, self._warn)
         driver, host = source(options.simulate, self._clock), self._host.read if self._host else None
         period_ns = header.period_ns
         self._reader = Reader(driver, self._clock, self._anchor, period_ns, self._hold, self._events.put, host)
@@ -132,6 +137,8 @@ class Metering:
         """Start every thread. Returns at once."""
         self._writer.start()
         self._items.start()
+        self._limits.start()
+        self._notify.start()
         if self._recording is not None:
             self._recording.start()
         threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
@@ -142,11 +149,13 @@ class Metering:
 
     def finish(self, ended: Ended, seconds: float) -> Result:
         """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
+        self._notify.close(seconds * TELLING_SHARE)
         self._reader.end(ended)
         self._items.end(ended.at_ns)
         if not self._reader.finished.wait(seconds * READING_SHARE):
             self._reader.give_up(ended)
         self._items.close()
+        self._limits.close()
         self._events.put(ended)
         self._recorded.wait(seconds * WRITING_SHARE / 2)
         self._writer.done.wait(seconds * WRITING_SHARE / 2)
@@ -158,12 +167,21 @@ class Metering:
             tuple(self._warnings),
         )
 
+    @property
+    def stopper(self) -> Stopper | None:
+        """What stops the command, once a budget has begun to; None where none did."""
+        return self._limits.stopper
+
     def _counted(self) -> Part:
         """The run as recorded; where counting stopped before the footer, with the slot that was open then."""
         part, last = self._recorder.part, self._writer.snapshot
         if part.footer is not None or last is None or last.open_slot is None:
             return part
         return fold(last.part, SlotEntry(last.open_slot))
+
+    def _tell(self, text: str) -> None:
+        """A line for everybody, which is no warning."""
+        (self._options.tell or self._say)(text)
 
     def _warn(self, text: str) -> None:
         self._warnings.append(text)
@@ -177,11 +195,9 @@ class Metering:
 
     def _load(self) -> Settings:
         options = self._options
-        loaded = options.loaded or load_settings(options.config, options.flags, options.environ, options.cwd, False)
+        loaded = options.loaded or loaded_anyway(options.config, options.flags, options.environ, options.cwd)
         for fault in loaded.faults:
             self._warn(fault)
-        if loaded.settings.budgets:
-            self._warn("budget: this version does not watch it; nothing is announced or stopped")
         return loaded.settings
 
     def _header(self) -> Header:
@@ -246,6 +262,18 @@ class Metering:
         folder = self._options.cwd
         return tuple(replace(item, path=item.path and os.path.join(folder, item.path)) for item in self._settings.items)
 
+    def _limited(self, header: Header, state: Path) -> Limits:
+        options, told = self._options, Voices(self._tell, self._warn, self._events.put)
+        budgets, zone = self._settings.budgets, self._settings.timezone
+        return Limits(budgets, header, state, zone, options.environ, self._clock, told, options.stop, self._can_stop)
+
+    def _can_stop(self) -> bool:
+        return self._notify.can_stop
+
+    def _post(self, post: Post) -> None:
+        self._writer.post(post)
+        self._limits.see(post)
+
     def _anchor(self) -> Anchor:
         return self._recorder.anchor
 
@@ -274,15 +302,17 @@ class Metering:
                 event = self._events.get(timeout=_WATCH_AGAIN_SECONDS if self._reader.is_waiting else _WATCH_SECONDS)
             except queue.Empty:
                 self._reader.watch()
-                self._see_driver()
+                waited_ns = self._clock.boottime_ns() - self._options.spawned_ns
+                self._teller.see_driver(waited_ns, self._recorder.has_opened)
                 continue
-            self._see_disk()
+            self._teller.see_disk(self._writer.refusal)
             try:
-                if self._recording is not None and not isinstance(event, Items | Usage):
+                if self._recording is not None and isinstance(event, Event):
                     self._recording.post(event)
                 self._recorder.handle(event)
-                if isinstance(event, Opened | OpenFailed) and not self._has_announced:
-                    self._announce(event)
+                if isinstance(event, Opened | OpenFailed):
+                    part, book = self._recorder.part, self._settings.book
+                    self._teller.announce(event, part, book, self._clock.utc_ns())
             except Exception as fault:  # the job goes on; a total that may be wrong is not added to
                 self._warn(f"the meter stopped counting ({type(fault).__name__}: {fault})")
                 self._recorded.set()
@@ -290,36 +320,6 @@ class Metering:
             if isinstance(event, Ended):
                 self._recorded.set()
                 return
-
-    def _see_disk(self) -> None:
-        """Tell, once, that the journal is not being saved; whether that has changed the receipt says."""
-        refusal = self._writer.refusal
-        if refusal and not self._told_of_disk:
-            self._told_of_disk = True
-            self._warn_person(f"the run is not being recorded: {refusal}; saving resumes when it can")
-
-    def _see_driver(self) -> None:
-        """Tell, once, that the driver has not even opened."""
-        waited_ns = self._clock.boottime_ns() - self._options.spawned_ns
-        if waited_ns > _OPENING_NS and not (self._recorder.has_opened or self._told_of_driver):
-            self._told_of_driver = True
-            self._warn("the NVIDIA driver does not answer; metering goes on when it does. Check: costmeter doctor")
-
-    def _announce(self, event: Opened | OpenFailed) -> None:
-        """Say what is metered, and at which price; once more where the driver came late."""
-        self._has_announced = isinstance(event, Opened)
-        devices = tuple(self._recorder.part.devices.values())
-        if isinstance(event, OpenFailed):
-            consequence = "Metering time × price only; energy and CO2 will be missing."
-            self._warn(f"{event.error.message}. {consequence} Check: costmeter doctor")
-        rates = self._settings.book.at(self._clock.utc_ns(), devices, self._recorder.part.node_gpus)
-        for warning in price_warnings(self._settings.book, devices, rates):
-            self._warn(str(warning))
-        electricity = rates.origins["electricity.price"].detail
-        if electricity.startswith("missing"):
-            advice = "Add to costmeter.yaml:  electricity: {price: 0.30}"
-            self._warn(f"no electricity price in {rates.currency}, so electricity is not in the cost. {advice}")
-        self._say(start_line(self._options.run_id, devices, rates, self._options.simulate is not None))
 
     def _serve(self, host: str, port: int) -> None:
         from costmeter.outputs.http import serve

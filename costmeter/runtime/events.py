@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from costmeter.errors import SourceError
+from costmeter.ledger.record import Budgets, Items, Mark, Usage
+from costmeter.meter.progress import Progress
 from costmeter.readings import Device, DriverFacts, HostReading, Missing, Reading
 
 #: Why a board said nothing in a tick, where the driver gave no reason of its own.
@@ -52,7 +54,8 @@ class Batch:
 class Ended:
     """The child was reaped at `at_ns` (CLOCK_BOOTTIME). One of `exit_code` and `signal` is None.
 
-    `heard` are the signals that reached the meter meanwhile; `orphans` are processes the child left behind.
+    `heard` are the signals that reached the meter meanwhile; `orphans` are processes the child left behind. A run that
+    was `stopped` by its budget may have ended in any way.
     """
 
     at_ns: int
@@ -60,6 +63,25 @@ class Ended:
     signal: int | None
     heard: frozenset[int] = frozenset()
     orphans: frozenset[int] = frozenset()
+    stopped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the run has told of itself by `at_ns` (CLOCK_BOOTTIME): its phase and how far it has come.
+
+    `has_saved`: a checkpoint was whole just then. `resumed`: it went back, to so many steps from so many; while it does
+    `redone` work, it has not come as far again.
+    """
+
+    at_ns: int
+    phase: str
+    progress: Progress
+    redone: bool = False
+    has_saved: bool = False
+    resumed: tuple[int, int] | None = None
 
 
 Event = Opened | OpenFailed | Batch | Ended
+#: What the recorder is told beside the events of the reader: it is in no recording of a driver.
+Noted = Items | Usage | Told | Budgets | Mark

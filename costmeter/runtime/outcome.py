@@ -11,8 +11,10 @@ def outcome(ended: Ended) -> Outcome:
     """INT is a person who cancelled, TERM a preemption.
 
     A command that ends well after INT was `ok`, as it chose to be. One that ends well after TERM was preempted all the
-    same: it saved its work and left, and did not reach its end.
+    same: it saved its work and left, and did not reach its end. What a budget stopped was stopped, however it ended.
     """
+    if ended.stopped:
+        return "stopped by budget"
     seen = ended.heard if ended.signal is None else ended.heard | {ended.signal}
     if _PREEMPTS in seen or ended.exit_code == 128 + _PREEMPTS:
         return "preempted"

@@ -9,18 +9,19 @@ from dataclasses import dataclass, replace
 
 from costmeter.clock import Anchor, Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, Items, RatesChange, Record, SlotEntry, Subtotal, Usage
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry, Subtotal
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.interval import Interval, cut
-from costmeter.meter.slot import Slot, next_edge
+from costmeter.meter.slot import Slot
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.rates.book import Quotation
 from costmeter.readings import Device, Missing, Reading, is_identified
-from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Event, Opened, OpenFailed
+from costmeter.runtime.course import Course
+from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Event, Noted, Opened, OpenFailed, Told
 from costmeter.runtime.hostshare import HostShare
 from costmeter.runtime.marks import Marks
-from costmeter.runtime.minutes import Minutes
 from costmeter.runtime.outcome import outcome
+from costmeter.runtime.slots import Slots, progress_marks
 from costmeter.runtime.tally import Tally
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
@@ -80,15 +81,14 @@ class Recorder:
         self._host = HostShare(header.start_ns, pricing.host_watts)
         self._intervals: dict[str, Interval] = {}
         self._slow: dict[str, Reading] = {}
-        self._minutes = Minutes()
+        self._slots = Slots(header.anchor.utc(header.start_ns))
+        self._course = Course()
         self._last_answer_utc_ns: int | None = None
-        self._slots_closed = 0
         self._has_opened = self._has_answered = False
         self._listed: set[str] = set()
         self._until_ns: int | None = None
         self._booked_ns = self._last_tick_ns = header.start_ns
-        self._rates_edge_utc_ns = 0
-        self._slot_start_utc_ns = header.anchor.utc(header.start_ns)
+        self._rates_minute_utc_ns = 0
         self._records: list[Record] = [header]
 
     @property
@@ -106,8 +106,8 @@ class Recorder:
         """What has been closed so far, folded."""
         return self._part
 
-    def handle(self, event: Event | Items | Usage) -> None:
-        """Take one event, or what was seen of line items."""
+    def handle(self, event: Event | Noted) -> None:
+        """Take one event, what was seen of line items and budgets, or what the run told of itself."""
         last = False
         if isinstance(event, Batch):
             self._tick(event)
@@ -116,11 +116,13 @@ class Recorder:
         elif isinstance(event, OpenFailed):
             self._marks.note("fault", event.error.message, "")
             self._hold(Opened(self._pricing.assumed(), 0, None))
-        elif isinstance(event, Items | Usage):
-            self._record(event)
-        else:
+        elif isinstance(event, Told):
+            self._hear(event)
+        elif isinstance(event, Ended):
             self._end(event)
             last = True
+        else:
+            self._record(event)
         self._hand_over(last)
 
     # What happens to devices
@@ -134,7 +136,7 @@ class Recorder:
         held = self._tally.boards
         listed = {device.uuid: device for device in opened.devices if device.board in held}
         if is_first and since_ns:
-            self._slot_start_utc_ns = self._anchor.utc(min(since_ns.values()))
+            self._slots.start_utc_ns = self._anchor.utc(min(since_ns.values()))
         self._tell_of_news(opened, is_first)
         self._has_opened = True
         self._listed = {device.board for device in listed.values()}
@@ -145,9 +147,9 @@ class Recorder:
         late_ns = {uuid: at_ns for uuid, at_ns in since_ns.items() if at_ns != self._header.start_ns}
         self._record(Devices(tuple(self._devices.values()), opened.facts, self._node_gpus, late_ns))
         if self._devices:  # so that every series can stand at 0 before the first reading
-            self._rates_edge_utc_ns = 0
-            edges = self._minutes.edges()
-            self._see_rates(edges[0] if edges else next_edge(self._slot_start_utc_ns))
+            self._rates_minute_utc_ns = 0
+            edges = self._slots.edges()
+            self._see_rates(edges[0] if edges else self._slots.open_edge_utc_ns)
 
     def _tell_of_news(self, opened: Opened, is_first: bool) -> None:
         """What an opening changes for who reads the receipt: a driver that is there at last, GPUs that appeared."""
@@ -186,6 +188,8 @@ class Recorder:
             self._marks.note("fault", f"still held by pid {names} after the command's end", uuid)
         self._last_tick_ns = batch.at_ns
         self._close_slots()
+        if self._course.is_due(batch.at_ns):
+            self._course.see(batch.at_ns, self._snapshot().totals.whole.cost)
 
     def _just_appeared(self, board: str, batch: Batch) -> bool:
         """Whether a board that was not asked is one that was listed while this tick was under way."""
@@ -199,6 +203,17 @@ class Recorder:
             return said.reason
         return None if board in self._listed else NOT_LISTED.reason
 
+    def _hear(self, told: Told) -> None:
+        """Cut the open slot where the run does something else; where it is booked beyond that already, there."""
+        self._course.tell(told)
+        at_ns = told.at_ns if self._until_ns is None else min(told.at_ns, self._until_ns)
+        if self._tally.boards:
+            at_ns = max(at_ns, self._tally.latest_ns)
+        at_utc_ns = self._anchor.utc(at_ns)
+        is_metered = self._tally.boards or not self._has_opened
+        for mark in self._slots.tell(told, at_utc_ns) if is_metered else progress_marks(told, at_utc_ns):
+            self._record(mark)
+
     # Intervals into slots
 
     def _book(self, interval: Interval) -> None:
@@ -210,15 +225,15 @@ class Recorder:
         self._booked_ns = max(self._booked_ns, interval.end_ns)
         interval = self._host.shared(interval, self._devices[uuid])
         self._intervals[uuid] = interval
-        self._minutes.book(interval, self._anchor, next_edge(self._slot_start_utc_ns))
+        self._slots.book(interval, self._anchor)
 
     def _close_slots(self) -> None:
-        """Close every minute that all devices have left, oldest first, and see that the open one has its rates."""
+        """Close every slot that all devices have left, oldest first, and see that the open one has its rates."""
         if not self._tally.boards:
             return
         reached_utc_ns = self._anchor.utc(self._tally.reached_ns)
         closed = False
-        for edge_utc_ns in self._minutes.edges():
+        for edge_utc_ns in self._slots.edges():
             self._see_rates(edge_utc_ns)
             if edge_utc_ns > reached_utc_ns:
                 break
@@ -229,43 +244,23 @@ class Recorder:
 
     def _close(self, edge_utc_ns: int, end_utc_ns: int) -> None:
         self._record(SlotEntry(self._slot(edge_utc_ns, end_utc_ns)))
-        self._minutes.drop(edge_utc_ns)
-        self._slots_closed += 1
-        if self._slots_closed % SLOTS_PER_SUBTOTAL == 0:
+        for mark in self._slots.close(edge_utc_ns, end_utc_ns):
+            self._record(mark)
+        if self._slots.closed % SLOTS_PER_SUBTOTAL == 0:
             self._record(Subtotal(self._part.summary))
-        self._slot_start_utc_ns = end_utc_ns
 
     def _slot(self, edge_utc_ns: int, end_utc_ns: int) -> Slot:
-        return Slot(
-            self._slot_start_utc_ns,
-            end_utc_ns,
-            self._minutes.held(edge_utc_ns, self._devices),
-            self._counters_at(edge_utc_ns),
-            self._slots_closed,
-            {} if self._minutes.edges()[-1] > edge_utc_ns else self._tally.standings,
-        )
-
-    def _counters_at(self, edge_utc_ns: int) -> dict[str, int]:
-        """Counters less what is booked already beyond the end of a slot, so that a gap begins where the slots end.
-
-        Of a MIG instance only its own share of the board is booked here, so its board's counter is left as it is.
-        """
-        counters_uj = self._tally.counters
-        for later_utc_ns in self._minutes.edges():
-            if later_utc_ns > edge_utc_ns:
-                for uuid, quantities in self._minutes.held(later_utc_ns, counters_uj).items():
-                    counters_uj[uuid] -= 0 if self._devices[uuid].mig else quantities.microjoules
-        return counters_uj
+        return self._slots.slot(edge_utc_ns, end_utc_ns, self._devices, self._tally.counters, self._tally.standings)
 
     def _see_rates(self, edge_utc_ns: int) -> None:
         """Rates hold for a whole minute of a slot: tariffs change on the minute."""
-        if edge_utc_ns == self._rates_edge_utc_ns:
+        start_utc_ns = (edge_utc_ns - 1) // NANOSECONDS_PER_MINUTE * NANOSECONDS_PER_MINUTE
+        if start_utc_ns == self._rates_minute_utc_ns:
             return
-        self._rates_edge_utc_ns = edge_utc_ns
-        start_utc_ns = edge_utc_ns - NANOSECONDS_PER_MINUTE
+        self._rates_minute_utc_ns = start_utc_ns
         rates = self._quotation.at(start_utc_ns)
         if rates != self._part.rates:
-            self._record(RatesChange(max(start_utc_ns, self._slot_start_utc_ns), rates))
+            self._record(RatesChange(max(start_utc_ns, self._slots.start_utc_ns), rates))
 
     def _see_wall_clock(self) -> None:
         """Take a new anchor at a slot edge when the wall clock has been stepped."""
@@ -273,11 +268,11 @@ class Recorder:
         off_ns = self._clock.utc_ns() - self._anchor.utc(boottime_ns)
         if abs(off_ns) <= ANCHOR_TOLERANCE_NS:
             return
-        for edge_utc_ns in self._minutes.edges():
-            self._close(edge_utc_ns, self._anchor.utc(self._tally.latest_ns))
+        for edge_utc_ns in self._slots.edges():
+            self._close(edge_utc_ns, min(edge_utc_ns, self._anchor.utc(self._tally.latest_ns)))
         self._marks.note("clock", f"wall clock was stepped by {off_ns / NANOSECONDS_PER_SECOND:+.3f} s", "")
         self._anchor = replace(self._anchor, utc_ns=self._anchor.utc_ns + off_ns)
-        self._slot_start_utc_ns += off_ns
+        self._slots.step(off_ns)
 
     # The end
 
@@ -295,9 +290,11 @@ class Recorder:
         self._marks.close()
         end_utc_ns = self._anchor.utc(end_ns)
         self._close_slots()
-        for edge_utc_ns in self._minutes.edges():
+        for edge_utc_ns in self._slots.edges():
             self._see_rates(edge_utc_ns)
             self._close(edge_utc_ns, min(edge_utc_ns, end_utc_ns))
+        for mark in self._slots.rest():
+            self._record(mark)
         length_ns = end_ns - self._header.start_ns
         self._record(
             Footer(
@@ -327,7 +324,7 @@ class Recorder:
         booked_ns = tally.latest_ns if tally.boards else self._clock.boottime_ns()
         now_utc_ns = self._anchor.utc(booked_ns)
         open_slot = None
-        if edges := self._minutes.edges():
+        if edges := self._slots.edges():
             open_slot = self._slot(edges[0], min(edges[0], now_utc_ns))
         return Snapshot(
             now_utc_ns,
@@ -341,4 +338,6 @@ class Recorder:
             tally.resets,
             tally.silent,
             length_ns=max(0, booked_ns - self._part.start_ns),
+            furthest=self._course.furthest,
+            points=self._course.points,
         )

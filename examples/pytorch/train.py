@@ -1,14 +1,18 @@
 """Train a small convolutional network on handwritten digits with PyTorch, on the GPU where there is one.
 
 Every epoch ends with a checkpoint, `--resume` goes on from it, and SIGTERM, which is how clusters and spot instances
-announce the end, saves one before leaving. Nothing here knows of costmeter: `costmeter run -- python
-examples/pytorch/train.py` meters it from outside.
+announce the end, saves one before leaving. `costmeter run -- python examples/pytorch/train.py` meters it from outside.
+
+The lines with `costmeter` in them tell the meter how far it is, so that the receipt knows what a step, an evaluation
+and a checkpoint cost, and when the training will be done. Without a meter they do nothing, and without costmeter
+installed three lines stand in for it.
 """
 
 import argparse
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 
@@ -17,16 +21,31 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
+try:
+    import costmeter
+except ImportError:  # it trains without it just as well
+    from types import SimpleNamespace
+
+    silent = SimpleNamespace(step=lambda *_, **__: None, phase=lambda _: nullcontext(), stop_requested=lambda: False)
+    costmeter = silent  # type: ignore[assignment]
+
 
 class StopRequest:
-    """Remembers that SIGTERM came, so that the loop can leave between two batches."""
+    """Remembers that SIGTERM came, or sees that the budget is spent, so that the loop can leave between two batches."""
 
     def __init__(self) -> None:
-        self.came = False
+        self.reason = ""
         signal.signal(signal.SIGTERM, self._remember)
 
     def _remember(self, signum: int, frame: FrameType | None) -> None:
-        self.came = True
+        self.reason = "SIGTERM"
+
+    @property
+    def came(self) -> bool:
+        """Whether to save and leave."""
+        if not self.reason and costmeter.stop_requested():
+            self.reason = "budget spent"
+        return bool(self.reason)
 
 
 def network() -> nn.Module:
@@ -59,7 +78,7 @@ class Training:
         self.device = device
         self.model = network().to(device)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=learning_rate)
-        self.epochs_done = 0
+        self.epochs_done = self.steps_done = 0
 
     def save(self, path: Path) -> None:
         """Write the checkpoint whole or not at all."""
@@ -69,6 +88,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "epochs_done": self.epochs_done,
+            "steps_done": self.steps_done,
             "random": torch.get_rng_state(),
         }
         torch.save(state, unfinished)
@@ -79,10 +99,10 @@ class Training:
         state = torch.load(path, map_location="cpu", weights_only=True)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epochs_done = state["epochs_done"]
+        self.epochs_done, self.steps_done = state["epochs_done"], state["steps_done"]
         torch.set_rng_state(state["random"])
 
-    def train_one_epoch(self, batches: DataLoader[tuple[Tensor, ...]], stop: StopRequest) -> float:
+    def train_one_epoch(self, batches: DataLoader[tuple[Tensor, ...]], of_steps: int, stop: StopRequest) -> float:
         """Mean loss over the epoch, or over its part before a stop request."""
         self.model.train()
         total, count = 0.0, 0
@@ -95,6 +115,8 @@ class Training:
             self.optimizer.step()
             total += loss.item() * len(labels)
             count += len(labels)
+            self.steps_done += 1
+            costmeter.step(self.steps_done, loss=loss, of=of_steps)
         return total / max(count, 1)
 
     @torch.no_grad()
@@ -132,15 +154,18 @@ def main() -> int:
     print(f"training on {device}", flush=True)
 
     while training.epochs_done < args.epochs:
-        loss = training.train_one_epoch(train, stop)
+        loss = training.train_one_epoch(train, args.epochs * len(train), stop)
         if stop.came:
             # The unfinished epoch does not count as done: after --resume it is trained again.
-            training.save(args.checkpoint)
-            print(f"SIGTERM: saved {args.checkpoint}; go on with --resume", flush=True)
-            return 128 + signal.SIGTERM
+            with costmeter.phase("checkpoint"):
+                training.save(args.checkpoint)
+            print(f"{stop.reason}: saved {args.checkpoint}; go on with --resume", flush=True)
+            return 128 + signal.SIGTERM if stop.reason == "SIGTERM" else 0
         training.epochs_done += 1
-        training.save(args.checkpoint)
-        accuracy = training.accuracy(held_out)
+        with costmeter.phase("checkpoint"):
+            training.save(args.checkpoint)
+        with costmeter.phase("eval"):
+            accuracy = training.accuracy(held_out)
         print(f"epoch {training.epochs_done:2}/{args.epochs}  loss {loss:.4f}  accuracy {accuracy:.4f}", flush=True)
 
     print(f"held-out accuracy {training.accuracy(held_out):.4f}, checkpoint in {args.checkpoint}", flush=True)

@@ -3,7 +3,23 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from tests.bench import ending, energy, fates, hung, killed, launch, month, pricing, refusals, resumed, tick
+from tests.bench import (
+    ending,
+    energy,
+    fates,
+    hung,
+    journal,
+    killed,
+    launch,
+    listing,
+    month,
+    notify,
+    pricing,
+    refusals,
+    resumed,
+    tick,
+    whatif,
+)
 from tests.bench.table import Row, text
 
 BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
@@ -15,9 +31,13 @@ BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
     "killed": killed.measure,
     "resumed": resumed.measure,
     "month": month.measure,
+    "journal": journal.measure,
     "pricing": pricing.measure,
+    "listing": listing.measure,
+    "notify": notify.measure,
     "hung": hung.measure,
     "refusals": refusals.measure,
+    "whatif": whatif.measure,
 }
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from costmeter.clock import RealClock
-from costmeter.ledger.query import Part, load_run
+from costmeter.ledger.bulk import load_run
+from costmeter.ledger.query import Part
 from tests.bench.energy import NODE as TRAINING
 from tests.bench.table import Row
 from tests.end_to_end.installed import COSTMETER, eventually, own_home

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from costmeter.config import yamlfile
-from costmeter.ledger.query import Part, Run, load_run
+from costmeter.ledger.bulk import load_run
+from costmeter.ledger.query import Part, Run
 from costmeter.sources.simulated.counter import Counter
 from costmeter.sources.simulated.reader import scenario
 from costmeter.sources.simulated.world import simulated_gpus

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from costmeter.config.flags import parse_address, parse_gpus, parse_interval, parse_label, parse_price
+from costmeter.config.flags import (
+    parse_address,
+    parse_budget,
+    parse_gpus,
+    parse_grace,
+    parse_interval,
+    parse_label,
+    parse_price,
+)
 from costmeter.errors import UsageError
 
 
@@ -92,6 +100,45 @@ def test_other_flags_refuse_by_name(parse: Callable[[str], object], text: str, f
     """A refusal names the flag and quotes what was typed."""
     with pytest.raises(UsageError, match=f'^{flag} "{text}": expected '):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "on_exceed", "expected"),
+    [
+        pytest.param("80", None, "{amount: 80}", id="an-amount"),
+        pytest.param("80USD", "stop", "{amount: 80 USD, on_exceed: stop}", id="stops"),
+        pytest.param(" 80.50 USD/day ", "warn", "{amount: 80.50 USD, per: day, on_exceed: warn}", id="a-day"),
+        pytest.param("9/project/month", None, "{amount: 9, per: project/month}", id="a-projects-month"),
+    ],
+)
+def test_a_budget_becomes_one_of_the_settings(text: str, on_exceed: str | None, expected: str) -> None:
+    """A budget comes out as the settings have it, with the digits that were typed."""
+    assert expected == parse_budget(text, on_exceed)
+
+
+@pytest.mark.parametrize(
+    "text", ["80 dollars", "", "0", "0.00", "-5", "1,000", "$80", "80/year", "80/", "80 usd", "8e3"]
+)
+def test_a_budget_that_is_none_is_refused_in_words(text: str) -> None:
+    """What is expected is said as UX.md has it."""
+    with pytest.raises(UsageError) as refused:
+        parse_budget(text, None)
+    assert f'--budget "{text}": expected an amount such as 80, 80USD or 80/day' == refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10m", 600), ("90s", 90), ("1h", 3_600), ("600", 600), ("1.5m", 90), ("24h", 86_400)]
+)
+def test_a_grace_is_a_time(text: str, seconds: float) -> None:
+    """Seconds, minutes or hours; a number alone is seconds."""
+    assert seconds == parse_grace(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0.5s", "25h", "soon", "-1m", "", "1 week"])
+def test_nothing_is_stopped_without_a_grace(text: str) -> None:
+    """Less than a second, more than a day, and what is no time at all are refused."""
+    with pytest.raises(UsageError, match=f'^--grace "{text}": expected a time from 1s to 24h'):
+        parse_grace(text)
 
 
 def test_checking_flags_imports_nothing_heavy() -> None:

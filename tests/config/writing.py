@@ -17,7 +17,7 @@ def read(text: str, cwd: str = "") -> tuple[Settings, list[str]]:
     """Settings of one document that is `c.yaml` in `cwd`, and every fault in it."""
     root, faults = compose(text, "c.yaml")
     layer = parse(root)
-    built = build(Merged(layer.values, layer.blocks or ()), cwd)
+    built = build(Merged(layer.values, layer.blocks or (), layer.budgets or ()), cwd)
     return built.settings, [str(fault) for fault in (*faults, *layer.faults, *built.faults)]
 
 

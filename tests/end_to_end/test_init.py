@@ -57,6 +57,10 @@ def effective(home: dict[str, str], folder: Path) -> dict[str, str]:
         pytest.param(["--price", "2.49/gpu-h"], {"currency": "USD", "gpu.price": "2.49"}, id="per-gpu-hour-said"),
         pytest.param(["--carbon", "380"], {"currency": "USD", "carbon.intensity": "380"}, id="grams"),
         pytest.param(["--gpus", "cluster"], {"currency": "USD"}, id="cluster-at-list-price"),
+        pytest.param(["--budget", "0"], {"currency": "USD"}, id="no-budget"),
+        pytest.param(
+            ["--budget", "80 USD/run"], {"currency": "USD", "budget.amount": "80", "budget.per": "run"}, id="a-budget"
+        ),
     ],
 )
 def test_options_answer_the_questions(
@@ -90,6 +94,8 @@ def test_a_tariff_file_is_an_answer(home: dict[str, str], tmp_path: Path) -> Non
         pytest.param(["--pue", "0.8"], '--pue "0.8": a PUE is at least 1', id="pue-below-one"),
         pytest.param(["--gpus", "bought"], "--purchase 30000", id="bought-for-what"),
         pytest.param(["--gpus", "bought", "--purchase", "1", "--electricity", "a.yaml"], "no file a.yaml", id="file"),
+        pytest.param(["--budget", "a lot"], '--budget "a lot": expected an amount such as 500', id="no-amount"),
+        pytest.param(["--budget", "5EUR"], "the currency is USD already", id="budget-in-another-currency"),
         pytest.param(["--gpus", "stolen"], "invalid choice", id="no-such-choice"),
     ],
 )
@@ -164,13 +170,17 @@ def test_five_questions_on_a_terminal(home: dict[str, str], tmp_path: Path) -> N
     asked.expect_exact("3/5 Electricity is in the rent.")
     asked.expect_exact("4/5 ")
     asked.sendline("US-CA")
+    asked.expect_exact("5/5 Monthly budget in USD, 0 for none [0]: ")
+    asked.sendline("lots")
+    asked.expect_exact("expected an amount such as 500, which is for a month, or 80/run")
     asked.expect_exact("5/5 ")
-    asked.sendline("")
+    asked.sendline("500")
     asked.expect_exact("Wrote costmeter.yaml.")
     asked.expect(pexpect.EOF)
     asked.close()
     assert 0 == asked.exitstatus
     expected = {"currency": "USD", "gpu.price": "2.49", "carbon.intensity": "{zone: US-CA}"}
+    expected |= {"budget.amount": "500", "budget.per": "month"}
     assert expected == effective(home, tmp_path)
 
 
@@ -189,6 +199,8 @@ def test_what_was_asked_in_usd_stays_in_usd(home: dict[str, str], tmp_path: Path
     asked.expect_exact("the currency is USD already; nothing is converted")
     asked.expect_exact("3/5 ")
     asked.sendline("0.31")
+    asked.expect_exact("PUE, facility energy over IT energy (a data centre: 1.1 to 1.6) [1]: ")
+    asked.sendline("")
     asked.expect_exact("4/5 ")
     asked.sendline("")
     asked.expect_exact("5/5 ")

@@ -37,7 +37,11 @@ class Recorded:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Two runs of a second on the simulated node."""
-    file = tmp_path_factory.mktemp("receipt") / "receipt.json"
+    yield from two_runs(tmp_path_factory.mktemp("receipt") / "receipt.json")
+
+
+def two_runs(file: Path) -> Iterator[Recorded]:
+    """The same, with the last receipt in a file."""
     with own_home() as environ:
         options = ["--simulate", "healthy", "--price", "2.49", "--label", "team=nlp"]
         for name in ("first", "second"):
@@ -47,8 +51,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
 
 
 def test_the_last_runs_receipt_is_printed_again(recorded: Recorded) -> None:
-    """Without RUN the last run is printed, every line of its receipt as at its end."""
-    again = recorded.report()
+    """`last` prints the newest run, every line of its receipt as at its end."""
+    again = recorded.report("last")
     assert 0 == again.returncode
     lines = [line for line in recorded.printed.splitlines() if line and not line.startswith("costmeter:")]
     assert lines == [line for line in again.stdout.splitlines() if line]
@@ -101,7 +105,7 @@ def test_a_folder_without_a_journal_hides_no_run(recorded: Recorded) -> None:
     empty = recorded.folder.parent / "r-empty"
     empty.mkdir()
     try:
-        assert [recorded.receipt] == json.loads(recorded.report("--json").stdout)
+        assert [recorded.receipt] == json.loads(recorded.report("last", "--json").stdout)
         refused = recorded.report("r-empty")
     finally:
         empty.rmdir()

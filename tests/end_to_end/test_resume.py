@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from costmeter.ledger.query import Part, Run, load_run
+from costmeter.ledger.bulk import load_run
+from costmeter.ledger.query import Part, Run
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
 from tests.sources.nodes import STEADY
 

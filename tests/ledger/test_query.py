@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 
 from costmeter.errors import JournalError
+from costmeter.ledger.bulk import load_run
 from costmeter.ledger.journal import JournalFile, encode_open, read_journal
 from costmeter.ledger.line import encode
-from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all, fold_journal, load_run, run_ids
+from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all, fold_journal, run_ids
 from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.totals import Totals, totals
 from tests.samples import (
@@ -210,7 +211,7 @@ def test_a_run_that_is_not_there_names_the_closest(tmp_path: Path) -> None:
     run_of(tmp_path, "r-7f3c2a").close(finished=True)
     with pytest.raises(JournalError, match='no run "r-7f3c2" here') as refusal:
         load_run(tmp_path, "r-7f3c2")
-    assert refusal.value.hint == "Closest: r-7f3c2a. The last run: costmeter report"
+    assert refusal.value.hint == "Closest: r-7f3c2a. List: costmeter report"
 
 
 def test_the_very_name_that_failed_is_never_the_closest(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_the_very_name_that_failed_is_never_the_closest(tmp_path: Path) -> None:
     (tmp_path / "runs" / "r-7f3c2a").mkdir(parents=True)
     with pytest.raises(JournalError) as refusal:
         load_run(tmp_path, "r-7f3c2a")
-    assert refusal.value.hint == "The last run: costmeter report"
+    assert refusal.value.hint == "List: costmeter report"
 
 
 def test_a_run_may_be_called_like_a_file(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_a_run_like_no_other_is_answered_with_the_last(tmp_path: Path) -> None:
     """Without a similar id, the hint is how to see the last run."""
     with pytest.raises(JournalError) as refusal:
         load_run(tmp_path, "r-7f3c2")
-    assert refusal.value.hint == "The last run: costmeter report"
+    assert refusal.value.hint == "List: costmeter report"
 
 
 def test_runs_are_listed_newest_first(tmp_path: Path) -> None:

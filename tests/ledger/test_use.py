@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmeter.ledger.bulk import load_run
 from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.line import encode, seal
-from costmeter.ledger.query import load_run
 from costmeter.ledger.record import Devices, Header, Record, SlotEntry
 from costmeter.ledger.use import PricedSlot, Sought, Use, priced_slots, use_by_period
 from costmeter.meter.charge import Rates

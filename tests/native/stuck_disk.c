@@ -1,8 +1,8 @@
 /* A state directory on a file system that has stopped answering: calls on it never return.
  *
  * Loaded with LD_PRELOAD. Opening, or making a folder, under the path prefix STUCK_PATH waits for ever; with
- * STUCK_FSYNC set every fsync does, and listing a folder under the path prefix STUCK_SCAN. Everything else goes to the
- * C library.
+ * STUCK_FSYNC set every fsync does, and listing a folder under the path prefix STUCK_SCAN. With SLOW_FSYNC_SECONDS every
+ * fsync takes so long. Everything else goes to the C library.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void stick_under(const char *prefix, const char *path) {
@@ -49,6 +50,12 @@ int fsync(int descriptor) {
     if (getenv("STUCK_FSYNC"))
         for (;;)
             pause();
+    const char *slow = getenv("SLOW_FSYNC_SECONDS");
+    if (slow) {
+        struct timespec left = {atol(slow), 0};
+        while (nanosleep(&left, &left) != 0)
+            ;
+    }
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(descriptor);
 }
 

@@ -5,9 +5,22 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter.ledger.query import Part, Run, begin, fold_all
-from costmeter.ledger.record import Footer, Header, Items, Mark, Outcome, RatesChange, Record, SlotEntry, Usage
+from costmeter.ledger.record import (
+    Budgets,
+    Footer,
+    Header,
+    Items,
+    Mark,
+    Outcome,
+    RatesChange,
+    Record,
+    SlotEntry,
+    Usage,
+)
+from costmeter.meter.budget import Budget, BudgetUse
 from costmeter.meter.charge import DeviceRates, Origin, Rates
 from costmeter.meter.item import BYTES_PER_GB, LineItem
+from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.units import microjoules_from_power, portion
 from tests.samples import (
@@ -335,3 +348,82 @@ def divided() -> Run:
         entry(of | {grace.uuid: by_power}, length_ns),
     ]
     return Run((part(header(), *records, footer(length_ns)),))
+
+
+def stretch(start_ns: int, length_ns: int, idle_ns: int = 0, watts: int = 600, **told: Any) -> SlotEntry:
+    """So long on eight GPUs, from `start_ns` after the beginning, with what the run told of it."""
+    busy_ns = length_ns - idle_ns
+    each = measured(busy_ns, microjoules_from_power(watts, busy_ns), idle_ns, microjoules_from_power(120, idle_ns))
+    start_utc_ns = BEGAN_UTC_NS + start_ns
+    return SlotEntry(Slot(start_utc_ns, start_utc_ns + length_ns, dict.fromkeys(uuids(EIGHT), each), **told))
+
+
+def trained() -> Run:
+    """3 h 12 min 7 s on 8 GPUs at $2.49 that told what they did: start-up, training, evaluation, checkpoints.
+
+    Start-up 390 s, all idle: 0.8667 GPU-h, $2.158. Training 10,415 s, 916 s of it idle: 23.1444 GPU-h, $57.6297.
+    Evaluation 470 s: 1.0444 GPU-h, $2.6007. Checkpoints 252 s: 0.56 GPU-h, $1.3944. In all $63.7827 for 12,400 steps:
+    $5.1438 per 1,000; for 1,625,292,800 tokens: $0.039244 per million. $63.7827 of $80 is 79.73 %.
+    """
+    told = Progress(12_400, 1_625_292_800, 1.87, 12_400)
+    began = (("", 390, 390), ("training", 10_000, 916))
+    slots, start_ns = [], 0
+    for phase, seconds, idle in (*began, ("eval", 470, 0), ("checkpoint", 252, 0), ("training", 415, 0)):
+        progress = told if phase else None
+        slots.append(stretch(start_ns, seconds * SECOND, idle * SECOND, phase=phase, progress=progress))
+        start_ns += seconds * SECOND
+    saved = Mark(BEGAN_UTC_NS + 11_112 * SECOND, "checkpoint", "step 12,000")
+    budgets = Budgets(BEGAN_UTC_NS, (BudgetUse(Budget(Decimal(80))),))
+    named = header(command=COMMAND, name="sft-llama", labels={"project": "llm"})
+    records: list[Record] = [held(EIGHT), rates_from_start(RENTED), budgets, *slots[:4], saved, slots[4]]
+    return Run((part(named, *records, footer(start_ns)),))
+
+
+def broke_off() -> Run:
+    """46 min 10 s on 8 GPUs at $2.49, the last checkpoint 12 min 21 s before it failed.
+
+    2,770 s × 8 = 6.1556 GPU-h, $15.3273; since the checkpoint 741 s × 8 = 1.6467 GPU-h, $4.1002.
+    """
+    told: dict[str, Any] = {"phase": "training", "progress": Progress(2_900, None, 3.1, 12_400)}
+    before, after = stretch(0, 2_029 * SECOND, **told), stretch(2_029 * SECOND, 741 * SECOND, **told)
+    saved = Mark(BEGAN_UTC_NS + 2_029 * SECOND, "checkpoint", "step 2,000")
+    end = footer(2_770 * SECOND, "failed", 1)
+    return Run((part(header(command=COMMAND), held(EIGHT), rates_from_start(RENTED), before, saved, after, end),))
+
+
+def resumed() -> Run:
+    """A run that was preempted after 40 minutes, 10 of them after its last checkpoint, and went on in another part.
+
+    The second part does 10 minutes anew, 1.3333 GPU-h or $3.32, and 50 more. 100 minutes: 13.3333 GPU-h, $33.20, for
+    9,000 steps: $3.6889 per 1,000.
+    """
+
+    def told(steps: int) -> dict[str, Any]:
+        return {"phase": "training", "progress": Progress(steps, None, 2.5, 9_000)}
+
+    saved = Mark(BEGAN_UTC_NS + 30 * MINUTE, "checkpoint", "step 3,000")
+    first: list[Record] = [
+        stretch(0, 30 * MINUTE, **told(3_000)),
+        saved,
+        stretch(30 * MINUTE, 10 * MINUTE, **told(4_000)),
+    ]
+    ended = replace(footer(40 * MINUTE, "preempted", None, 15), ended_utc_ns=BEGAN_UTC_NS + 40 * MINUTE)
+    again: list[Record] = [
+        stretch(HOUR, 10 * MINUTE, redone=True, **told(4_000)),
+        stretch(HOUR + 10 * MINUTE, 50 * MINUTE, **told(9_000)),
+    ]
+    last = replace(footer(HOUR), ended_utc_ns=BEGAN_UTC_NS + 2 * HOUR)
+    second = header(part=2, start_ns=BEGAN_NS + HOUR, command=COMMAND)
+    return Run(
+        (
+            part(header(command=COMMAND), held(EIGHT), rates_from_start(RENTED), *first, ended),
+            part(second, held(EIGHT), rates_from_start(RENTED), *again, last),
+        )
+    )
+
+
+def going_on() -> Run:
+    """An hour of a run that has not ended: 4,000 of 12,000 steps on 8 GPUs at $2.49."""
+    told: dict[str, Any] = {"phase": "training", "progress": Progress(4_000, None, 2.9, 12_000)}
+    records: list[Record] = [held(EIGHT), rates_from_start(RENTED), stretch(0, HOUR, 6 * MINUTE, **told)]
+    return Run((part(header(command=COMMAND), *records),))

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.outputs.figures import carbon, carbons, duration, energies, energy, money, quantum, rounded, significant
+from costmeter.outputs.figures import (
+    about,
+    carbon,
+    carbons,
+    duration,
+    energies,
+    energy,
+    money,
+    quantum,
+    roughly,
+    rounded,
+    significant,
+)
 
 STEPS = st.sampled_from([Decimal(step) for step in ("0.01", "0.0001", "0.000001", "0.1", "1")])
 AMOUNTS = st.decimals(-10_000, 10_000, places=12)
@@ -88,6 +100,37 @@ def test_significant_digits_are_true(value: float, digits: int) -> None:
     """What is shown is off by at most half of its last digit."""
     shown = float(significant(value, digits).replace(",", ""))
     assert shown == pytest.approx(value, rel=0.5 * 10 ** (1 - digits) * (1 + 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("expected", "seconds"),
+    [
+        pytest.param("40 s", 40.4, id="seconds"),
+        pytest.param("1 m", 59.6, id="a-minute-by-rounding"),
+        pytest.param("31 m", 1_860, id="minutes"),
+        pytest.param("2 h 10 m", 7_800, id="hours"),
+        pytest.param("1 h 00 m", 3_599, id="an-hour-by-rounding"),
+        pytest.param("3 d 4 h", 273_600, id="days"),
+    ],
+)
+def test_about_how_long(expected: str, seconds: float) -> None:
+    """The two largest units, as people say it."""
+    assert expected == about(seconds)
+
+
+@pytest.mark.parametrize(
+    ("expected", "amount", "digits"),
+    [
+        pytest.param("0.0392", "0.039244", 3, id="below-one"),
+        pytest.param("23", "22.7", 2, id="tens"),
+        pytest.param("1234", "1234.4", 2, id="whole-units-at-most"),
+        pytest.param("-0.51", "-0.514", 2, id="negative"),
+        pytest.param("0.00", "0", 2, id="nothing"),
+    ],
+)
+def test_roughly_how_much(expected: str, amount: str, digits: int) -> None:
+    """So many digits of an amount, and never less than whole units of it."""
+    assert expected == str(Decimal(amount).quantize(roughly(Decimal(amount), digits)))
 
 
 @pytest.mark.parametrize(

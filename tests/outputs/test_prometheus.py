@@ -16,9 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from costmeter import __version__
 from costmeter.ledger.query import Part, fold, fold_all
-from costmeter.ledger.record import SlotEntry
+from costmeter.ledger.record import Budgets, SlotEntry
+from costmeter.meter.budget import Budget, BudgetUse
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.interval import Interval, silence
+from costmeter.meter.progress import Progress
+from costmeter.meter.projection import Point
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import by_component, by_state
 from costmeter.outputs.families import FAMILIES
@@ -116,10 +119,23 @@ def value(of: Samples, name: str, **labels: str) -> float:
 
 
 def all_families() -> Snapshot:
-    """A run with credits, electricity, line items and every fact: the page with all its families."""
+    """A run with credits, electricity, line items, budgets, progress and every fact: the page with all its families."""
     paid_back = replace(RENTED_AND_OWNED, electricity_per_kwh=Decimal("-0.05"), market_grams_per_kwh=Decimal(12))
-    part = fold_all(part_of(paid_back), [runs.ITEMS, runs.USED])
-    return replace(in_the_middle(part), length_ns=90 * SECOND)
+    uses = (BudgetUse(Budget(Decimal(80))), BudgetUse(Budget(Decimal(500), per="project/month", project="llm")))
+    part = fold_all(part_of(paid_back), [runs.ITEMS, runs.USED, Budgets(BEGAN_UTC_NS, uses)])
+    return telling(replace(in_the_middle(part), length_ns=90 * SECOND))
+
+
+def telling(snapshot: Snapshot) -> Snapshot:
+    """The run has told of its progress since its last closed slot: 60 of 100 steps at a cent a step."""
+    assert snapshot.open_slot is not None
+    points = tuple(Point(step * SECOND, step, Decimal(step) / 100) for step in range(61))
+    return replace(
+        snapshot,
+        open_slot=replace(snapshot.open_slot, phase="eval", progress=Progress(60)),
+        furthest=Progress(60, 30_720, 2.5, 100),
+        points=points,
+    )
 
 
 # The whole page
@@ -240,6 +256,31 @@ def test_the_page_is_the_totals() -> None:
     grams = (whole.operational_micrograms + whole.embodied_micrograms) / 1e6
     assert grams == pytest.approx(value(of, "costmeter_run_emissions_grams_total"))
     assert grams == pytest.approx(value(of, "costmeter_gpu_emissions_grams_total"))
+
+
+def test_progress_is_what_was_told() -> None:
+    """60 of 100 steps and a cent a step so far: 60 %, one dollar in the end; what was never told has no series."""
+    of, silent = page_of(all_families()), page_of(in_the_middle())
+    told = {
+        "costmeter_run_steps_total": 60,
+        "costmeter_run_tokens_total": 30_720,
+        "costmeter_run_loss": 2.5,
+        "costmeter_run_progress_ratio": 0.6,
+        "costmeter_run_projected_cost_usd": 1.0,
+    }
+    assert {name: value(of, name) for name in told} == pytest.approx(told)
+    assert 80.0 == value(of, "costmeter_run_budget_usd", per="run", project="")
+    assert 500.0 == value(of, "costmeter_run_budget_usd", per="project/month", project="llm")
+    assert not {name for name, _ in silent} & {*told, "costmeter_run_phase_cost_usd_total", "costmeter_run_budget_usd"}
+
+
+def test_phases_are_the_cost() -> None:
+    """Start-up is what lies before the first word; the phases' charges sum to the run's."""
+    snapshot = telling(in_the_middle())
+    of, charges = page_of(snapshot), snapshot.totals.whole.charges
+    phases = {dict(labels)["phase"] for name, labels in of if name == "costmeter_run_phase_cost_usd_total"}
+    assert {"start-up", "eval"} == phases
+    assert float(sum(charges.values())) == pytest.approx(value(of, "costmeter_run_phase_cost_usd_total"))
 
 
 def test_what_is_missing_is_absent_and_counted() -> None:

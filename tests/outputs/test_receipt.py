@@ -39,8 +39,8 @@ from tests.samples import (
 CONTRACT = {
     "": {
         "schema", "simulated", "currency", "run", "cost", "energy", "emissions", "gpu_seconds",
-        "unmeasured_gpu_seconds", "idle_reasons", "devices", "progress", "budget", "items", "full_cost",
-        "provenance", "meter",
+        "unmeasured_gpu_seconds", "idle_reasons", "devices", "phases", "progress", "sunk", "budget", "budgets", "items",
+        "full_cost", "provenance", "meter",
     },
     "run": {
         "id", "name", "labels", "command", "outcome", "exit_code", "signal", "started_at", "ended_at", "seconds",
@@ -51,7 +51,8 @@ CONTRACT = {
     "energy": {"total_joules", "gpu_joules", "host_joules", "overhead_joules", "total_kwh", "methods", "bands", "band"},
     "emissions": {"total_grams", "operational_grams", "embodied_grams", "market_grams"},
     "gpu_seconds": {"busy", "idle", "unknown"},
-    "progress": {"steps", "tokens", "cost_per_step", "cost_per_million_tokens"},
+    "progress": {"steps", "tokens", "loss", "of_steps", "cost_per_step", "cost_per_million_tokens", "projected"},
+    "sunk": {"total", "lost_since_checkpoint", "reason", "checkpoints", "last_checkpoint_at", "redone"},
     "meter": {"version", "cpu_seconds", "readings", "faults"},
 }  # fmt: skip
 DEVICE = {
@@ -65,6 +66,7 @@ ALL_RUNS = [
         *(runs.healthy, runs.failed, runs.owned, runs.no_driver, runs.none_held),
         *(runs.nodes, runs.interrupted, runs.simulated, runs.reloaded, runs.divided),
         *(runs.beside, runs.moving, runs.unpriced),
+        *(runs.trained, runs.broke_off, runs.resumed, runs.going_on),
     )
 ]
 

@@ -1,6 +1,8 @@
 """The schema file of the public contract against receipts of every kind, and against receipts that break it."""
 
 import json
+from collections.abc import Callable
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
@@ -8,7 +10,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from costmeter.ledger.query import Run
+from costmeter.meter.projection import Projection
 from costmeter.outputs.receipt import SCHEMA, receipt
+from tests.outputs import runs
 from tests.runtime.metered import SECOND, Metered, metered
 from tests.sources.nodes import STEADY
 
@@ -52,6 +56,14 @@ def test_receipts_keep_the_contract(ended: bool, devices: bool) -> None:
         assert [] == [error.message for error in validator().iter_errors(made(run))]
 
 
+@pytest.mark.parametrize("run", [runs.trained, runs.broke_off, runs.resumed, runs.going_on])
+def test_what_the_job_told_keeps_the_contract(run: Callable[[], Run]) -> None:
+    """Phases, progress, budgets, checkpoints and work done twice stand in the receipt as the schema has them."""
+    projection = Projection(7_200 * SECOND, 7_000 * SECOND, 9_000 * SECOND, *map(Decimal, ("43", "41", "47")))
+    of = json.loads(json.dumps(receipt(run(), projection=projection)))
+    assert [] == [error.message for error in validator().iter_errors(of)]
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -59,6 +71,8 @@ def test_receipts_keep_the_contract(ended: bool, devices: bool) -> None:
         pytest.param(("run", "outcome"), "fine", id="unknown-outcome"),
         pytest.param(("energy", "total_joules"), -1, id="negative-energy"),
         pytest.param(("provenance", "gpu_seconds"), "guessed", id="unknown-provenance"),
+        pytest.param(("sunk", "checkpoints"), -1, id="less-than-no-checkpoint"),
+        pytest.param(("progress", "steps"), "1200", id="steps-as-text"),
     ],
 )
 def test_what_breaks_the_contract_is_refused(place: tuple[str, str], value: object) -> None:

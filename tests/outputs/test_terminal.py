@@ -62,6 +62,9 @@ RUNS = [
     pytest.param("beside", runs.beside(), {}, id="line-items"),
     pytest.param("moving", runs.moving(), {}, id="prices-that-moved"),
     pytest.param("unpriced", runs.unpriced(), {}, id="two-gpus-without-a-price"),
+    pytest.param("trained", runs.trained(), {}, id="phases-units-and-a-budget"),
+    pytest.param("broke-off", runs.broke_off(), {}, id="failed-after-a-checkpoint"),
+    pytest.param("resumed", runs.resumed(), {}, id="work-done-twice"),
 ]
 
 

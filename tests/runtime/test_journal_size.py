@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from costmeter.ledger.journal import read_journal
+from costmeter.cli.run import SCENARIOS
+from costmeter.ledger.reading import read_journal
 from costmeter.ledger.record import RatesChange
 from costmeter.meter.charge import Origin
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.runtime.writer import Writer
 from costmeter.units import NANOSECONDS_PER_MINUTE
+from tests.bench.journal import a_day, lines_of
 from tests.bench.month import NODE as TRAINING
 from tests.runtime.metered import metered
 
@@ -66,3 +68,14 @@ def test_a_day_of_eight_gpus_with_host_power(every_minutes: int, megabytes_a_day
     changes = [record for record in run.records if isinstance(record, RatesChange)]
     assert MINUTES // every_minutes <= len(changes) <= MINUTES // every_minutes + 2
     assert tuple(run.records[1:]) == read_journal(path).records[1:]  # the header names its part
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_day_of_every_bundled_scenario_is_a_megabyte_at_most(scenario: str) -> None:
+    """From an hour of it, with host power; what a journal begins and ends with is counted once."""
+    assert a_day(lines_of(scenario, 1), 1) < 1.0
+
+
+def test_a_job_that_tells_of_itself_is_a_megabyte_at_most() -> None:
+    """Eight GPUs, a step a second, and a phase every five minutes, each of which cuts a minute in two."""
+    assert a_day(lines_of("healthy", 1, 300), 1) < 1.0

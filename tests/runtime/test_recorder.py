@@ -375,6 +375,22 @@ def test_a_receipts_parts_sum_to_its_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    ("exit_code", "signal", "heard"),
+    [
+        pytest.param(0, None, set(), id="saved"),
+        pytest.param(7, None, {15}, id="failed-on-the-way"),
+        pytest.param(None, 15, set(), id="by-term"),
+        pytest.param(None, 9, {2}, id="by-kill"),
+    ],
+)
+def test_what_a_budget_stopped_was_stopped_however_it_ended(
+    exit_code: int | None, signal: int | None, heard: set[int]
+) -> None:
+    """A command that saves and ends well on a stop did not reach its end."""
+    assert "stopped by budget" == outcome(Ended(0, exit_code, signal, frozenset(heard), stopped=True))
+
+
+@pytest.mark.parametrize(
     ("exit_code", "signal", "heard", "expected"),
     [
         pytest.param(0, None, set(), "ok", id="clean"),

@@ -1,0 +1,138 @@
+"""`costmeter what-if RUN…`: recorded runs priced again under other prices, tariffs, grids and times."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from costmeter.errors import JournalError, UsageError
+
+if TYPE_CHECKING:
+    from costmeter.cli.scenarios import Typed
+    from costmeter.ledger.scenario import Recorded, Scenario
+
+#: Options that make no row of the table, or no row that is typed.
+_NO_ROWS = frozenset({"runs", "json", "csv", "as_configured"})
+_EARLIER = re.compile(r"-\s?[0-9]")
+_EPILOG = """\
+Without a scenario: spot, owned and a cleaner grid from the bundled tables, and the run without its idle time.
+Each flag below is one row, and may be given again; several changes in one row are a --scenario.
+
+examples:
+  costmeter what-if r-7f3c2a
+  costmeter what-if r-7f3c2a --price 1.99 --price catalog:aws/p5.48xlarge/us-east-1 --zone SE
+  costmeter what-if r-7f3c2a --owned purchase=30000,life_years=4,expected_use=0.7 --electricity 0.12
+  costmeter what-if r-7f3c2a --scenario "by night: tariff=b20.yaml, purchase=30000, shift=Mon 02:00"
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `costmeter what-if`."""
+    parser.description = "Price recorded runs again: other prices, tariffs, grids, bought GPUs, another start."
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="a run id, or the path of a journal or its folder; default the last run"
+    )
+    rows = parser.add_argument_group("scenarios")
+    rows.add_argument(
+        "--price", metavar="P", action="append", help="rent per GPU-hour: 1.99, catalog:KEY, per_instance_hour:55.04"
+    )
+    rows.add_argument("--spot", metavar="P", action="append", help="the same, of machines that may be taken away")
+    rows.add_argument("--interruptions-per-day", metavar="N", help="with --spot: how often that happens (an estimate)")
+    rows.add_argument("--lost-minutes", metavar="M", help="with --spot: work lost and time to restart, each time")
+    rows.add_argument(
+        "--owned", metavar="K=V,…", action="append", help="bought GPUs: purchase=30000,life_years=4,expected_use=0.7"
+    )
+    rows.add_argument("--tariff", metavar="FILE", action="append", help="electricity by a tariff (.yaml) or series")
+    rows.add_argument("--plan", metavar="ID", help="which tariff of a file with several")
+    rows.add_argument("--electricity", metavar="P", action="append", help="price of a kWh, for GPUs that pay for it")
+    rows.add_argument("--pue", metavar="PUE", action="append", help="facility energy over IT energy")
+    rows.add_argument("--zone", metavar="Z", action="append", help="another grid: SE, US-CA or gcp/us-east1")
+    rows.add_argument("--carbon", metavar="G", action="append", help="grams of CO2e per kWh, a zone or a series (.csv)")
+    rows.add_argument("--shift", metavar="WHEN", action="append", help='another start: +6h, -1d or "Mon 02:00"')
+    rows.add_argument("--no-idle", action="store_true", help="without the time in which GPUs were held and idle")
+    rows.add_argument("-c", "--config", metavar="FILE", action="append", help="all prices as this file has them")
+    rows.add_argument("--as-configured", action="store_true", help="all prices as the settings have them now")
+    rows.add_argument("--scenario", metavar="TEXT", action="append", help='"NAME: key=value, …": several changes')
+    rows.add_argument("--scenarios", metavar="FILE", action="append", help="scenarios by name, in YAML")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--json", action="store_true", help="print JSON, exact")
+    shown.add_argument("--csv", action="store_true", help="print CSV")
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Namespace:
+    """The command line, in which `--shift -1d` is a length: argparse would take it for an option."""
+    words: list[str] = []
+    for word in argv:
+        if words and words[-1] == "--shift" and _EARLIER.match(word):
+            words[-1] = f"--shift={word}"
+        else:
+            words.append(word)
+    return parser.parse_args(words)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table to stdout; 0, also where a scenario has no answer."""
+    from costmeter.cli.lines import write_data
+    from costmeter.cli.printing import style, to_json
+    from costmeter.ledger.journal import state_directory
+    from costmeter.ledger.query import run_ids
+    from costmeter.ledger.scenario import Scenario, price, recorded
+    from costmeter.outputs import whatif
+
+    environ = dict(os.environ)
+    rows = _typed(args)
+    state = state_directory(environ)
+    names = list(dict.fromkeys(args.runs or run_ids(state)[:1]))
+    if not names:
+        raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
+    runs = [recorded(state, name) for name in names]
+    own = price(state, runs, Scenario(whatif.AS_RUN, ""))
+    others = [answer for each in _scenarios(args, rows, runs, environ) for answer in price(state, runs, each)]
+    if args.json:
+        write_data(to_json(whatif.as_json(names, own, others)))
+    elif args.csv:
+        write_data(whatif.as_csv(own, others))
+    else:
+        for line in whatif.as_text(own, others, style(sys.stdout, environ).width):
+            print(line)
+    return 0
+
+
+def _typed(args: argparse.Namespace) -> "list[Typed] | None":
+    """The scenarios of the command line, None where there is none; refused before a journal is read."""
+    if not any(given for name, given in vars(args).items() if name not in _NO_ROWS):
+        return None
+    from costmeter.cli.typedscenarios import typed
+
+    return typed(args)
+
+
+def _scenarios(
+    args: argparse.Namespace, rows: "list[Typed] | None", runs: "list[Recorded]", environ: Mapping[str, str]
+) -> "list[Scenario]":
+    if rows is None and not args.as_configured:
+        from costmeter.ledger.alternatives import alternatives
+
+        return list(alternatives(runs))
+    from costmeter.cli import folder
+    from costmeter.cli.scenarios import Around, as_configured, scenario
+    from costmeter.config.layers import load_settings
+
+    loaded = load_settings(None, {}, environ, folder.current(), strict=False)
+    if args.as_configured or args.shift:
+        for fault in loaded.faults:
+            print(f"costmeter: warning: {fault}", file=sys.stderr)
+    around = Around(runs[0].run.parts[0].currency, loaded.settings, folder.current(), environ)
+    made: list[Scenario] = [as_configured(loaded.settings)] if args.as_configured else []
+    faults = []
+    for each in rows or ():
+        try:
+            made.append(scenario(each, around))
+        except UsageError as error:
+            faults.append(f"{error.message}" + (f" ({error.hint})" if error.hint else ""))
+    if faults:
+        raise UsageError("\n".join(dict.fromkeys(faults)))
+    return made

@@ -1,0 +1,190 @@
+"""Reading a journal: its records in order, the open slot last, and what was damaged, said and skipped."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from costmeter.errors import JournalError
+from costmeter.ledger.line import decode, unseal
+from costmeter.ledger.ratesline import Origins, decode_number, fingerprint
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
+from costmeter.ledger.sequence import Sequence
+from costmeter.ledger.slotline import decode_slot
+from costmeter.units import NANOSECONDS_PER_HOUR
+
+#: No line of a journal is longer: the devices of 1,024 GPUs are less than a tenth of it.
+LONGEST_LINE = 4 * 2**20
+#: A footer is shorter; the start of what is cut is in no last line.
+_TAIL_BYTES = 4_096
+#: How far what a journal says of itself may be off: a run resumed, a clock set, another machine's time stamp.
+_DOUBT_NS = 24 * NANOSECONDS_PER_HOUR
+#: How a line with rates begins: it says so even where it is damaged further on, or its beginning is no line's any more.
+_RATES = b'{"type":"rates"'
+#: How the others begin.
+_OTHERS = (b"devices", b"slot", b"mark", b"footer", b"items", b"usage", b"subtotal", b"budgets")
+_WITHOUT_PRICES = tuple(b'{"type":"%s"' % kind for kind in _OTHERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """A journal as it was read: its records in order, the open slot as the last, and what could not be read."""
+
+    path: Path
+    records: tuple[Record, ...]
+    problems: tuple[str, ...]
+
+
+def read_journal(path: Path) -> Journal:
+    """Read one part. Damaged lines are reported in `problems` and the rest is read.
+
+    Raises JournalError when there is no readable header, or a schema of a newer costmeter.
+    """
+    problems: list[str] = []
+    read = tuple(records(path, problems))
+    return Journal(path, read, tuple(problems))
+
+
+def records(path: Path, problems: list[str]) -> Iterator[Record]:
+    """The records of one part in order, the header first and the open slot last; what is damaged goes to `problems`.
+
+    Raises JournalError when there is no readable header, or a schema of a newer costmeter.
+    """
+    reading = Reading(path, problems)
+    for number, line in lines(path, problems):
+        record = reading.record(number, line)
+        if record is not None:
+            yield record
+    last = reading.last()
+    if last is not None:
+        yield last
+
+
+class Reading:
+    """One journal while it is read: what its lines mean, and whether they count, hangs on the lines before."""
+
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        self.order: tuple[str, ...] = ()
+        self.sequence = Sequence()
+        self.has_begun = False
+        self._path = path
+        self._problems = problems
+        self._told: dict[str, Origins] = {}
+
+    def record(self, number: int, line: bytes) -> Record | None:
+        """What one line says; None where it says nothing that counts. What is damaged goes to the problems.
+
+        Raises JournalError where the first that can be read is no header, or one of a newer costmeter.
+        """
+        try:
+            record = decode(line, self.order, self._told)
+        except JournalError as refusal:
+            raise JournalError(f"{self._path}: {refusal.message}", refusal.hint) from refusal
+        except ValueError as problem:
+            self._problems.append(f"line {number} unreadable, skipped: {problem}{_lost_prices(line)}")
+            return None
+        if record is None:
+            return None
+        if not self.has_begun and not isinstance(record, Header):
+            raise self._headless()
+        self.has_begun = True
+        if isinstance(record, RatesChange):
+            self._told[fingerprint(record.rates.origins)] = record.rates.origins
+        if not self.sequence.takes(record):
+            return None
+        if isinstance(record, Devices):
+            self.order = tuple(device.uuid for device in record.devices)
+        return record
+
+    def last(self) -> SlotEntry | None:
+        """The open slot, once all lines were read; what their numbers tell goes to the problems.
+
+        Raises JournalError where there was no header.
+        """
+        if not self.has_begun:
+            raise self._headless()
+        found = open_slot(self._path, self.order)
+        still_open = found if found is not None and self.sequence.takes_open(found) else None
+        self._problems += self.sequence.problems()
+        return still_open
+
+    def _headless(self) -> JournalError:
+        return JournalError(f"{self._path}: no readable header line")
+
+
+def _lost_prices(line: bytes) -> str:
+    """What an unreadable line may have cost those that follow; nothing where it begins as one without prices."""
+    if _RATES in line:
+        return "; what follows has the prices before it"
+    return "" if line.startswith(_WITHOUT_PRICES) else "; if it had prices, what follows has those before it"
+
+
+def ran_outside(path: Path, start_utc_ns: int, end_utc_ns: int) -> bool:
+    """Whether all that a journal says of itself lies clear of these instants, without reading it through.
+
+    That is its first line, its footer or else the time it was last written at. When in doubt it was inside.
+    """
+    try:
+        with _opened(path) as file:
+            written_ns = os.fstat(file.fileno()).st_mtime_ns
+            header = decode(file.readline(LONGEST_LINE).rstrip(b"\n"))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            last = file.read().rstrip(b"\n").rpartition(b"\n")[2]
+    except (JournalError, OSError, ValueError):
+        return False
+    if not isinstance(header, Header):
+        return False
+    began_ns = header.anchor.utc(header.start_ns)
+    if min(began_ns, written_ns) > end_utc_ns + _DOUBT_NS:
+        return True
+    with contextlib.suppress(ValueError):
+        footer = decode(last)
+        if isinstance(footer, Footer):
+            return max(began_ns, footer.ended_utc_ns) <= start_utc_ns
+    return max(began_ns, written_ns) + _DOUBT_NS < start_utc_ns
+
+
+def lines(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes]]:
+    """Every whole line and its number. Raises JournalError for a file that cannot be read or is no journal."""
+    try:
+        with _opened(path) as file:
+            number = 0
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                if line.endswith(b"\n"):
+                    yield number, line[:-1]
+                elif len(line) < LONGEST_LINE:
+                    problems.append("last line torn, dropped")
+                else:
+                    raise JournalError(f"{path}: line {number} is longer than any that a meter writes")
+    except OSError as refusal:
+        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A file that ends: no pipe, no device, which are a JournalError. Raises OSError when it cannot be opened."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise JournalError(f"{path}: cannot be read: not a file")
+    return os.fdopen(file, "rb")
+
+
+def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
+    """The slot that was open at the meter's last tick, whether it was closed since or not."""
+    try:
+        with _opened(path.with_suffix(".open")) as file:
+            halves = file.read(2 * LONGEST_LINE)
+    except (OSError, JournalError):
+        return None
+    middle = len(halves) // 2
+    best: tuple[int, SlotEntry] | None = None
+    for half in (halves[:middle], halves[middle:]):
+        with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+            body = unseal(half.partition(b"\n")[0])
+            if best is None or body["sequence"] > best[0]:
+                best = body["sequence"], SlotEntry(decode_slot(body, order), decode_number(body, "rates"))
+    return None if best is None else best[1]

@@ -1,0 +1,204 @@
+"""Scenarios: recorded runs priced again, each under its own rates with something changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+
+from costmeter.errors import JournalError
+from costmeter.ledger.bulk import Prices, load_run
+from costmeter.ledger.query import Part, Run, paths_of
+from costmeter.ledger.record import Header
+from costmeter.ledger.repricing import Change, Changed, OwnRates, Unpriceable, own_rates
+from costmeter.meter.charge import QUANTUM, Amounts
+from costmeter.meter.slot import Quantities
+from costmeter.meter.totals import DeviceTotals
+from costmeter.readings import Device
+from costmeter.units import NANOSECONDS_PER_MINUTE, portion
+
+#: How much later a run is taken to have started, by when it did start (UTC nanoseconds): whole minutes.
+Shift = Callable[[int], int]
+_MINUTES_PER_DAY = 1_440
+
+
+@dataclass(frozen=True, slots=True)
+class Interruptions:
+    """How often a spot machine is taken away, and what each time costs: work lost and the restart, in minutes."""
+
+    per_day: Decimal
+    lost_minutes: Decimal
+
+    @property
+    def factor(self) -> Decimal:
+        """How much longer the run takes: 1 + interruptions per day × minutes lost to each / 1,440."""
+        return 1 + self.per_day * self.lost_minutes / _MINUTES_PER_DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the table. `change` None leaves the run's own rates; `what` is the row's own text.
+
+    `drops_idle` takes away the time in which GPUs were held and idle. `unpriced` says why there is no answer, where
+    that is known beforehand. `notes` stand below the table.
+    """
+
+    name: str
+    what: str
+    change: Change | None = None
+    shift: Shift | None = None
+    drops_idle: bool = False
+    interruptions: Interruptions | None = None
+    notes: tuple[str, ...] = ()
+    unpriced: str = ""
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether quantities, and not only prices, are other than measured."""
+        return self.drops_idle or self.interruptions is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A scenario's answer in one currency, for the runs (or parts of runs) in it; without one, why."""
+
+    scenario: Scenario
+    currency: str
+    runs: tuple[Run, ...] = ()
+    whole: DeviceTotals = field(default_factory=DeviceTotals)
+    unpriced: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run as it was recorded, and the rates it was recorded under."""
+
+    name: str
+    run: Run
+    own: Mapping[tuple[object, ...], OwnRates]
+
+    @property
+    def start_utc_ns(self) -> int:
+        """When it began."""
+        return min(part.header.anchor.utc(part.start_ns) for part in self.run.parts)
+
+
+def recorded(state: Path, name: str) -> Recorded:
+    """A recorded run, by id or path. Raises JournalError when there is none."""
+    run = load_run(state, name)
+    own: dict[tuple[object, ...], OwnRates] = {}
+    for path in paths_of(state, name):
+        try:
+            header, rates = own_rates(path)
+        except JournalError:
+            continue  # the run says that this part is not counted
+        own[_key(header)] = rates
+    return Recorded(name, run, own)
+
+
+def price(state: Path, runs: Sequence[Recorded], scenario: Scenario) -> list[Priced]:
+    """What these runs come to in a scenario: one answer for each currency, with the sums over the runs.
+
+    Where one of them cannot be priced so, none is, and the answer says which and why.
+    """
+    if scenario.unpriced:
+        return [Priced(scenario, runs[0].run.parts[0].currency, unpriced=scenario.unpriced)]
+    by_currency: dict[str, list[Run]] = {}
+    try:
+        for each in runs:
+            for run in _repriced(state, each, scenario).by_currency():
+                by_currency.setdefault(run.parts[0].currency, []).append(run)
+    except (Unpriceable, JournalError) as why:
+        return [Priced(scenario, runs[0].run.parts[0].currency, unpriced=f"{each.name}: {why}")]
+    return [
+        Priced(scenario, currency, tuple(found), _whole(found, scenario)) for currency, found in by_currency.items()
+    ]
+
+
+def _repriced(state: Path, each: Recorded, scenario: Scenario) -> Run:
+    change = scenario.change
+    if change is None:
+        return each.run
+    floor_utc_ns = each.start_utc_ns - each.start_utc_ns % NANOSECONDS_PER_MINUTE
+    shift_ns = scenario.shift(floor_utc_ns) if scenario.shift is not None else 0
+
+    def prices(header: Header, devices: tuple[Device, ...], node_gpus: int) -> Prices:
+        own = each.own.get(_key(header), OwnRates(()))
+        return Changed(own, change.book.quotation(devices, node_gpus), change, shift_ns)
+
+    return load_run(state, each.name, prices)
+
+
+def _whole(runs: Sequence[Run], scenario: Scenario) -> DeviceTotals:
+    whole = DeviceTotals()
+    for run in runs:
+        whole = whole + run.totals.whole
+    if scenario.drops_idle:
+        whole = without_idle(whole)
+    if scenario.interruptions is not None:
+        whole = longer(whole, scenario.interruptions.factor)
+    return whole
+
+
+def without_idle(whole: DeviceTotals) -> DeviceTotals:
+    """Totals without the idle time: its money and the energy of GPU and host are exact, for they are kept by state.
+
+    Cooling and operational emissions are not: they go by the idle time's share of the energy, the embodied ones by its
+    share of the time. How the energy was found is taken to have been alike in all states.
+    """
+    held = whole.quantities
+    idle_uj, idle_host_uj = held.idle_microjoules, held.idle_host_microjoules
+    energy_uj, kept_uj = held.microjoules + held.host_microjoules, held.microjoules - idle_uj
+    kept_share = (energy_uj - idle_uj - idle_host_uj, energy_uj)
+    counter_uj = portion(held.counter_microjoules, kept_uj, held.microjoules)
+    power_uj = portion(held.power_microjoules, kept_uj, held.microjoules)
+    kept_ns = held.nanoseconds - held.idle_nanoseconds
+    return DeviceTotals(
+        replace(
+            held,
+            idle_nanoseconds=0,
+            idle_microjoules=0,
+            idle_host_microjoules=0,
+            counter_microjoules=counter_uj,
+            power_microjoules=power_uj,
+            estimated_microjoules=kept_uj - counter_uj - power_uj,
+            unmeasured_nanoseconds=min(held.unmeasured_nanoseconds, kept_ns),
+        ),
+        _not_idle(whole.charges),
+        _not_idle(whole.credits),
+        portion(whole.overhead_microjoules, *kept_share),
+        portion(whole.operational_micrograms, *kept_share),
+        portion(whole.embodied_micrograms, kept_ns, held.nanoseconds),
+        portion(whole.market_micrograms, *kept_share),
+    )
+
+
+def longer(whole: DeviceTotals, factor: Decimal) -> DeviceTotals:
+    """Totals of a run that takes so many times as long, everything in proportion."""
+
+    def more(quantity: int) -> int:
+        return int((quantity * factor).to_integral_value())
+
+    held = whole.quantities
+    return DeviceTotals(
+        Quantities(*(more(getattr(held, name)) for name in Quantities.__slots__)),
+        {key: (amount * factor).quantize(QUANTUM) for key, amount in whole.charges.items()},
+        {key: (amount * factor).quantize(QUANTUM) for key, amount in whole.credits.items()},
+        more(whole.overhead_microjoules),
+        more(whole.operational_micrograms),
+        more(whole.embodied_micrograms),
+        more(whole.market_micrograms),
+    )
+
+
+def _not_idle(amounts: Amounts) -> Amounts:
+    return {(component, state): amount for (component, state), amount in amounts.items() if state != "idle"}
+
+
+def _key(header: Header) -> tuple[object, ...]:
+    return header.run, header.host, header.part, header.meter, header.boot_id, header.start_ns
+
+
+def devices_of(runs: Sequence[Recorded]) -> tuple[Device, ...]:
+    """Every GPU of these runs, once."""
+    parts: list[Part] = [part for each in runs for part in each.run.parts]
+    return tuple({uuid: device for part in parts for uuid, device in part.devices.items()}.values())

@@ -1,0 +1,112 @@
+"""Totals of groups of runs: as data, as CSV, and as a person reads them."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+from costmeter.ledger.grouping import Group
+from costmeter.outputs.columns import columns
+from costmeter.outputs.figures import carbons, energies, gpu_hours, plain, quantum, rounded
+from costmeter.outputs.runcsv import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless
+from costmeter.outputs.runlist import escaped
+from costmeter.outputs.terminal import Style, unadorned
+from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_SECOND
+
+SCHEMA = "costmeter.groups/1"
+_RIGHT = frozenset(range(1, 8))
+_COLUMNS = (
+    "runs",
+    "currency",
+    "simulated",
+    "cost",
+    "idle_cost",
+    "redone_cost",
+    "energy_kwh",
+    "energy_joules",
+    "gpu_seconds",
+    "idle_gpu_seconds",
+    "emissions_grams",
+)
+
+
+def document(groups: Sequence[Group], key: str) -> dict[str, Any]:
+    """Groups as data: money is text, and adds up to the receipts exactly."""
+    return {"schema": SCHEMA, "by": key, "groups": [{key: group.word} | _facts(group) for group in groups]}
+
+
+def csv(groups: Sequence[Group], key: str) -> str:
+    """One line a group, a line of heads above."""
+    facts = (_facts(group) for group in groups)
+    rows = [[harmless(group.word), *map(str, each.values())] for group, each in zip(groups, facts, strict=True)]
+    return csv_text([key, *_COLUMNS], rows)
+
+
+def _facts(group: Group) -> dict[str, Any]:
+    spent = group.spending
+    quantities = spent.whole.quantities
+    values = (
+        len(group.runs),
+        spent.currency,
+        "true" if spent.simulated else "false",
+        plain(spent.cost),
+        plain(spent.idle),
+        plain(spent.redone),
+        exact_kwh(spent.microjoules),
+        exact_joules(spent.microjoules),
+        exact_seconds(quantities.nanoseconds),
+        exact_seconds(quantities.idle_nanoseconds),
+        exact_grams(spent.micrograms),
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def render(groups: Sequence[Group], key: str, style: Style) -> str:
+    """Groups as text, a block for each currency, and for what was simulated."""
+    lines: list[str] = []
+    for block in _blocks(groups):
+        if block[0].spending.simulated:
+            lines.append("simulated GPUs, which nobody pays for:")
+        lines += [*columns(list(_table(block, key)), _RIGHT), ""]
+    return "\n".join(unadorned(line, style) for line in lines).rstrip("\n") + "\n"
+
+
+def markdown(groups: Sequence[Group], key: str) -> str:
+    """The same as Markdown tables."""
+    lines: list[str] = []
+    for block in _blocks(groups):
+        heads, *rows = _table(block, key)
+        lines += [_row(heads), "|---|" + "---:|" * (len(heads) - 1), *map(_row, rows), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
+
+
+def _blocks(groups: Sequence[Group]) -> list[list[Group]]:
+    found: dict[tuple[bool, str], list[Group]] = {}
+    for group in groups:
+        found.setdefault((group.spending.simulated, group.spending.currency), []).append(group)
+    return [found[key] for key in sorted(found)]
+
+
+def _table(block: list[Group], key: str) -> Iterator[list[str]]:
+    """Heads, a row a group, and their sum, all of which add up."""
+    currency = block[0].spending.currency
+    amounts = [group.spending.cost for group in block]
+    costs = rounded(amounts, quantum(sum(amounts, Decimal(0))))
+    idle = rounded([group.spending.idle for group in block], quantum(sum(amounts, Decimal(0))))
+    used, kwh = energies([group.spending.microjoules / MICROJOULES_PER_KWH for group in block])
+    emitted, mass = carbons([group.spending.micrograms / MICROGRAMS_PER_GRAM for group in block])
+    hours = gpu_hours(group.spending.whole.quantities.nanoseconds / NANOSECONDS_PER_SECOND for group in block)
+    yield [key.upper(), "RUNS", "GPU-h", currency, "IDLE", kwh, f"{mass} CO2e"]
+    for at, group in enumerate(block):
+        row = [group.word, f"{len(group.runs):,}", f"{hours[at]:,}", f"{costs[at]:,}", f"{idle[at]:,}"]
+        yield [*row, used[at], emitted[at]]
+    runs = frozenset().union(*(group.runs for group in block))
+    sums = (f"{sum(column, Decimal(0)):,}" for column in (hours, costs, idle, _numbers(used), _numbers(emitted)))
+    yield ["total", f"{len(runs):,}", *sums]
+
+
+def _numbers(texts: Sequence[str]) -> list[Decimal]:
+    return [Decimal(text.replace(",", "")) for text in texts]

@@ -1,0 +1,121 @@
+"""A receipt as Markdown: for a comment on a pull request, or a model card. Its last sentence is made to be quoted."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from costmeter.outputs.columns import flowing
+from costmeter.outputs.figures import duration
+from costmeter.outputs.gpus import gpu_names
+from costmeter.outputs.heading import ending, headline, span
+from costmeter.outputs.itemlines import item_lines
+from costmeter.outputs.notelines import note_lines
+from costmeter.outputs.sourcelines import is_priced, source_lines
+from costmeter.outputs.uncounted import uncounted
+from costmeter.outputs.unitlines import unit_lines
+from costmeter.outputs.where import where_it_went
+
+_STATE_NOTES = {"idle": "still paid for", "unknown": "nobody knows"}
+_ITEM_WIDTH = 200
+_MARKUP = re.compile(r"([\\`*_\[\]<>|~&#])")
+#: What a forge makes a link or a call of a person from; an empty comment after it breaks it.
+_LINKS = re.compile(r"(@|\\#|www\.)(?=\w)|(:)(?=//)")
+_BACKTICKS = re.compile("`+")
+
+
+def markdown(receipt: Mapping[str, Any]) -> str:
+    """The receipt of a run, from its JSON alone; newline at the end."""
+    blocks = [*_head(receipt), _headline(receipt)]
+    if receipt["devices"]:
+        blocks.append(_where(receipt))
+    blocks.append(_said(receipt))
+    blocks.append("Not counted: " + escaped(" ".join(uncounted(receipt))))
+    blocks.append(_provenance(receipt))
+    blocks.append(escaped(_sentence(receipt)))
+    return "\n\n".join(blocks) + "\n"
+
+
+def escaped(words: str) -> str:
+    """Words that mean nothing to Markdown, and to a forge no person, issue or link; line ends are question marks."""
+    shown = "".join(character if character.isprintable() else "?" for character in words)
+    return _LINKS.sub(lambda found: f"{found[0]}<!-- -->", _MARKUP.sub(r"\\\1", shown))
+
+
+def code(words: str) -> str:
+    """Words as they are, in a fence that none of their backticks closes."""
+    shown = "".join(character if character.isprintable() else "?" for character in words)
+    fence = "`" * (1 + max(map(len, _BACKTICKS.findall(shown)), default=0))
+    return f"{fence} {shown} {fence}" if len(fence) > 1 else f"{fence}{shown}{fence}"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:
+    """A table of cells that are Markdown already; the columns of `right` end together."""
+    rule = ["---:" if place in right else "---" for place in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
+    run = receipt["run"]
+    simulated = " (simulated GPUs)" if receipt["simulated"] else ""
+    yield f"### {escaped(run['name'] or run['id'])}{simulated}"
+    if run["command"] is not None:
+        yield code(shlex.join(run["command"]))
+    facts = [ending(run), ", ".join(run["hosts"]), gpu_names(receipt["devices"])]
+    facts += [span(run["started_at"], run["ended_at"]), duration(run["seconds"])]
+    yield escaped(" · ".join(filter(None, facts)))
+
+
+def _headline(receipt: Mapping[str, Any]) -> str:
+    if receipt["rates"] is None:
+        return "**no price**"
+    cost, *others = map(escaped, headline(receipt))
+    return table(("cost", "energy", "emissions", "GPU time"), [(f"**{cost}**", *others)], frozenset(range(4)))
+
+
+def _where(receipt: Mapping[str, Any]) -> str:
+    where, is_money = where_it_went(receipt), is_priced(receipt)
+    rows = []
+    for row in where.rows:
+        note = _STATE_NOTES.get(row.name, "") if where.by == "state" else row.idle_note
+        amount = [f"{row.amount:,}"] if is_money else []
+        rows.append([escaped(row.name), f"{row.hours:,}", *amount, f"{row.share} %", note])
+    total = [f"**{where.amount:,}**"] if is_money else []
+    rows.append(["**total**", f"**{where.hours:,}**", *total, "", ""])
+    head = ["where it went", "GPU-h", *([receipt["currency"]] if is_money else []), "share", ""]
+    return table(head, rows, frozenset(range(1, len(head) - 1)))
+
+
+def _said(receipt: Mapping[str, Any]) -> str:
+    """What the terminal says below its table, as a list."""
+    lines = chain(source_lines(receipt), item_lines(receipt, _ITEM_WIDTH), unit_lines(receipt), note_lines(receipt, ()))
+    said = ""
+    for label, words in lines:
+        said += f"\n- **{label}** " if label else "<br>"
+        said += escaped(flowing(words))
+    return said.lstrip("\n")
+
+
+def _provenance(receipt: Mapping[str, Any]) -> str:
+    rows = [
+        (escaped(name), escaped(word), escaped(receipt["origins"].get(name, "")))
+        for name, word in receipt["provenance"].items()
+    ]
+    inside = table(("figure", "known as", "because"), rows, frozenset())
+    return f"<details><summary>Where every figure comes from</summary>\n\n{inside}\n\n</details>"
+
+
+def _sentence(receipt: Mapping[str, Any]) -> str:
+    """The run in one sentence, for a model card or a paper."""
+    run, devices = receipt["run"], receipt["devices"]
+    hours = sum(receipt["gpu_seconds"].values()) / 3_600
+    used = f"{hours:,.1f} GPU-hours on {gpu_names(devices)}" if devices else "no GPU time"
+    said = f"This run took {used}"
+    if receipt["rates"] is not None:
+        cost, energy, carbon, _ = headline(receipt)
+        said += f" and cost {cost}" if is_priced(receipt) else ""
+        if receipt["energy"]["methods"]:
+            word = receipt["provenance"].get("emissions.operational_grams", "estimated")
+            said += f"; it used {energy}, and {carbon} ({word} grid intensity) were emitted for it"
+    return f"{said}. Metered by costmeter {receipt['meter']['version']} as {run['id']}."

@@ -1,0 +1,130 @@
+"""Runs as CSV: one line a run and currency, plain decimals, ISO times; and nothing that a spreadsheet would execute."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+
+from costmeter.ledger.listing import Listed
+from costmeter.outputs.figures import plain
+from costmeter.outputs.models import brief_names
+from costmeter.outputs.receipt import timestamp
+from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_JOULE, MICROJOULES_PER_KWH, NANOSECONDS_PER_SECOND
+
+COLUMNS = (
+    "run",
+    "name",
+    "experiment",
+    "project",
+    "user",
+    "hosts",
+    "started_at",
+    "ended_at",
+    "seconds",
+    "outcome",
+    "exit_code",
+    "signal",
+    "gpus",
+    "currency",
+    "simulated",
+    "cost",
+    "idle_cost",
+    "redone_cost",
+    "lost_cost",
+    "energy_kwh",
+    "energy_joules",
+    "gpu_seconds",
+    "idle_gpu_seconds",
+    "emissions_grams",
+    "steps",
+    "tokens",
+    "loss",
+    "labels",
+)
+_NANO = Decimal("1e-9")
+#: What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def runs_csv(runs: Iterable[Listed]) -> str:
+    """One line a run, several where it was paid for in several currencies; a line of heads above."""
+    return csv_text(COLUMNS, (row for run in runs for row in _rows(run)))
+
+
+def csv_text(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Lines of CSV as RFC 4180 has them, but for the line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(heads)
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "backslashreplace").decode()
+
+
+def harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: one that begins like one has an apostrophe before it."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def exact_kwh(microjoules: int) -> str:
+    """Kilowatt-hours to the billionth."""
+    return plain((Decimal(microjoules) / MICROJOULES_PER_KWH).quantize(_NANO))
+
+
+def exact_joules(microjoules: int) -> str:
+    """Joules, to the last microjoule."""
+    return _exact(microjoules, MICROJOULES_PER_JOULE)
+
+
+def exact_seconds(nanoseconds: int) -> str:
+    """Seconds, to the last nanosecond."""
+    return _exact(nanoseconds, NANOSECONDS_PER_SECOND)
+
+
+def exact_grams(micrograms: int) -> str:
+    """Grams, to the last microgram."""
+    return _exact(micrograms, MICROGRAMS_PER_GRAM)
+
+
+def _exact(quantity: int, per_unit: int) -> str:
+    return plain(Decimal(quantity) / per_unit)
+
+
+def _rows(run: Listed) -> Iterator[list[str]]:
+    ended, header, last = run.ending, run.header, run.progress
+    for spent in run.spendings:
+        quantities = spent.whole.quantities
+        yield [
+            harmless(run.id),
+            harmless(header.name),
+            harmless(header.labels.get("experiment", "")),
+            harmless(header.labels.get("project", "")),
+            harmless(header.user),
+            harmless(" ".join(run.hosts)),
+            timestamp(ended.started_utc_ns),
+            timestamp(ended.ended_utc_ns),
+            exact_seconds(ended.length_ns),
+            ended.outcome,
+            _or_empty(ended.exit_code),
+            _or_empty(ended.signal),
+            harmless(brief_names(run.gpus)),
+            spent.currency,
+            "true" if spent.simulated else "false",
+            plain(spent.cost),
+            plain(spent.idle),
+            plain(spent.redone),
+            "" if spent.lost is None else plain(spent.lost.cost),
+            exact_kwh(spent.microjoules),
+            exact_joules(spent.microjoules),
+            exact_seconds(quantities.nanoseconds),
+            exact_seconds(quantities.idle_nanoseconds),
+            exact_grams(spent.micrograms),
+            _or_empty(last.steps if last else None),
+            _or_empty(last.tokens if last else None),
+            _or_empty(last.loss if last else None),
+            harmless(json.dumps(dict(header.labels), ensure_ascii=False)),
+        ]
+
+
+def _or_empty(value: float | None) -> str:
+    return "" if value is None else str(value)

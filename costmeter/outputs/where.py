@@ -1,0 +1,93 @@
+"""Where a run's money and time went: rows that add up, by phase where the run told of any, else by state."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from costmeter.outputs.figures import gpu_hours, quantum, rounded
+
+#: More phases than this are shown as one row: a screen is for reading.
+PHASES_SHOWN = 12
+#: Idle is told of a phase from this share of its time on, and from the other on as all of it.
+_IDLE_FROM, _IDLE_THROUGHOUT = 0.05, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: GPU-hours, money in the receipt's currency, and its share of the whole in per cent.
+
+    `busy`, `idle` and `unknown` are the states' shares of its time.
+    """
+
+    name: str
+    hours: Decimal
+    amount: Decimal
+    share: Decimal
+    busy: float
+    idle: float
+    unknown: float
+
+    @property
+    def idle_note(self) -> str:
+        """How much of a phase was idle, as people say it; empty where that is not worth a word."""
+        if self.idle >= _IDLE_THROUGHOUT:
+            return "idle"
+        return f"{100 * self.idle:.0f} % idle" if self.idle >= _IDLE_FROM else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The rows, whose hours, amounts and shares add up to these and to 100; `by` is `phase` or `state`."""
+
+    by: str
+    rows: tuple[Row, ...]
+    hours: Decimal
+    amount: Decimal
+
+
+def where_it_went(receipt: Mapping[str, Any]) -> Where:
+    """The table of a receipt with GPUs, figures rounded by largest remainder."""
+    pieces = _phases(receipt["phases"]) if receipt["phases"] else _states(receipt)
+    exact = [amount for _, amount, _ in pieces]
+    seconds = [sum(states.values()) for _, _, states in pieces]
+    amounts, hours = rounded(exact, quantum(Decimal(receipt["cost"]["total"]))), gpu_hours(seconds)
+    shares = _shares(exact if sum(exact) > 0 and min(exact) >= 0 else [Decimal(repr(held)) for held in seconds])
+    rows = tuple(
+        Row(name, hour, amount, share, *_split(states))
+        for (name, _, states), hour, amount, share in zip(pieces, hours, amounts, shares, strict=True)
+    )
+    return Where("phase" if receipt["phases"] else "state", rows, sum(hours, Decimal(0)), sum(amounts, Decimal(0)))
+
+
+#: A name, its exact amount, and its GPU-seconds by state.
+_Piece = tuple[str, Decimal, Mapping[str, float]]
+
+
+def _states(receipt: Mapping[str, Any]) -> list[_Piece]:
+    held = {name: seconds for name, seconds in receipt["gpu_seconds"].items() if seconds} or {"busy": 0.0}
+    return [(name, Decimal(receipt["cost"]["states"][name]), {name: seconds}) for name, seconds in held.items()]
+
+
+def _phases(phases: Sequence[Mapping[str, Any]]) -> list[_Piece]:
+    """The phases in order of first appearance; where they are too many, the costliest, and the others as one."""
+    pieces = [(phase["name"], Decimal(phase["cost"]), phase["gpu_seconds"]) for phase in phases]
+    if len(pieces) <= PHASES_SHOWN:
+        return pieces
+    shown = sorted(pieces, key=lambda piece: abs(piece[1]), reverse=True)[: PHASES_SHOWN - 1]
+    others = [piece for piece in pieces if piece not in shown]
+    together = {state: sum(states[state] for _, _, states in others) for state in ("busy", "idle", "unknown")}
+    cost = sum((amount for _, amount, _ in others), Decimal(0))
+    return [*(piece for piece in pieces if piece in shown), (f"{len(others)} others", cost, together)]
+
+
+def _shares(parts: list[Decimal]) -> list[Decimal]:
+    """Percentages that add up to 100."""
+    whole = sum(parts)
+    return rounded([100 * part / whole for part in parts] if whole else parts, Decimal("0.1"))
+
+
+def _split(states: Mapping[str, float]) -> tuple[float, float, float]:
+    held = sum(states.values())
+    busy, idle, unknown = (states.get(state, 0.0) / held if held else 0.0 for state in ("busy", "idle", "unknown"))
+    return busy, idle, unknown

@@ -1,0 +1,130 @@
+"""The open slots of one run: what is booked in them, what the run said it was doing, and what follows their closing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from costmeter.clock import Anchor
+from costmeter.ledger.record import Mark
+from costmeter.meter.interval import Interval
+from costmeter.meter.progress import Progress
+from costmeter.meter.slot import Slot
+from costmeter.meter.standing import Standing
+from costmeter.readings import Device
+from costmeter.runtime.events import Told
+from costmeter.runtime.minutes import Minutes
+
+#: So many changes may wait for a device that does not answer; what comes on top changes the last of them.
+_STRETCHES_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """From an instant on the run was in one phase; `marks` are what happened at that instant."""
+
+    from_utc_ns: int
+    phase: str = ""
+    redone: bool = False
+    progress: Progress | None = None
+    marks: tuple[Mark, ...] = ()
+
+
+class Slots:
+    """Slots being filled, oldest first. A slot lies in one UTC minute and in one stretch of what the run was doing."""
+
+    def __init__(self, start_utc_ns: int) -> None:
+        self._minutes = Minutes()
+        self._stretches = [_Stretch(start_utc_ns)]
+        self.start_utc_ns = start_utc_ns
+        self.closed = 0
+
+    @property
+    def open_edge_utc_ns(self) -> int:
+        """Where the oldest slot ends."""
+        return self._minutes.edge_after(self.start_utc_ns)
+
+    def edges(self) -> list[int]:
+        """The ends of all slots that hold anything, oldest first."""
+        return self._minutes.edges()
+
+    def book(self, interval: Interval, anchor: Anchor) -> None:
+        """Add an interval to the slots it lies in."""
+        self._minutes.book(interval, anchor, self.open_edge_utc_ns)
+
+    def tell(self, told: Told, at_utc_ns: int) -> tuple[Mark, ...]:
+        """What the run said holds from an instant on, beyond which nothing is booked; the marks to write at once.
+
+        Marks of an instant that a slot must be cut at come when that slot is closed.
+        """
+        last = self._stretches[-1]
+        at_utc_ns = max(at_utc_ns, last.from_utc_ns)
+        marks = progress_marks(told, at_utc_ns)
+        is_same = (last.phase, last.redone) == (told.phase, told.redone) and last.progress is not None
+        upto = last.progress if told.resumed is not None or last.progress is None else told.progress
+        if (is_same and not marks) or len(self._stretches) >= _STRETCHES_KEPT:
+            self._stretches[-1] = replace(last, progress=told.progress, marks=(*last.marks, *marks))
+            return ()
+        if at_utc_ns <= self.start_utc_ns:
+            self._stretches = [_Stretch(self.start_utc_ns, told.phase, told.redone, told.progress)]
+            return marks
+        self._stretches[-1] = replace(last, progress=upto)
+        self._stretches.append(_Stretch(at_utc_ns, told.phase, told.redone, told.progress, marks))
+        self._minutes.cut(at_utc_ns)
+        return ()
+
+    def slot(
+        self, edge_utc_ns: int, end_utc_ns: int, devices: Mapping[str, Device], counters_uj: dict[str, int],
+        standings: Mapping[str, Standing],
+    ) -> Slot:  # fmt: skip
+        """The oldest slot as it stands. Counters, which it takes over, and standings are of everything that is booked.
+
+        Of the counters what is booked already beyond the end of the slot is taken off, so that a gap begins where the
+        slots end. Of a MIG instance only its own share of the board is booked, so its board's counter is left as it is.
+        """
+        doing = self._stretches[0]
+        beyond = [later_utc_ns for later_utc_ns in self.edges() if later_utc_ns > edge_utc_ns]
+        for later_utc_ns in beyond:
+            for uuid, quantities in self._minutes.held(later_utc_ns, counters_uj).items():
+                counters_uj[uuid] -= 0 if devices[uuid].mig else quantities.microjoules
+        return Slot(
+            self.start_utc_ns,
+            end_utc_ns,
+            self._minutes.held(edge_utc_ns, devices),
+            counters_uj,
+            self.closed,
+            {} if beyond else standings,
+            doing.phase,
+            doing.redone,
+            doing.progress,
+        )
+
+    def close(self, edge_utc_ns: int, end_utc_ns: int) -> tuple[Mark, ...]:
+        """Forget the oldest slot, which has been recorded up to `end_utc_ns`; the marks that follow it."""
+        self._minutes.drop(edge_utc_ns)
+        self.closed += 1
+        self.start_utc_ns = end_utc_ns
+        begun = [stretch for stretch in self._stretches[1:] if stretch.from_utc_ns <= end_utc_ns]
+        del self._stretches[: len(begun)]
+        return tuple(mark for stretch in begun for mark in stretch.marks)
+
+    def rest(self) -> tuple[Mark, ...]:
+        """When nothing more will be booked: the marks of what happened at the very end."""
+        return tuple(mark for stretch in self._stretches[1:] for mark in stretch.marks)
+
+    def step(self, nanoseconds: int) -> None:
+        """Follow the wall clock, which was stepped."""
+        self.start_utc_ns += nanoseconds
+        self._minutes.step(nanoseconds)
+        first, *ahead = self._stretches
+        self._stretches = [first, *(replace(each, from_utc_ns=each.from_utc_ns + nanoseconds) for each in ahead)]
+
+
+def progress_marks(told: Told, at_utc_ns: int) -> tuple[Mark, ...]:
+    """What happened at an instant, as a journal says it."""
+    marks = []
+    if told.has_saved:
+        steps = told.progress.steps
+        marks.append(Mark(at_utc_ns, "checkpoint", "saved" if steps is None else f"saved at step {steps:,}"))
+    if told.resumed is not None:
+        to_steps, from_steps = told.resumed
+        marks.append(Mark(at_utc_ns, "resume", f"went on from step {to_steps:,}, after {from_steps:,}"))
+    return tuple(marks)

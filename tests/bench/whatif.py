@@ -1,0 +1,148 @@
+"""What-if: a 90-day journal of eight GPUs, one slot a minute, priced again under a tariff of hours and seasons.
+
+The journal is as a training run leaves it: GPUs that wait now and then, a phase and a step in every slot, a subtotal an
+hour, a checkpoint every half hour. It is priced in a process of its own, whose whole time and memory count, settings
+and tariff included. The same is done for three days of it slot by slot, and the two must agree to the last digit.
+"""
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from costmeter.config.layers import load_settings
+from costmeter.ledger.bulk import PricesFor, fold_path
+from costmeter.ledger.journal import JournalFile, read_journal, records
+from costmeter.ledger.query import Part, begin, fold, fold_journal
+from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry, Subtotal
+from costmeter.meter.progress import Progress
+from costmeter.meter.slot import Quantities, Slot
+from costmeter.units import NANOSECONDS_PER_MINUTE
+from tests.bench.pricing import B20, OWNED
+from tests.bench.table import Row
+from tests.samples import BEGAN_UTC_NS, MINUTE, devices, footer, header, held, rates, rates_from_start, rental, uuids
+
+GPUS, DAYS, COMPARED_DAYS, SLOTS_A_DAY = 8, 90, 3, 1_440
+SETTINGS = f"{OWNED}electricity: {{price: {{tariff: {B20}}}, pue: 1.2}}\ncarbon: {{intensity: {{zone: US-CAL}}}}\n"
+TIMES = 3
+ORDER = uuids(devices(GPUS))
+#: What the process does that is measured: it loads nothing that the tests need.
+_ALONE = """
+import json, resource, sys
+from pathlib import Path
+from costmeter.config.layers import load_settings
+from costmeter.ledger.bulk import fold_path
+
+how, folder, path = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+book = load_settings(None, {}, {"HOME": folder}, folder, strict=True).settings.book
+part = fold_path(path, (lambda _, *held: book.quotation(*held)) if how == "settings" else None)
+peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_000
+print(json.dumps({"megabytes": peak_mb, "cost": float(part.totals.whole.cost)}))
+"""
+
+
+def measure() -> Iterator[Row]:
+    """Time and memory of the whole process, the shortest of several; then the same as slot by slot."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "costmeter.yaml").write_text(SETTINGS)
+        path = written(folder, DAYS)
+        found = [_in_a_process(folder, path) for _ in range(TIMES)]
+        fastest = min(found, key=lambda each: each["seconds"])
+        note = f"{path.stat().st_size / 1e6:.0f} MB of journal, {fastest['cost']:,.2f} USD"
+        yield Row(f"{DAYS} days of {GPUS} GPUs re-priced under B-20", fastest["seconds"], "s", 2, note)
+        yield Row("its memory at most", max(each["megabytes"] for each in found), "MB", 100)
+        own = [_in_a_process(folder, path, "own") for _ in range(TIMES)]
+        yield Row("under its own prices", min(each["seconds"] for each in own), "s")
+        few = written(folder / "few", COMPARED_DAYS)
+        prices = _prices(folder)
+        began = time.monotonic()
+        slow = _slowly(few, prices)
+        seconds = (time.monotonic() - began) * DAYS / COMPARED_DAYS
+        note = f"{COMPARED_DAYS} days, every field of both parts; slot by slot {DAYS} days take {seconds:.0f} s"
+        differing = (slow != fold_path(few, prices)) + (fold_path(few) != fold_journal(read_journal(few)))
+        yield Row("parts that differ from those made slot by slot", differing, "", 0, note)
+
+
+def written(folder: Path, days: int) -> Path:
+    """The journal of so many days."""
+    file = JournalFile(folder, "gpu01")
+    nothing_yet = begin(header()).summary  # a subtotal is derived, and not read by a fold
+    for line in _lines(days * SLOTS_A_DAY):
+        file.write(Subtotal(nothing_yet) if line is None else line, ORDER)
+    file.close(finished=True)
+    return file.path
+
+
+def _lines(minutes: int) -> Iterator[Record | None]:
+    """Its records; None stands for a subtotal."""
+    some = random.Random(8)
+    yield from (header(), held(devices(GPUS)), rates_from_start(rates({uuid: rental() for uuid in ORDER})))
+    counters_uj = {uuid: some.randrange(10**15) * 1_000 for uuid in ORDER}
+    for number in range(minutes):
+        waits = number % 5 == 0
+        of = {uuid: _quantities(some, waits) for uuid in ORDER}
+        counters_uj = {uuid: uj + of[uuid].microjoules for uuid, uj in counters_uj.items()}
+        start_utc_ns = BEGAN_UTC_NS + number * MINUTE
+        progress = Progress(number * 40, number * 40 * 98_304, round(some.uniform(1, 3), 4), minutes * 40)
+        yield SlotEntry(
+            Slot(start_utc_ns, start_utc_ns + MINUTE, of, counters_uj, number, phase="training", progress=progress)
+        )
+        if number % 60 == 59:
+            yield None
+        if number % 30 == 29:
+            yield Mark(start_utc_ns + MINUTE, "checkpoint", "")
+    yield footer(minutes * MINUTE)
+
+
+def _quantities(some: random.Random, waits: bool) -> Quantities:
+    """A minute of training; now and then the GPU waits for some of it."""
+    idle_ns = some.randrange(1, 20 * 10**9) if waits else 0
+    busy_uj, idle_uj = some.randrange(38 * 10**6, 42 * 10**6) * 1_000, idle_ns // 10**6 * 90_000
+    return Quantities(
+        busy_nanoseconds=MINUTE - idle_ns,
+        idle_nanoseconds=idle_ns,
+        busy_microjoules=busy_uj,
+        idle_microjoules=idle_uj,
+        counter_microjoules=busy_uj + idle_uj,
+        utilized_nanoseconds=some.randrange(55 * 10**9, MINUTE),
+        observed_nanoseconds=MINUTE,
+        busy_host_microjoules=6 * 10**9,
+    )
+
+
+def _prices(folder: Path) -> PricesFor:
+    """Those of the settings in a folder."""
+    loaded = load_settings(None, {}, {"HOME": str(folder)}, str(folder), strict=True)
+    return lambda _, devices, node_gpus: loaded.settings.book.quotation(devices, node_gpus)
+
+
+def _slowly(path: Path, prices: PricesFor) -> Part:
+    """Slot by slot, each under the rates of its minute."""
+    problems: list[str] = []
+    first, line, *rest = records(path, problems)
+    assert isinstance(first, Header)
+    part = fold(begin(first), line)
+    quotation = prices(first, devices(GPUS), GPUS)
+    for record in rest:
+        if isinstance(record, RatesChange):
+            continue
+        if isinstance(record, SlotEntry):
+            utc_ns = record.slot.start_utc_ns
+            now = quotation.at(utc_ns - utc_ns % NANOSECONDS_PER_MINUTE)
+            part = part if now == part.rates else fold(part, RatesChange(utc_ns, now))
+        part = fold(part, record)
+    return replace(part, problems=(*problems, *part.problems))
+
+
+def _in_a_process(folder: Path, path: Path, how: str = "settings") -> dict[str, float]:
+    """What a process of its own took, from its start to its end, and the most memory it had."""
+    began = time.monotonic()
+    told = subprocess.run([sys.executable, "-c", _ALONE, how, folder, path], stdout=subprocess.PIPE, check=True).stdout
+    found: dict[str, float] = json.loads(told)
+    return found | {"seconds": time.monotonic() - began}

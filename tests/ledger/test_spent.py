@@ -1,0 +1,160 @@
+"""What recorded runs spent of a budget, from real journals: by run, day, month and project."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from costmeter.clock import Anchor
+from costmeter.ledger.listing import list_runs
+from costmeter.ledger.record import Header, Record, SlotEntry
+from costmeter.ledger.spent import Spending, Spent, Whose
+from costmeter.meter.budget import Budget, Per
+from costmeter.meter.slot import Slot
+from tests.ledger.test_query import ORDER, on_disk
+from tests.samples import (
+    BEGAN_NS,
+    BEGAN_UTC_NS,
+    HOUR,
+    MINUTE,
+    devices,
+    footer,
+    header,
+    held,
+    measured,
+    rates,
+    rates_from_start,
+    rental,
+)
+
+UTC = timezone.utc
+#: Two GPUs at 30 USD an hour: a minute of the run costs one dollar.
+PRICED = rates_from_start(rates(dict.fromkeys(ORDER, rental("30"))))
+#: 2026-11-23 00:00 UTC, 9 h 57 min after the beginning.
+MIDNIGHT = BEGAN_UTC_NS + 9 * HOUR + 57 * MINUTE
+DAY = Budget(Decimal(500), per="day")
+
+
+def record(state: Path, run: str, start_utc_ns: int, minutes: int, is_over: bool = True, **facts: Any) -> Header:
+    """A run of so many dollars."""
+    first = header(run=run, anchor=Anchor(BEGAN_NS, start_utc_ns), start_ns=BEGAN_NS, **facts)
+    done = measured(MINUTE, 10**9)
+    slots = [
+        SlotEntry(
+            Slot(start_utc_ns + at * MINUTE, start_utc_ns + (at + 1) * MINUTE, dict.fromkeys(ORDER, done), {}, at)
+        )
+        for at in range(minutes)
+    ]
+    lines: list[Record] = [first, held(devices(2)), PRICED, *slots]
+    if is_over:
+        lines.append(replace(footer(minutes * MINUTE), ended_utc_ns=start_utc_ns + minutes * MINUTE))
+    on_disk(state / "runs" / run, ORDER, lines).close(finished=is_over)
+    return first
+
+
+def spent(state: Path, whose: Whose) -> Spent:
+    return Spending().of(whose, list_runs(state))
+
+
+def on(utc_ns: int, budget: Budget = DAY, **changes: object) -> Whose:
+    """Spending in dollars at an instant."""
+    return replace(Whose(budget, budget.window(utc_ns, UTC), "USD"), **changes)  # type: ignore[arg-type]  # by name
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_run_over_midnight_counts_on_both_days_by_its_slots(tmp_path: Path, is_over: bool) -> None:
+    """3 minutes before midnight and 5 after it: 3 dollars on the one day and 5 on the other, footer or not."""
+    record(tmp_path, "night", MIDNIGHT - 3 * MINUTE, 8, is_over)
+    assert Spent(Decimal(3), 1) == spent(tmp_path, on(MIDNIGHT - 1))
+    assert Spent(Decimal(5), 1) == spent(tmp_path, on(MIDNIGHT))
+    assert Spent() == spent(tmp_path, on(MIDNIGHT + 24 * HOUR))
+
+
+@settings(max_examples=20)
+@given(st.integers(-90, 90), st.integers(1, 40), st.sampled_from([timezone.utc, timezone(timedelta(hours=1))]))
+def test_days_add_up_to_the_month(
+    tmp_path_factory: pytest.TempPathFactory, begins: int, minutes: int, zone: timezone
+) -> None:
+    """Whatever midnight a run goes over, its days come to what it cost."""
+    state = tmp_path_factory.mktemp("state")
+    record(state, "any", MIDNIGHT + begins * MINUTE, minutes)
+    days = [Whose(DAY, DAY.window(MIDNIGHT + at * 24 * HOUR, zone), "USD") for at in (-1, 0, 1)]
+    assert Decimal(minutes) == sum((spent(state, whose).amount for whose in days), Decimal(0))
+
+
+def test_what_lies_before_a_day_is_read_once(tmp_path: Path) -> None:
+    """A run that goes on is not read from its beginning each minute: what it cost before midnight is known."""
+    record(tmp_path, "night", MIDNIGHT - 3 * MINUTE, 8, is_over=False)
+    spending, whose = Spending(), on(MIDNIGHT)
+    assert Spent(Decimal(5), 1) == spending.of(whose, list_runs(tmp_path))
+    (key,) = spending.before
+    spending.before[key] = Decimal(7)
+    assert Spent(Decimal(1), 1) == spending.of(whose, list_runs(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("per", "project", "expected"),
+    [
+        pytest.param("month", "", (Decimal(60), 4), id="everybody"),
+        pytest.param("day", "", (Decimal(30), 3), id="today"),
+        pytest.param("project", "llm", (Decimal(50), 2), id="a-project-ever"),
+        pytest.param("project/day", "llm", (Decimal(20), 1), id="a-project-today"),
+        pytest.param("project", "vision", (Decimal(7), 1), id="another"),
+        pytest.param("project", "none", (Decimal(0), 0), id="one-that-nobody-has"),
+        pytest.param("run", "", (Decimal(3), 1), id="one-run"),
+    ],
+)
+def test_whose_spending_counts(tmp_path: Path, per: Per, project: str, expected: tuple[Decimal, int]) -> None:
+    """By run, day, month, and the label `project`."""
+    record(tmp_path, "yesterday", MIDNIGHT - 5 * HOUR, 30, labels={"project": "llm"})
+    record(tmp_path, "today", MIDNIGHT + HOUR, 20, labels={"project": "llm"})
+    record(tmp_path, "beside", MIDNIGHT + HOUR, 7, labels={"project": "vision"})
+    record(tmp_path, "plain", MIDNIGHT + HOUR, 3)
+    budget = Budget(Decimal(500), per=per, project=project)
+    assert Spent(*expected) == spent(tmp_path, on(MIDNIGHT + 2 * HOUR, budget, run="plain"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "counts"),
+    [
+        pytest.param({}, True, id="the-same"),
+        pytest.param({"currency": "EUR"}, True, id="its-rates-have-the-currency"),
+        pytest.param({"simulated": True}, False, id="simulated"),
+    ],
+)
+def test_money_that_is_none_does_not_count(tmp_path: Path, facts: dict[str, Any], counts: bool) -> None:
+    """Simulated runs count for simulated ones alone; the currency is that of the rates."""
+    record(tmp_path, "r", MIDNIGHT, 2, **facts)
+    assert counts == bool(spent(tmp_path, on(MIDNIGHT)).runs)
+    assert counts != bool(spent(tmp_path, on(MIDNIGHT, simulated=True)).runs)
+    assert not spent(tmp_path, on(MIDNIGHT, currency="SEK")).runs
+
+
+def test_a_meters_own_journal_is_left_out_and_the_other_parts_are_not(tmp_path: Path) -> None:
+    """The meter that asks knows what it spent itself; a part before it, and one on another host, are elsewhere."""
+    record(tmp_path, "r", MIDNIGHT, 2, pid=1)
+    own = record(tmp_path, "r", MIDNIGHT + HOUR, 3, pid=2, host="gpu01")
+    per_run = Budget(Decimal(5))
+    assert Spent(Decimal(2), 1) == spent(tmp_path, on(MIDNIGHT, per_run, run="r", own=own))
+    assert Spent(Decimal(5), 1) == spent(tmp_path, on(MIDNIGHT, per_run, run="r"))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        pytest.param(lambda path: path.write_bytes(b"nonsense"), id="overwritten"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-40]), id="torn"),
+    ],
+)
+def test_what_cannot_be_read_is_no_traceback(tmp_path: Path, harm: Callable[[Path], object]) -> None:
+    """A damaged journal counts with what can be read of it."""
+    record(tmp_path, "night", MIDNIGHT - 3 * MINUTE, 8)
+    (path,) = (tmp_path / "runs" / "night").glob("*.jsonl")
+    harm(path)
+    assert spent(tmp_path, on(MIDNIGHT)).amount in (Decimal(0), Decimal(5))

@@ -1,0 +1,76 @@
+"""The receipt as Markdown: as approved, and deaf to whatever a name or a command contains."""
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from costmeter.ledger.query import Run
+from costmeter.outputs.markdown import code, escaped, markdown
+from costmeter.outputs.receipt import receipt
+from tests.golden.compare import golden
+from tests.outputs import runs
+
+HOSTILE = "</details><script>x</script> | a @maya #12 `rm` *b* [x](http://evil.example) \n# h www.evil.example"
+
+
+@pytest.fixture(autouse=True)
+def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local times are UTC here, wherever the tests run."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        pytest.param("trained", runs.trained(), id="phases-units-and-a-budget"),
+        pytest.param("beside", runs.beside(), id="line-items"),
+        pytest.param("interrupted", runs.interrupted(), id="interrupted-two-kinds-of-gpu"),
+        pytest.param("no-driver", runs.no_driver(), id="nothing-metered"),
+    ],
+)
+def test_a_comment_reads_as_approved(name: str, run: Run) -> None:
+    """The whole text is that of its golden file (COSTMETER_GOLDEN=write approves a new one)."""
+    text = markdown(receipt(run, with_full_cost=bool(run.parts[0].items)))
+    assert golden(f"receipt-{name}.md", text) == text
+
+
+def test_names_and_commands_are_words_and_nothing_else() -> None:
+    """No markup, no line, no table cell, no call of a person and no link comes from what a record contains."""
+    whole = runs.failed().parts[0]
+    first = replace(whole.header, name=HOSTILE, host=HOSTILE, run=HOSTILE)
+    marks = tuple(replace(mark, what=HOSTILE) for mark in whole.marks)
+    devices = {uuid: replace(each, name=HOSTILE) for uuid, each in whole.devices.items()}
+    hostile = Run((replace(whole, header=first, marks=marks, devices=devices, problems=(HOSTILE,)),))
+    text, harmless = markdown(receipt(hostile)), markdown(receipt(runs.failed()))
+    assert [] == re.findall(r"(?<!\\)<script|@maya|(?<!\\)#12|http://|www\.evil|(?<!\\)`rm|(?<!\\)\*b", text)
+    assert [line.count(" | ") for line in harmless.splitlines() if line.startswith("| ")] == [
+        line.replace("\\|", "").count(" | ") for line in text.splitlines() if line.startswith("| ")
+    ]
+    assert 1 == text.count("\n</details>")
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        pytest.param("`python train.py`", "python train.py", id="plain"),
+        pytest.param("`` echo `date` ``", "echo `date`", id="a-backtick"),
+        pytest.param("``` a``b ```", "a``b", id="two"),
+        pytest.param("`a?b`", "a\nb", id="a-line-end"),
+    ],
+)
+def test_no_backtick_closes_a_command(expected: str, words: str) -> None:
+    """A fence is longer than any run of backticks in it."""
+    assert expected == code(words)
+
+
+def test_plain_words_stay_as_they_are() -> None:
+    """Figures, brackets, colons and the per cent sign need no escape."""
+    words = "25.62 GPU-h × $2.49 rental (configured: costmeter.yaml:3); 3.4 % idle"
+    assert words == escaped(words)

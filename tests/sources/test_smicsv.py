@@ -1,0 +1,130 @@
+"""Lines of `nvidia-smi --query-gpu --format=csv`, as drivers 470 to 580 print them, read as readings."""
+
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from costmeter.readings import Missing
+from costmeter.sources.smicsv import QUERY, BadLine, NotThisFormat, Reader, columns, unmet
+from tests.samples import SECOND
+
+HEADER = (
+    "timestamp, index, uuid, name, pci.bus_id, power.draw [W], utilization.gpu [%], power.limit [W], memory.used [MiB]"
+)
+LINE = (
+    "2026/11/22 14:03:12.345, 0, GPU-8932f937-d72c-4106-c12f-20bd9faed9f6, NVIDIA H100 80GB HBM3, 00000000:18:00.0, "
+    "301.25 W, 98 %, 700.00 W, 70000 MiB"
+)
+UTC = ZoneInfo("UTC")
+#: 2026-11-22T14:03:12Z, by `date -u -d '2026-11-22 14:03:12' +%s`.
+THEN_NS = 1_795_356_192 * SECOND
+
+
+def reader(zone: ZoneInfo = UTC) -> Reader:
+    """A reader that has seen the header."""
+    made = Reader(None, zone)
+    assert made.line(HEADER + "\n") is None
+    return made
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(LINE, id="as-printed"),
+        pytest.param(LINE.replace(" W", "").replace(" %", "").replace(" MiB", ""), id="nounits"),
+        pytest.param(LINE.replace(", ", ",") + "\r\n", id="other-ends-of-line"),
+    ],
+)
+def test_a_line_is_a_reading(line: str) -> None:
+    """Watts, a ratio, bytes and UTC nanoseconds, with units behind the values or without."""
+    said = reader().line(line)
+
+    assert said is not None
+    assert (said.utc_ns, said.index, said.bus) == (THEN_NS + 345_000_000, 0, "00000000:18:00.0")
+    assert said.identity == "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"
+    assert (said.power_watts, said.utilization_ratio, said.limit_watts) == (301.25, 0.98, 700.0)
+    assert said.memory_used_bytes == 70_000 * 2**20
+
+
+@pytest.mark.parametrize("word", ["[N/A]", "[Not Supported]", "[Unknown Error]", "N/A", "[GPU requires reset]"])
+def test_what_a_board_does_not_tell_is_missing(word: str) -> None:
+    """Never 0: a Missing with the tool's own word, and what it was asked for."""
+    said = reader().line(LINE.replace("301.25 W", word))
+
+    assert said is not None
+    assert said.power_watts == Missing(f"power.draw: nvidia-smi said {word.strip('[]')}")
+
+
+def test_columns_may_be_few_and_in_any_order() -> None:
+    """Without a UUID the bus names the GPU, without either its index; what is not logged is missing."""
+    made = Reader(columns("power.draw,index,timestamp"), UTC)
+    said = made.line("75.5, 3, 2026/11/22 14:03:12.345")
+
+    assert said is not None
+    assert (said.identity, said.power_watts) == ("index-3", 75.5)
+    assert said.utilization_ratio == Missing("utilization.gpu is not in the log")
+
+
+def test_what_is_recommended_is_understood() -> None:
+    """The list of fields that the documentation shows has all that is read, and meters."""
+    found = columns(QUERY)
+
+    assert found is not None
+    assert len(found) == 9
+    assert unmet(found) == ""
+    assert unmet(columns("timestamp,index") or {}) == "it has neither power.draw nor utilization.gpu"
+
+
+def test_a_header_again_holds_from_there_on() -> None:
+    """A log that was appended to, with other fields, is read on by its second header."""
+    made = reader()
+    assert made.line(LINE) is not None
+    assert made.line("timestamp, power.draw [W]") is None
+    said = made.line("2026/11/22 14:03:13.000, 20.00 W")
+
+    assert said is not None
+    assert said.power_watts == 20.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param("Unable to determine the device handle for GPU 0000:18:00.0: GPU is lost.", id="lost-gpu"),
+        pytest.param(LINE[:40], id="torn"),
+        pytest.param(LINE.replace("301.25 W", "many"), id="no-number"),
+        pytest.param(LINE.replace("301.25 W", "-1 W"), id="below-nothing"),
+        pytest.param(LINE.replace("2026/11/22", "2026/13/22"), id="no-month"),
+        pytest.param(LINE.replace("14:03:12", "14:03:61"), id="no-second"),
+        pytest.param(LINE.replace("2026/11/22 14:03:12.345", "now"), id="no-time"),
+        pytest.param(LINE.replace(", 0,", ", zero,"), id="no-index"),
+        pytest.param("\x00" * 50, id="zeros"),
+    ],
+)
+def test_a_line_that_says_nothing_usable_is_refused(line: str) -> None:
+    """It is a BadLine with the reason; the lines after it are read."""
+    made = reader()
+    with pytest.raises(BadLine):
+        made.line(line)
+    assert made.line(LINE) is not None
+
+
+@pytest.mark.parametrize(
+    "line", ["# gpu    pwr  gtemp  mtemp     sm    mem", "# gpu        pid  type    sm   mem", "#Date       Time"]
+)
+def test_the_monitors_tables_are_another_format(line: str) -> None:
+    """`nvidia-smi dmon` and `pmon` are told apart from a damaged log."""
+    with pytest.raises(NotThisFormat, match="dmon or pmon"):
+        Reader(None, UTC).line(line)
+
+
+def test_the_hour_that_comes_twice() -> None:
+    """In the night of 2026-10-25 Berlin's clocks go from 03:00 back to 02:00: an hour of lines lies after the first.
+
+    02:59:59 is 00:59:59 UTC (summer), the 02:00:00 that follows it 01:00:00 UTC, and 03:00:00 is 02:00:00 UTC.
+    """
+    made = reader(ZoneInfo("Europe/Berlin"))
+    times = ("01:59:59", "02:00:00", "02:59:59", "02:00:00", "02:59:59", "03:00:00")
+    said = [made.line(LINE.replace("2026/11/22 14:03:12.345", f"2026/10/25 {time}.000")) for time in times]
+
+    seconds = [line.utc_ns // SECOND % 86_400 for line in said if line is not None]
+    assert seconds == [86_399, 0, 3_599, 3_600, 7_199, 7_200]
