@@ -12,6 +12,9 @@ from typing import Protocol
 
 from costmeter.units import NANOSECONDS_PER_SECOND
 
+#: Wall clocks are read from 1970 to before the year 9999: a day, a month or a time zone further on is still a date.
+LATEST_UTC_NS = 253_370_764_800 * NANOSECONDS_PER_SECOND
+
 
 class Clock(Protocol):
     """What the recording loop needs of time."""

@@ -5,6 +5,8 @@ waits for nobody: a datagram that finds no room is dropped, and the next one, wh
 At most one datagram in 50 ms leaves, except when a phase, a checkpoint or a target changes. Any thread may call.
 """
 
+from __future__ import annotations  # a training script may run on an older Python than the meter
+
 import atexit
 import contextlib
 import os
@@ -20,7 +22,7 @@ CHECKPOINT = "checkpoint"
 #: Steps told oftener than this are told together.
 _PERIOD_NS = 50_000_000
 _LONGEST_NAME = 64
-_LARGEST = 2**63 - 1
+_LARGEST = 10**15
 
 
 class _Sender:
@@ -32,6 +34,7 @@ class _Sender:
         self.told: dict[str, str] = {}
         self.steps = self.saves = 0
         self.phases: list[phase] = []
+        self._firsts: dict[str, int] = {}
         self.is_due = False
         self._sent_ns = -_PERIOD_NS
         self._socket: object = None
@@ -46,6 +49,21 @@ class _Sender:
         self.told[key] = value
         self.is_due = self.is_due or is_news
         return is_news
+
+    def began(self, key: str, from_count: int | None, count: int) -> None:
+        """Remember where a count began: as given, else with the second one, as far before the first as that is after.
+
+        The meter hears not every step, and none before it listens: only we know the first two.
+        """
+        if key in self.told:
+            return
+        first = self._firsts.setdefault(key, count)
+        if from_count is not None and first == count:
+            self.put(key, str(from_count))
+        elif count > first:
+            self.put(key, str(max(0, first - (count - first))))
+        else:
+            self._firsts[key] = count
 
     def send(self, at_once: bool) -> None:
         """Say everything, where something is new and it is time. What the meter does not take is said later."""
@@ -74,7 +92,7 @@ def step(
     """Tell that `n` steps are done (None: one more), and where known `tokens` in all, the loss, of how many steps.
 
     A loss is asked for its value only where a datagram leaves, because a tensor on a GPU would make the caller wait.
-    One that is not a finite number, and counts below zero or beyond 2^63, are not told.
+    One that is not a finite number, and counts below zero or beyond 10^15, are not told.
     """
     sender = _sender()
     if sender is None:
@@ -82,9 +100,11 @@ def step(
     with contextlib.suppress(Exception), sender.lock:
         steps = sender.steps + 1 if n is None else _count(n)
         if steps is not None:
+            sender.began("FROM", sender.steps if n is None else None, steps)
             sender.steps = steps
             sender.put("STEP", str(steps))
-        _put_count(sender, "TOKENS", tokens)
+        if _put_count(sender, "TOKENS", tokens):
+            sender.began("FROM_TOKENS", None, int(sender.told["TOKENS"]))
         is_target_new = _put_count(sender, "OF", of)
         if loss is not None and (is_target_new or sender.may_send()):
             _put_loss(sender, loss)
@@ -103,10 +123,10 @@ class phase(contextlib.ContextDecorator):  # noqa: N801  # it reads as a verb wh
         with contextlib.suppress(Exception):
             self.name = "".join(c for c in str(name)[: 4 * _LONGEST_NAME] if c.isprintable())[:_LONGEST_NAME].strip()
 
-    def _recreate_cm(self) -> "phase":
+    def _recreate_cm(self) -> phase:
         return phase(self.name)
 
-    def __enter__(self) -> "phase":
+    def __enter__(self) -> phase:
         sender = _sender() if self.name else None
         if sender is not None:
             with contextlib.suppress(Exception), sender.lock:
@@ -150,9 +170,14 @@ def stop_requested() -> bool:
     try:
         with sender.lock:
             sender.send(at_once=sender.put("STOPS", "1"))
-        return os.path.exists(sender.path + STOP_SUFFIX)
-    except Exception:
+        return _is_meters(sender.path + STOP_SUFFIX) and _is_meters(os.path.dirname(sender.path))
+    except Exception:  # mostly that there is no such file
         return False
+
+
+def _is_meters(path: str) -> bool:
+    """Whether a file is this user's or root's: nobody else may ask the run to end. Raises OSError where it is none."""
+    return os.lstat(path).st_uid in (os.getuid(), 0)
 
 
 def _put_count(sender: _Sender, key: str, value: SupportsInt | None) -> bool:

@@ -218,7 +218,8 @@ def orders(min_size: int = 1, max_size: int = 4) -> st.SearchStrategy[tuple[str,
 phases = st.sampled_from(("", "training", "eval", "checkpoint"))
 counts = st.none() | st.integers(0, 10**12)
 #: What a run may tell of its progress; never nothing at all, which is written as no progress.
-progresses = st.builds(Progress, counts, counts, st.none() | st.floats(-10, 100), counts).filter(lambda p: p != UNTOLD)
+losses = st.none() | st.floats(-10, 100)
+progresses = st.builds(Progress, counts, counts, losses, counts, counts, counts).filter(lambda p: p != UNTOLD)
 
 
 @st.composite

@@ -1,9 +1,11 @@
 """The helpers of a training script, against a real socket: what they send, and what they never do."""
 
+import ast
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 import costmeter
 from costmeter import notify
+from tests.end_to_end.installed import uncovered
 
 ROOT = Path(__file__).parent.parent
 
@@ -85,8 +88,8 @@ def test_a_step_says_everything(meter: Meter) -> None:
 
     assert meter.heard() == [
         {"STEP": "1200", "TOKENS": "98304000", "LOSS": "2.5", "OF": "12400"},
-        {"STEP": "1201", "TOKENS": "98304000", "LOSS": "2.5", "OF": "12400"},
-        {"STEP": "1300", "TOKENS": "98304000", "LOSS": "2.25", "OF": "12400"},
+        {"STEP": "1201", "TOKENS": "98304000", "LOSS": "2.5", "OF": "12400", "FROM": "1199"},
+        {"STEP": "1300", "TOKENS": "98304000", "LOSS": "2.25", "OF": "12400", "FROM": "1199"},
     ]
 
 
@@ -97,17 +100,34 @@ def test_a_loss_that_is_none_is_not_told(meter: Meter, loss: float) -> None:
     costmeter.step(1, loss=2.0)
     costmeter.step(2, loss=loss)
 
-    assert meter.heard()[-1] == {"STEP": "2", "LOSS": "2.0"}
+    assert meter.heard()[-1] == {"STEP": "2", "LOSS": "2.0", "FROM": "0"}
 
 
 @pytest.mark.usefixtures("always")
-@pytest.mark.parametrize("value", [-1, 10**30, Refusing(), "x", float("nan")])
+@pytest.mark.parametrize("value", [-1, 10**15 + 1, 10**30, Refusing(), "x", float("nan")])
 def test_a_count_that_is_none_is_not_told(meter: Meter, value: int) -> None:
     """Counts below zero, beyond any meaning, or none at all."""
     costmeter.step(7)
     costmeter.step(value, tokens=value, of=value)
 
     assert meter.heard() == [{"STEP": "7"}]
+
+
+def test_where_a_count_began_is_told(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the second count, whatever of the counts is told; a loop that lets us count began at nothing."""
+    for n in range(1_100, 2_000, 100):
+        costmeter.step(n, tokens=n * 8)
+    monkeypatch.setattr(notify, "_PERIOD_NS", 0)
+    costmeter.step(2_000, tokens=16_000)
+    last = meter.heard()[-1]
+    other = Meter(meter.path.with_name("t"))
+    monkeypatch.setenv(notify.VARIABLE, str(other.path))
+    costmeter.step()
+    (counted,) = other.heard()
+    other.socket.close()
+
+    assert (last["FROM"], last["FROM_TOKENS"]) == ("1000", "8000")
+    assert counted == {"FROM": "0", "STEP": "1"}
 
 
 def test_steps_are_told_together(meter: Meter) -> None:
@@ -167,6 +187,41 @@ def test_a_stop_is_seen(meter: Meter) -> None:
 
     assert costmeter.stop_requested()
     assert meter.heard() == [{"STOPS": "1"}]
+
+
+@pytest.mark.parametrize("whose", ["file", "folder"])
+def test_a_request_of_somebody_else_is_none(whose: str) -> None:
+    """Only this user and root may end the run: a file of another one, or in another one's folder, asks for nothing."""
+    if os.getuid() != 0:
+        pytest.skip("needs root to give files away")
+    # All is loaded before: the folder of a checkout may be closed to others.
+    script = "import costmeter.notify, os, socket; os.setuid(1000); print(costmeter.notify.stop_requested())"
+
+    def is_asked(path: str) -> bool:
+        run = [sys.executable, "-c", script]
+        environ = {**uncovered(os.environ), notify.VARIABLE: path}
+        done = subprocess.run(run, env=environ, check=True, capture_output=True, text=True, timeout=60)
+        return done.stdout == "True\n"
+
+    with tempfile.TemporaryDirectory(prefix="costmeter-") as folder:
+        request = Path(folder, "s.stop")
+        request.touch()
+        for path in (folder, str(request)):
+            os.chown(path, 1000, -1)
+        Path(folder).chmod(0o755)
+        assert is_asked(f"{folder}/s")
+
+        os.chown(request if whose == "file" else folder, 65534, -1)
+        assert not is_asked(f"{folder}/s")
+
+
+def test_it_loads_on_an_older_python() -> None:
+    """The file has nothing that Python 3.8 cannot read, and no annotation is evaluated: it raises nothing there."""
+    source = Path(notify.__file__).read_text()
+    tree = ast.parse(source, feature_version=(3, 8))
+
+    assert any(isinstance(each, ast.ImportFrom) and each.module == "__future__" for each in tree.body)
+    ast.parse(Path(costmeter.__file__).read_text(), feature_version=(3, 8))
 
 
 def test_nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +296,7 @@ def test_a_fork_in_the_middle_of_a_call_goes_on(meter: Meter) -> None:
     script = """
 import os, threading, costmeter
 from costmeter import notify
+from tests.end_to_end.installed import uncovered
 costmeter.step(1)
 held, done = threading.Event(), threading.Event()
 def hold():

@@ -69,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     """Print bills to stdout, oldest first."""
     from costmeter.cli.printing import style, to_json
     from costmeter.config.layers import load_settings
+    from costmeter.ledger.finding import paths_of, run_ids
     from costmeter.ledger.journal import state_directory
-    from costmeter.ledger.query import paths_of, run_ids
+    from costmeter.ledger.listing import listing_of
     from costmeter.ledger.use import Sought, use_by_period
     from costmeter.outputs.bill import bills
     from costmeter.outputs.billtext import not_counted, render
@@ -84,11 +85,20 @@ def run(args: argparse.Namespace) -> int:
     terms = _terms(loaded, args.attribution or "marginal", base_kw)
     asked, period_of = _periods(given, billing_day, terms)
     state = state_directory(environ)
-    paths = list(dict.fromkeys(path for each in wanted or run_ids(state) for path in paths_of(state, each)))
+    named = list(dict.fromkeys(wanted or run_ids(state)))
+    paths = list(dict.fromkeys(path for each in named for path in paths_of(state, each)))
     if not paths and asked is None:
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
     _say_how_much(paths)
-    found = use_by_period(paths, Sought(period_of, terms.currency, terms.schedule, terms.commitments, asked))
+    listed = listing_of(state, named)
+    for copy in listed.copies:
+        print(f"costmeter: warning: {copy}", file=sys.stderr)
+    copied = set(map(os.path.realpath, listed.copied))
+    by_place = {place: path for path in reversed(paths) if (place := os.path.realpath(path)) not in copied}
+    paths = [path for path in paths if path in by_place.values()]
+    elsewhere = {os.path.realpath(run.path_of(part)): part.elsewhere for run in listed.runs for part in run.parts}
+    shared = {path: elsewhere.get(place, {}) for place, path in by_place.items()}
+    found = use_by_period(paths, Sought(period_of, terms.currency, terms.schedule, terms.commitments, asked), shared)
     document = bills(found, terms, [asked] if asked else _between(found.uses, period_of))
     if said := not_counted(document):
         print(f"costmeter: warning: {said}: {found.refusals[0]}", file=sys.stderr)

@@ -20,27 +20,31 @@ PERS = ("run", "day", "month", "project", "project/day", "project/month")
 _EPILOG = """\
 examples:
   costmeter budget                                  what is spent and what is left
-  costmeter budget set 500/month                    warn when the month's runs come to 250, 400, 500
+  costmeter budget set 500/month                    warn at 250, 400, 500 of the month's runs
   costmeter budget set 80 --on-exceed stop          stop each run at 80
   costmeter budget set 2000/month --project llm --buffer 10%
   costmeter budget clear month
 
-Budgets are set for this user, in budgets.yaml beside the user's settings. Those in costmeter.yaml hold as well; of the
-same spending, the nearer file's. One run alone: costmeter run --budget 80 --on-budget stop -- CMD…
+Budgets are set for this user, in budgets.yaml beside the user's settings. Those in
+costmeter.yaml hold as well; of the same spending, the nearer file's. One run alone:
+costmeter run --budget 80 --on-budget stop -- CMD…
 """
 _HEAD = "# Written by: costmeter budget set. Keys: docs/budgets.md\n"
 _KEYS = ("amount", "per", "project", "warn_at", "on_exceed", "buffer")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The subcommands; without one, the budgets in force."""
+    """The subcommands; without one, as with `show`, the budgets in force."""
     parser.description = "Show, set and clear budgets: what runs may spend, alone, in a day or month, or in a project."
     parser.epilog = _EPILOG
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "-c", "--config", metavar="FILE", help="use FILE in place of the user's and the project's files"
     )
-    commands = parser.add_subparsers(dest="what", metavar="set|clear")
+    commands = parser.add_subparsers(dest="what", metavar="show|set|clear")
+    showing = commands.add_parser("show", help="the budgets in force, as without a word")
+    showing.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    showing.add_argument("-c", "--config", metavar="FILE", default=argparse.SUPPRESS, help="as without a word")
     setting = commands.add_parser("set", help="set one of the user's budgets, in place of that of the same spending")
     setting.add_argument("amount", metavar="AMOUNT", help=f"500/month, or 500USD/month; per {', '.join(PERS)}")
     setting.add_argument("--project", metavar="NAME", default="", help="count runs with this label `project` alone")
@@ -60,21 +64,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from costmeter.cli.printing import to_json
+    from costmeter.cli.printing import style, to_json
     from costmeter.config.layers import load_settings
     from costmeter.ledger.journal import state_directory
     from costmeter.ledger.listing import listing
     from costmeter.outputs.budgetlist import as_json, as_text
 
     loaded = load_settings(args.config, {}, os.environ, folder.current(), strict=False)
-    found = listing(Path(state_directory(dict(os.environ))))
-    for fault in (*loaded.faults, *found.unread):
+    found = listing(Path(state_directory(dict(os.environ))), {})
+    for fault in (*loaded.faults, *found.unread, *found.copies):
         print(f"costmeter: warning: {fault}", file=sys.stderr)
     budgets = list(_in_force(loaded.settings, found.runs))
     if args.json:
         print(to_json(as_json(budgets)), end="")
     else:
-        print("\n".join(as_text(budgets)))
+        print("\n".join(as_text(budgets, style(sys.stdout, dict(os.environ)))))
     return 0
 
 
@@ -83,11 +87,11 @@ def _in_force(settings: "Settings", runs: "Sequence[Listed]") -> "Iterator[InFor
     from dataclasses import replace
 
     from costmeter.clock import RealClock
-    from costmeter.ledger.spent import Spending, Whose
+    from costmeter.ledger.spent import SpentSums, Whose
     from costmeter.meter.budget import PROJECT
     from costmeter.outputs.budgetlist import InForce
 
-    utc_ns, currency, spending = RealClock().utc_ns(), settings.currency, Spending()
+    utc_ns, currency, spending = RealClock().utc_ns(), settings.currency, SpentSums()
     real = [run for run in runs if not run.simulated]
     names = sorted({run.header.labels[PROJECT] for run in real if run.header.labels.get(PROJECT)})
     for budget, set_in in zip(settings.budgets, settings.budgets_set_in, strict=True):

@@ -1,6 +1,7 @@
 """`costmeter import FILE`: a log of nvidia-smi made into a recorded run, priced as if it had been metered."""
 
 import argparse
+import codecs
 import contextlib
 import os
 import re
@@ -20,13 +21,12 @@ if TYPE_CHECKING:
     from costmeter.sources.smicsv import Reader
 
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_LOG = (
-    "nvidia-smi --query-gpu=timestamp,index,uuid,name,pci.bus_id,power.draw,utilization.gpu,power.limit,memory.used"
-    " --format=csv -l 1 > gpus.csv"
-)
+_FIELDS = "timestamp,index,uuid,name,pci.bus_id,power.draw,utilization.gpu,power.limit,memory.used"
+_LOG = f"nvidia-smi --query-gpu={_FIELDS} --format=csv -l 1 > gpus.csv"
 _EPILOG = f"""\
 Such a log is written by
-  {_LOG}
+  fields={_FIELDS}
+  nvidia-smi --query-gpu=$fields --format=csv -l 1 > gpus.csv
 Its times are local and carry no zone: name the zone of the machine, --timezone Europe/Berlin.
 
 examples:
@@ -34,8 +34,6 @@ examples:
   costmeter import gpus.csv --from "2026-11-22T14:00" --to "2026-11-22T18:00" --dry-run
 """
 _CHUNK_BYTES = 2**20
-#: A line of such a log is a few hundred characters long; what is longer is none.
-_LONGEST_LINE = 10_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +61,10 @@ def run(args: argparse.Namespace) -> int:
     labels = dict(flags.parse_label(text) for text in args.label)
     if args.run_id is not None and not (_RUN_ID.fullmatch(args.run_id) and args.run_id.strip(".")):
         raise UsageError(f'--run-id "{args.run_id}": expected up to 64 letters, digits, dots, dashes, underscores')
+    path = Path(args.file)
+    _look(path)
     from costmeter.cli import folder
+    from costmeter.clock import RealClock
     from costmeter.config.layers import load_settings
     from costmeter.ledger.journal import state_directory
     from costmeter.runtime.imported import NO_HOST, Asked
@@ -76,15 +77,16 @@ def run(args: argparse.Namespace) -> int:
     columns = _columns(args.columns)
     for fault in loaded.faults:
         _say(f"warning: {fault}")
-    path = Path(args.file)
     run_id = args.run_id or _content_id(path, (args.start, args.end))
     state = state_directory(environ)
     if not args.dry_run and (state / "runs" / run_id).exists():
         known = "is recorded already" if args.run_id else "is imported already"
         raise JournalError(f"{args.file}: run {run_id} {known}", f"costmeter report {run_id}; or name it: --run-id ID")
-    asked = Asked(run_id, args.name or path.name.partition(".")[0], labels, args.host or NO_HOST, start, end)
-    part = _import(path, asked, loaded, Reader(columns, zone), None if args.dry_run else state)
+    name, now_utc_ns = args.name or path.name.partition(".")[0], RealClock().utc_ns()
+    asked = Asked(run_id, name, labels, args.host or NO_HOST, start, end, now_utc_ns)
+    part = _import(path, asked, loaded, Reader(columns or _header(path), zone), None if args.dry_run else state)
     _print(args, environ, part, run_id)
+    _tell_of_others(state, part)
     return 0
 
 
@@ -99,12 +101,12 @@ def _import(path: Path, asked: "Asked", loaded: "Loaded", reader: "Reader", stat
     except NotThisFormat as other:
         raise JournalError(f"{path}: {other}", _LOG) from None
     except NoLength as refusal:
-        _tell(path, heard)
+        _tell(path, heard, reader)
         why = refusal.message if reader.has_columns else "no header with a timestamp; see --columns"
         raise JournalError(f"{path}: {why}", _LOG) from None
     except JournalError as refusal:
         raise JournalError(f"{path}: {refusal.message}", refusal.hint) from None
-    _tell(path, heard)
+    _tell(path, heard, reader)
     return part
 
 
@@ -142,24 +144,78 @@ def _clear(making: Path) -> None:
         making.parent.rmdir()
 
 
-def _tell(path: Path, heard: "Heard") -> None:
-    """Lines that were not used, the first of them by number."""
+def _tell(path: Path, heard: "Heard", reader: "Reader") -> None:
+    """Lines that were not used, the first of them by number, and those that cannot be true."""
     for told in heard.first_bad:
         _say(f"warning: {path}: {told}")
     if heard.bad > len(heard.first_bad):
         _say(f"warning: {path}: {heard.bad:,} such lines in all; {heard.used:,} were used")
     if heard.went_back > heard.used // 10:
-        _say("warning: the log goes back in time: is it several logs in one? Sort it:  sort -s -t, -k1,1 FILE")
+        _say(f"warning: the log goes back in time: is it several logs in one? Sort it:  {_sorting(path, reader)}")
+    if heard.yet_to_come:
+        more = f"; {heard.yet_to_come:,} such lines in all" if heard.yet_to_come > 1 else ""
+        _say(f"warning: {path}: {heard.first_to_come}{more}. Was that clock right?")
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """The lines of a log. Raises JournalError for a file that cannot be read."""
+def _sorting(path: Path, reader: "Reader") -> str:
+    """The command that puts a log in order: its header stays the first line."""
+    import shlex
+
+    file, key = shlex.quote(str(path)), f"sort -s -t, -k{reader.time_place},{reader.time_place}"
+    if path.suffix.casefold() == ".gz":
+        return f"(zcat {file} | head -n1; zcat {file} | tail -n+2 | {key}) > sorted.csv"
+    return f"(head -n1 {file}; tail -n+2 {file} | {key}) > sorted.csv"
+
+
+def _tell_of_others(state: Path, part: "Part") -> None:
+    """Runs whose spans overlap with this one's: their sum is too much."""
+    import shlex
+
+    from costmeter.runtime.countedtwice import counted_twice
+
+    for place in counted_twice(state, part):
+        _say(
+            f"warning: run {place.name}, imported before, has the same GPUs at the same time: reports count both. "
+            f"Leave one out:  rm -r {shlex.quote(str(place))}"
+        )
+
+
+def _header(path: Path) -> Mapping[str, int] | None:
+    """What stands where by the first header of a log, which a log that was sorted has at its end."""
+    from costmeter.sources.smicsv import columns
+
+    try:
+        named = (columns(line) for line in _lines(path) if line is not None and "timestamp" in line)
+        return next((found for found in named if found), None)
+    except JournalError as refusal:
+        raise JournalError(f"{path}: {refusal.message}", refusal.hint) from None
+
+
+def _lines(path: Path) -> Iterator[str | None]:
+    """The lines of a log, None for one that is too long to be any. Raises JournalError for a file nobody can read."""
+    from costmeter.runtime.imported import LONGEST_LINE_BYTES
+
     try:
         with _opened(path) as file:
-            while line := file.readline(_LONGEST_LINE):
-                yield line.decode("utf-8-sig", "replace")
+            while line := file.readline(LONGEST_LINE_BYTES):
+                if len(line) < LONGEST_LINE_BYTES or line.endswith(b"\n"):
+                    yield line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+                    continue
+                while (more := file.readline(_CHUNK_BYTES)) and not more.endswith(b"\n"):
+                    pass
+                yield None
     except (OSError, EOFError) as refusal:
         raise JournalError(f"cannot be read: {getattr(refusal, 'strerror', None) or refusal}") from refusal
+
+
+def _look(path: Path) -> None:
+    """Refuse a file that is not there before anything is said of what is in it."""
+    try:
+        _opened(path).close()
+    except OSError as refusal:
+        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
+    except JournalError as refusal:
+        raise JournalError(f"{path}: {refusal.message}", _LOG) from None
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -183,8 +239,6 @@ def _content_id(path: Path, span: tuple[str | None, str | None]) -> str:
                 digest.update(chunk)
     except (OSError, EOFError) as refusal:
         raise JournalError(f"{path}: cannot be read: {getattr(refusal, 'strerror', None) or refusal}") from refusal
-    except JournalError as refusal:
-        raise JournalError(f"{path}: {refusal.message}", _LOG) from None
     return f"import-{digest.hexdigest()[:12]}"
 
 

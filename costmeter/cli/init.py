@@ -18,12 +18,13 @@ FILE = "costmeter.yaml"
 _WHERE = {"rented": "rental", "bought": "owned", "cluster": "rental", "unsure": "list"}
 _SIGNS = {"$": "USD", "€": "EUR", "£": "GBP"}
 _EPILOG = """\
-Asks on a terminal; elsewhere, and with --no-input, what no option answers stays as it is by default.
+Asks on a terminal; elsewhere, and with --no-input, what no option answers stays as it is by
+default.
 
 examples:
   costmeter init                                                  five questions
   costmeter init --no-input --gpus rented --price 2.49
-  costmeter init --no-input --gpus bought --purchase 30000 --electricity 0.31 --carbon DE --currency EUR
+  costmeter init --no-input --gpus bought --purchase 30000 --electricity 0.31 --currency EUR
 """
 
 

@@ -74,8 +74,16 @@ class Parser(argparse.ArgumentParser):
         wrong = re.search(r"unrecognized arguments: (\S+)|invalid choice: '([^']*)'", message)
         if wrong is None:
             return ""
+        if wrong[2] is not None:  # one of the words that this very argument takes, and no option
+            return self._nearest(wrong[2], self._choices(message))
         names = [name for action in self._actions for name in (action.choices or ())]
-        return self._nearest((wrong[1] or wrong[2]).partition("=")[0], [*self._options(), *names])
+        return self._nearest(wrong[1].partition("=")[0], [*self._options(), *names])
+
+    def _choices(self, message: str) -> list[str]:
+        """The words that the argument takes which a refusal names; of one without a name, those of all."""
+        named = message.removeprefix("argument ").partition(":")[0].split("/")
+        asked = [action for action in self._actions if action.choices and {*named} & {*action.option_strings}]
+        return [str(name) for action in asked or self._actions for name in (action.choices or ())]
 
     def _options(self) -> list[str]:
         return [option for action in self._actions for option in action.option_strings]

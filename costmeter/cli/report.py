@@ -1,47 +1,71 @@
 """`costmeter report [RUN…]`: the list of recorded runs, receipts, and totals of groups, from journals alone."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from costmeter.cli import bill, runfilter
+from costmeter.cli import bill, runfilter, runfolder
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import tzinfo
 
+    from costmeter.ledger.charged import Account
     from costmeter.ledger.listing import Listed, Listing
+    from costmeter.ledger.query import Run
+    from costmeter.meter.projection import Projection
     from costmeter.outputs.runlist import Shown
 
 FORMATS = ("text", "json", "csv", "md", "html", "focus")
-_BY = ("day", "project", "user", "model", "experiment", "name", "outcome", "host")
-#: What RUN stands for the newest run, unless one has that very id.
-_LAST = "last"
+_BY = ("day", "month", "project", "user", "model", "experiment", "name", "outcome", "host")
+_DATES = ("day", "month")
+#: So many journals that are there twice are named beside data.
+_COPIES_TOLD = 3
+_NO_MATCH = "no run matches.  All runs: costmeter report"
+
+
+class _Once(argparse.Action):
+    """An option of which a second one would be lost without a word."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _: Any = None
+    ) -> None:
+        if getattr(namespace, self.dest) is not None:
+            raise argparse.ArgumentError(self, "given twice, and totals are by one thing at a time")
+        setattr(namespace, self.dest, values)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `costmeter report`."""
     parser.description = (
-        "List recorded runs; print the receipts of some; or what groups of them came to. With --bill, a month's bill."
+        "List recorded runs; print the receipts of some; or what groups of them came to.\nWith --bill, a month's bill."
     )
     parser.epilog = (
         "costmeter report                       the runs, newest last, and what they came to\n"
         "costmeter report last                  the receipt of the newest\n"
         "costmeter report --since 7d --by user  who spent what in a week\n\n"
-        "Receipts and lists read no settings, and have the prices of then. --bill is made under the tariffs and\n"
-        "commitments of the settings as they are now. A killed run is priced to its last tick and marked interrupted."
+        "Receipts and lists read no settings, and have the prices of then. --bill is made under the\n"
+        "tariffs and commitments of the settings as they are now. A killed run is priced to its last\n"
+        "tick and marked interrupted."
     )
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="a run id, `last`, or the path of a journal or its folder"
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="a run id, `last`, or the path of a journal, its folder, or a folder of runs",
     )
     runfilter.add_arguments(parser)
-    parser.add_argument("--by", choices=_BY, metavar="WHAT", help=f"totals by {', '.join(_BY[:-1])} or {_BY[-1]}")
+    by = f"totals by {', '.join(_BY[:-1])} or {_BY[-1]}"
+    parser.add_argument("--by", choices=_BY, metavar="WHAT", action=_Once, help=by)
     parser.add_argument("--all", action="store_true", help="every line of the list, not the newest 30")
     parser.add_argument("--timezone", metavar="ZONE", help="whose days and clock; default this machine's")
     parser.add_argument("--format", choices=FORMATS, default=None, metavar="FORMAT", help=", ".join(FORMATS))
+    parser.add_argument("--simulated", action="store_true", help="with --format focus: simulated runs as well")
     parser.add_argument("--json", action="store_true", help="a JSON list of receipts, newest first; with --bill bills")
     parser.add_argument("--html", action="store_true", help="one receipt as a page that needs no other file")
     parser.add_argument("-o", "--output", metavar="FILE", help="write into this file, whole or not at all")
@@ -55,11 +79,14 @@ def run(args: argparse.Namespace) -> int:
     kind = _format(args)
     if args.bill:
         return bill.run(args)
-    _check(args, kind)
     from costmeter.ledger.journal import state_directory
 
     state = state_directory(dict(os.environ))
-    text = _text(args, kind, state)
+    runs, is_list = runfolder.expanded(args.runs, state)
+    _check(args, kind, is_list)
+    gc.disable()  # thousands of small objects, which all live until we end: looking for garbage costs a fifth
+    text = _text(args, kind, state, [] if is_list else runs, runs if is_list else [])
+    gc.freeze()  # nor is it looked for at the very end
     if args.output is not None:
         from costmeter.cli import wholefile
 
@@ -82,37 +109,67 @@ def _format(args: argparse.Namespace) -> str:
     return asked[0] if asked else "text"
 
 
-def _check(args: argparse.Namespace, kind: str) -> None:
+def _check(args: argparse.Namespace, kind: str, is_list: bool) -> None:
     """Refuse what has no meaning together."""
     if args.full_cost and (args.by or kind not in ("text", "json")):
         raise UsageError("--full-cost is for receipts", "costmeter report RUN --full-cost")
     if args.by and kind in ("html", "focus"):
         raise UsageError(f"--by has no {kind} form", "--format text, json, csv or md")
-    if args.runs and not args.by:
+    if args.simulated and kind != "focus":
+        raise UsageError("--simulated is for --format focus: lists have simulated runs always", "leave it out")
+    if args.timezone and kind == "focus":
+        raise UsageError("--timezone is for people's days, and those of FOCUS are UTC's", "leave it out")
+    if args.runs and not (args.by or is_list):
         given = runfilter.given(args)
         if given:
             raise UsageError(f"{given} is for the list, and RUN names what is wanted", "leave one of them out")
     if kind == "html" and len(args.runs) != 1:
         raise UsageError("--html is the page of one run", "costmeter report last --html -o receipt.html")
+    if kind == "html" and args.output is None and sys.stdout.isatty():
+        raise UsageError("a page is for a browser, not a terminal", "costmeter report last --html -o receipt.html")
 
 
-def _text(args: argparse.Namespace, kind: str, state: Path) -> str:
-    """What was asked for."""
-    if args.runs and not args.by and kind in ("text", "json", "md", "html"):
-        return _receipts_text(args, kind, state, [_meant(state, each) for each in args.runs])
-    import gc
+def _text(args: argparse.Namespace, kind: str, state: Path, runs: list[str], listed: list[str]) -> str:
+    """What was asked for: `runs` one by one, or a list of them all, or of `listed`."""
+    if runs and not args.by and kind in ("text", "json", "md", "html"):
+        return _receipts_text(args, kind, state, [_meant(state, each) for each in runs])
+    from dataclasses import replace
 
-    from costmeter.ledger.listing import Listing, listing, listing_of
+    from costmeter.ledger.listing import Checked, listing, listing_of
 
-    gc.disable()  # thousands of small objects, which all live until we end: looking for garbage costs a fifth
-    wanted = runfilter.wanted(args)
-    found = listing_of(state, [_meant(state, run) for run in args.runs]) if args.runs else listing(state)
+    wanted = _wanted(args, kind)
+    named = listed or [_meant(state, run) for run in runs]
+    checked: Checked | None = None if kind in ("text", "md", "json") and not args.by else {}
+    found = listing_of(state, named, checked) if named else listing(state, checked)
     if not (found.runs or found.unread):
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
-    matching = Listing(tuple(filter(wanted, found.runs)), found.unread)
+    matching = replace(found, runs=tuple(filter(wanted, found.runs)))
+    if not matching.runs and kind not in ("text", "md"):
+        print(f"costmeter: {_NO_MATCH}", file=sys.stderr)
     if kind == "json" and not args.by:
+        _warn(matching)
         return _receipts_text(args, kind, state, [run.found for run in matching.runs])
     return _list_text(args, kind, state, matching)
+
+
+def _wanted(args: argparse.Namespace, kind: str) -> "Callable[[Listed], bool]":
+    """Whether a run is one of those asked for; where days are, one that has any of them, whenever it began."""
+    if kind != "focus" and args.by not in _DATES:
+        return runfilter.wanted(args)
+    from costmeter.ledger.days import days_of, have_days
+
+    in_zone = _zone(args, kind)
+    days, day_of, fits = runfilter.days(args, in_zone), days_of(in_zone), runfilter.fitting(args)
+    return lambda run: fits(run) and have_days(run, days, day_of)
+
+
+def _zone(args: argparse.Namespace, kind: str) -> "tzinfo | None":
+    """Whose days count; None is this machine's."""
+    if kind != "focus":
+        return runfilter.zone(args)
+    from datetime import timezone
+
+    return timezone.utc
 
 
 def _list_text(args: argparse.Namespace, kind: str, state: Path, found: "Listing") -> str:
@@ -128,12 +185,12 @@ def _list_text(args: argparse.Namespace, kind: str, state: Path, found: "Listing
         from costmeter.outputs.focus import focus_csv
 
         _warn(found)
-        return focus_csv(_cut(state, found.runs))
+        return focus_csv(_accounts(args, found.runs))
     from costmeter.cli.printing import style
     from costmeter.outputs.runlist import markdown, render
 
     if not found.runs and not found.unread:
-        return "no run matches\n"
+        return f"{_NO_MATCH}\n"
     if kind == "md":
         return markdown(found, _shown(args))
     return render(found, _shown(args), style(sys.stdout, dict(os.environ)))
@@ -149,31 +206,42 @@ def _shown(args: argparse.Namespace) -> "Shown":
 
 def _groups_text(args: argparse.Namespace, kind: str, state: Path, found: "Listing") -> str:
     from costmeter.cli.printing import style, to_json
+    from costmeter.ledger.days import by_date
     from costmeter.ledger.grouping import groups
     from costmeter.outputs import grouplist
 
     _warn(found)
-    made = groups(state, found.runs, args.by, runfilter.zone(args))
+    in_zone = runfilter.zone(args)
+    if args.by in _DATES:
+        made = by_date(state, found.runs, args.by, in_zone, runfilter.days(args, in_zone))
+    else:
+        made = groups(state, found.runs, args.by, in_zone)
     if kind == "json":
         return to_json(grouplist.document(made, args.by))
     if kind == "csv":
         return grouplist.csv(made, args.by)
     if not made:
-        return "no run matches\n"
+        return f"{_NO_MATCH}\n"
     if kind == "md":
         return grouplist.markdown(made, args.by)
     return grouplist.render(made, args.by, style(sys.stdout, dict(os.environ)))
 
 
-def _cut(state: Path, runs: "Sequence[Listed]") -> "Iterator[tuple[Listed, Any]]":
-    """Each run by GPU model and UTC day."""
-    from datetime import timezone
+def _accounts(args: argparse.Namespace, runs: "Sequence[Listed]") -> "Iterator[Account]":
+    """Each run by host, GPU model and UTC day; simulated ones, which nobody pays for, where they are asked for."""
+    from costmeter.ledger.charged import accounts
+    from costmeter.ledger.days import days_of
 
-    from costmeter.ledger.grouping import pieces
-    from costmeter.meter.period import local_date
-
-    for each in runs:
-        yield each, pieces(state, each, lambda utc_ns: local_date(utc_ns, timezone.utc).isoformat())
+    in_zone, left_out = _zone(args, "focus"), 0
+    days = runfilter.days(args, in_zone)
+    for run in runs:
+        ours = run.apart if args.simulated else tuple(each for each in run.apart if not each.simulated)
+        left_out += len(ours) < len(run.apart)
+        for each in ours:
+            yield from accounts(each, days_of(in_zone), days)
+    if left_out:
+        what = "1 simulated run is" if left_out == 1 else f"{left_out:,} simulated runs are"
+        print(f"costmeter: {what} left out, since nobody pays for them; with them: --simulated", file=sys.stderr)
 
 
 def _warn(found: "Listing") -> None:
@@ -183,18 +251,16 @@ def _warn(found: "Listing") -> None:
             f"costmeter: warning: {len(found.unread):,} journals cannot be read and are not counted: {found.unread[0]}",
             file=sys.stderr,
         )
+    more = len(found.copies) - _COPIES_TOLD
+    for copy in (*found.copies[:_COPIES_TOLD], *([f"and {more:,} more copies"] if more > 0 else [])):
+        print(f"costmeter: warning: {copy}", file=sys.stderr)
 
 
 def _meant(state: Path, run: str) -> str:
     """The run of that id; `last` is the newest where none is called so."""
-    if run != _LAST or (state / "runs" / run).is_dir():
-        return run
-    from costmeter.ledger.query import run_ids
+    from costmeter.ledger.finding import meant
 
-    newest = run_ids(state)[:1]
-    if not newest:
-        raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
-    return newest[0]
+    return meant(state, run)
 
 
 def _receipts_text(args: argparse.Namespace, kind: str, state: Path, wanted: list[str]) -> str:
@@ -217,7 +283,7 @@ def _receipts_text(args: argparse.Namespace, kind: str, state: Path, wanted: lis
 
 def _page(state: Path, run_id: str, receipts: list[dict[str, Any]]) -> str:
     """The receipt of one run as a page; of one that was paid for in several currencies there are several."""
-    from costmeter.ledger.query import paths_of
+    from costmeter.ledger.finding import paths_of
     from costmeter.ledger.timeline import timeline
     from costmeter.outputs.html import page
 
@@ -230,10 +296,24 @@ def _page(state: Path, run_id: str, receipts: list[dict[str, Any]]) -> str:
 def _receipts(state: Path, run_id: str, with_full_cost: bool) -> Iterator[dict[str, Any]]:
     """The receipt of a run; one for each currency where its parts have several."""
     from costmeter.ledger.bulk import load_run
-    from costmeter.ledger.identity import is_alive
+    from costmeter.ledger.ending import part_goes_on, run_ending
     from costmeter.outputs.receipt import receipt
 
-    for recorded in load_run(state, run_id).by_currency():
-        header = recorded.parts[-1].header
-        is_running = is_alive(header.pid, header.pid_start_ticks, header.boot_id)
-        yield receipt(recorded, is_running, with_full_cost)
+    whole = load_run(state, run_id)
+    is_running = run_ending(whole).outcome == "running"
+    to_go = _projection(state, run_id, whole) if is_running else None
+    for recorded in whole.by_currency():
+        yield receipt(recorded, part_goes_on, with_full_cost, to_go)
+
+
+def _projection(state: Path, run_id: str, run: "Run") -> "Projection | None":
+    """Where a run that goes on ends; nobody can say of one in two currencies, or that two meters see at once."""
+    from costmeter.ledger.finding import paths_of
+    from costmeter.ledger.overlap import metered_elsewhere
+    from costmeter.ledger.timeline import timeline
+    from costmeter.outputs.progress import projected
+
+    told = [part.progress.of_steps for part in run.parts if part.progress and part.progress.of_steps]
+    if not told or len(run.by_currency()) > 1 or any(metered_elsewhere(run.parts)):
+        return None
+    return projected(timeline(paths_of(state, run_id)), max(told))

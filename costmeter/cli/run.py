@@ -32,18 +32,19 @@ SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
 
 _GPUS_HELP = "held GPUs: 0,1 or 0:1 (a MIG instance) or UUIDs, or all, or none (default: CUDA_VISIBLE_DEVICES)"
 _EPILOG = """\
-The command keeps its streams, terminal, signals and exit code; everything costmeter prints goes to stderr.
-Whatever goes wrong with the meter, the command runs and ends as it would have without it.
+The command keeps its streams, terminal, signals and exit code; everything costmeter prints goes
+to stderr. Whatever goes wrong with the meter, the command runs and ends as it would without it.
 
 examples:
   costmeter run -- python train.py
   costmeter run --price 2.49 --name sft-llama -- torchrun --nproc-per-node=8 train.py
-  costmeter run --listen 127.0.0.1:26786 -- python train.py     # Prometheus metrics while it runs
+  costmeter run --listen 127.0.0.1:26786 -- python train.py     # Prometheus metrics
   costmeter run --simulate healthy -- python train.py           # no GPU needed
-  costmeter run --record run.jsonl.gz -- python train.py        # keep what the driver said, to replay it
-  costmeter run --replay run.jsonl.gz --price 1.99              # meter it again, without driver or command
+  costmeter run --record run.jsonl.gz -- python train.py        # keep what the driver said
+  costmeter run --replay run.jsonl.gz --price 1.99              # meter that again
 
-exit codes: the command's own; 2 wrong command line, 125 faulty --config, 126 not executable, 127 not found.
+exit codes: the command's own; 2 wrong command line, 125 faulty --config, 126 not executable,
+127 not found.
 Settings come from --config or costmeter.yaml; see: costmeter config show
 """
 
@@ -66,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--listen", metavar="ADDR", help="serve Prometheus metrics: 127.0.0.1:26786, port 0 for any")
     parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
     parser.add_argument("--simulate", metavar="SCENARIO", help=f"simulated GPUs: {', '.join(SCENARIOS)}, or a file")
-    parser.add_argument("--config", metavar="FILE", help="read settings from this file; faults in it refuse to start")
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", help="read settings from this file; faults in it refuse to start"
+    )
     parser.add_argument("--strict", action="store_true", help="refuse to start on any fault in the settings found")
     parser.add_argument("--forward", choices=("auto", "always", "never"), default="auto", help="signals to the command")
     parser.add_argument("--no-command", action="store_true", help="do not record the command line")
@@ -111,7 +114,7 @@ def run(args: argparse.Namespace) -> int:
         loaded = _load(args, environ) if args.config or args.strict else None
         args.given_id = environ.get("COSTMETER_RUN_ID", "")
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
-        environ[notifypath.VARIABLE] = notifypath.notify_path(environ, args.run_id, os.getpid())
+        args.unheard = notifypath.announce(environ, args.run_id, os.getpid())
         return _metered(args, environ, loaded)
     except child.SpawnFailed as failure:
         print(failure.message, file=sys.stderr)
@@ -234,6 +237,8 @@ class _Meter:
         if self._args.given_id not in ("", self._args.run_id):
             allowed = "1 to 64 letters, digits, ., _ and -, and not dots alone"
             self._voice.warn(f"COSTMETER_RUN_ID is no run id ({allowed}); this run is {self._args.run_id}")
+        if self._args.unheard:
+            self._voice.warn(f"progress cannot be told to this meter: {self._args.unheard}")
         try:
             # A job that uses prometheus_client's multiprocess mode must not turn our counters into its files.
             os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
@@ -274,7 +279,7 @@ class _Meter:
             loaded=self._loaded,
             record=args.record,
             full_cost=args.full_cost,
-            stop=Stop(self._child.pid, self._child.send, args.grace),
+            stop=Stop(self._child.pid, self._child.send, args.grace, self._child.orphans, tuple(args.command)),
             tell=self._voice.tell if self._voice is not None else None,
         )
 

@@ -11,6 +11,7 @@ from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from costmeter.ledger.days import Days
     from costmeter.ledger.listing import Listed
 
 #: What outcomes are called on the command line.
@@ -34,7 +35,9 @@ _OPTIONS = ("since", "until", "experiment", "label", "outcome", "name", "all")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that choose runs."""
     parser.add_argument("--since", metavar="WHEN", help=f"runs that began then or later: {_EXAMPLES}")
-    parser.add_argument("--until", metavar="WHEN", help="runs that began before")
+    parser.add_argument(
+        "--until", metavar="WHEN", help="runs that began before; both choose days with --by day, month, and FOCUS"
+    )
     parser.add_argument(
         "--experiment", metavar="NAME", help="runs labelled experiment=NAME, each trial in its own line"
     )
@@ -61,24 +64,49 @@ def zone(args: argparse.Namespace) -> "tzinfo | None":
     return found
 
 
+def days(args: argparse.Namespace, in_zone: "tzinfo | None") -> "Days":
+    """The days asked for, by the clock of a zone: that of `--since`, and the last before `--until`, both whole.
+
+    Raises UsageError.
+    """
+    from costmeter.ledger.days import Days, days_of
+
+    day_of = days_of(in_zone)
+    since_ns, until_ns = _instant(args, "since", in_zone), _instant(args, "until", in_zone)
+    return Days(
+        "" if since_ns is None else day_of(max(0, since_ns)), "" if until_ns is None else day_of(max(0, until_ns - 1))
+    )
+
+
 def wanted(args: argparse.Namespace) -> "Callable[[Listed], bool]":
-    """Whether a run is one of those asked for. Raises UsageError."""
-    since_ns, until_ns = _instant(args, "since"), _instant(args, "until")
+    """Whether a run is one of those asked for, and began in time. Raises UsageError."""
+    in_zone = zone(args)
+    since_ns, until_ns = _instant(args, "since", in_zone), _instant(args, "until", in_zone)
+    fits = fitting(args)
+
+    def is_wanted(run: "Listed") -> bool:
+        began_ns = run.ending.started_utc_ns
+        return (
+            (since_ns is None or began_ns >= since_ns) and (until_ns is None or began_ns < until_ns) and fits(run)
+        )  # fmt: skip
+
+    return is_wanted
+
+
+def fitting(args: argparse.Namespace) -> "Callable[[Listed], bool]":
+    """Whether a run is one of those asked for, whenever it was. Raises UsageError."""
     labels = [_label(text) for text in args.label]
     if args.experiment is not None:
         labels.append(("experiment", args.experiment))
 
-    def is_wanted(run: "Listed") -> bool:
-        ended = run.ending
+    def fits(run: "Listed") -> bool:
         return (
-            (since_ns is None or ended.started_utc_ns >= since_ns)
-            and (until_ns is None or ended.started_utc_ns < until_ns)
-            and (args.outcome is None or ended.outcome == OUTCOMES[args.outcome])
+            (args.outcome is None or run.ending.outcome == OUTCOMES[args.outcome])
             and (args.name is None or run.header.name == args.name)
             and all(run.header.labels.get(key) == value for key, value in labels)
         )
 
-    return is_wanted
+    return fits
 
 
 def _label(text: str) -> tuple[str, str]:
@@ -88,8 +116,8 @@ def _label(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _instant(args: argparse.Namespace, name: str) -> int | None:
-    """An age, a local day or an instant, in nanoseconds since 1970."""
+def _instant(args: argparse.Namespace, name: str, in_zone: "tzinfo | None") -> int | None:
+    """An age, a day of a zone or an instant, in nanoseconds since 1970."""
     text = getattr(args, name)
     if text is None:
         return None
@@ -102,7 +130,7 @@ def _instant(args: argparse.Namespace, name: str) -> int | None:
 
     first = day(text)
     if first is not None:
-        return midnight(first, zone(args))
+        return midnight(first, in_zone)
     utc_ns = read_instant(text)[1]
     if utc_ns is None:
         raise UsageError(f'--{name} "{text}": expected an age, a day or an instant', f"--{name} {_EXAMPLES}")

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 _NO_ROWS = frozenset({"runs", "json", "csv", "as_configured"})
 _EARLIER = re.compile(r"-\s?[0-9]")
 _EPILOG = """\
-Without a scenario: spot, owned and a cleaner grid from the bundled tables, and the run without its idle time.
+Without a scenario: spot, owned and a cleaner grid from the bundled tables, and the run without
+its idle time.
 Each flag below is one row, and may be given again; several changes in one row are a --scenario.
 
 examples:
   costmeter what-if r-7f3c2a
   costmeter what-if r-7f3c2a --price 1.99 --price catalog:aws/p5.48xlarge/us-east-1 --zone SE
-  costmeter what-if r-7f3c2a --owned purchase=30000,life_years=4,expected_use=0.7 --electricity 0.12
-  costmeter what-if r-7f3c2a --scenario "by night: tariff=b20.yaml, purchase=30000, shift=Mon 02:00"
+  costmeter what-if r-7f3c2a --owned purchase=30000,life_years=4 --electricity 0.12
+  costmeter what-if r-7f3c2a --scenario "night: tariff=b20.yaml, purchase=30000, shift=22:00"
 """
 
 
@@ -77,9 +78,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the table to stdout; 0, also where a scenario has no answer."""
     from costmeter.cli.lines import write_data
     from costmeter.cli.printing import style, to_json
+    from costmeter.ledger.finding import run_ids
     from costmeter.ledger.journal import state_directory
-    from costmeter.ledger.query import run_ids
-    from costmeter.ledger.scenario import Scenario, price, recorded
+    from costmeter.ledger.scenario import Scenario, price_each, recorded
     from costmeter.outputs import whatif
 
     environ = dict(os.environ)
@@ -89,8 +90,9 @@ def run(args: argparse.Namespace) -> int:
     if not names:
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
     runs = [recorded(state, name) for name in names]
-    own = price(state, runs, Scenario(whatif.AS_RUN, ""))
-    others = [answer for each in _scenarios(args, rows, runs, environ) for answer in price(state, runs, each)]
+    as_run = Scenario(whatif.AS_RUN, "")
+    own, *answers = price_each(state, runs, (as_run, *_scenarios(args, rows, runs, environ)))
+    others = [answer for each in answers for answer in each]
     if args.json:
         write_data(to_json(whatif.as_json(names, own, others)))
     elif args.csv:
@@ -125,7 +127,7 @@ def _scenarios(
     if args.as_configured or args.shift:
         for fault in loaded.faults:
             print(f"costmeter: warning: {fault}", file=sys.stderr)
-    around = Around(runs[0].run.parts[0].currency, loaded.settings, folder.current(), environ)
+    around = Around(runs[0].currency, loaded.settings, folder.current(), environ)
     made: list[Scenario] = [as_configured(loaded.settings)] if args.as_configured else []
     faults = []
     for each in rows or ():

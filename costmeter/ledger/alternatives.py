@@ -26,7 +26,7 @@ _NO_SPOT = "no spot price of this model in the catalogue"
 def alternatives(runs: Sequence[Recorded]) -> tuple[Scenario, ...]:
     """The rows below `as run`, in order."""
     devices = devices_of(runs)
-    currency = runs[0].run.parts[0].currency
+    currency = runs[0].currency
     return (
         _of_models("spot", devices, currency, _spot_plan, ", no interruption"),
         _of_models("owned", devices, currency, _owned_plan, ", electricity on top"),
@@ -119,7 +119,7 @@ def _elsewhere() -> Scenario:
     """The cleanest cloud region of the yearly national figures: of one source and scope with the default's."""
     regions = [factor for factor in grid.factors() if factor.kind == "cloud_region" and factor.source == "C1"]
     cleanest = min(regions, key=lambda factor: (factor.grams_per_kwh, factor.code))
-    origin = Origin("configured", f"grid of {cleanest.described}")
+    origin = Origin("estimated", f"bundled table, grid of {cleanest.described}")
     book = Book(carbon=Sourced(Constant(cleanest.grams_per_kwh), origin, str(cleanest.year)))
     what = f"grid of {cleanest.grams_per_kwh.normalize():f} g/kWh ({cleanest.name}), same price"
     return Scenario("elsewhere", what, Change(book, frozenset({"carbon"})))

@@ -8,20 +8,28 @@ None here, and is for who reads the whole.
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from costmeter.errors import JournalError
 from costmeter.ledger.columns import SlotColumns, slot_columns
-from costmeter.ledger.ending import Ending, ending, lives
-from costmeter.ledger.journal import LONGEST_LINE, open_slot
-from costmeter.ledger.line import decode, unseal
+from costmeter.ledger.ending import Ending, ending, goes_on
+from costmeter.ledger.headerline import decode_header
+from costmeter.ledger.journal import LONGEST_LINE, is_whole, open_slot
+from costmeter.ledger.kinds import expect
+from costmeter.ledger.line import FOOTER_SHAPE, decode, unseal
+from costmeter.ledger.overlap import Windows
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, Place, RatesChange, SlotEntry, Subtotal, Summary
+from costmeter.ledger.record import Devices, Header, Place, RatesChange, SlotEntry, Summary
+from costmeter.ledger.sealed import are_integers, unsealed
 from costmeter.ledger.sequence import Sequence
-from costmeter.meter.bulk import device_totals
+from costmeter.ledger.summaryline import decode_place, decode_summary
 from costmeter.meter.charge import Rates
+from costmeter.meter.tally import Tally
 from costmeter.meter.totals import DeviceTotals, Totals
 
 #: What is read at once of a beginning (a header, devices, prices) and of an end (a footer with its summary).
@@ -29,12 +37,19 @@ _BYTES = 8_192
 #: How far back a subtotal is looked for; 8 GPUs write 50 kB in an hour.
 _FURTHEST_BYTES = 2**22
 _SLOT, _DEVICES, _SUBTOTAL = b'{"type":"slot"', b'\n{"type":"devices"', b'\n{"type":"subtotal"'
+_FOOTER = b'{"type":"footer"'
+#: What readers of a body raise that is not as a meter writes it.
+_GARBLED = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
 _CURRENCY = re.compile(rb'{"type":"rates","utc_ns":[0-9]+,"currency":"([A-Z]+)",')
 
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What one journal comes to. `summary.whole` stands for all its slots; `file` is its name."""
+    """What one journal comes to. `summary.whole` stands for all its slots; `file` is its name.
+
+    `elsewhere` is what of its time counts from another part, and is in no figure here. `beside` has the GPUs by name
+    that its host's parts of this run held when this one began, where others were at work with it.
+    """
 
     header: Header
     ending: Ending
@@ -42,12 +57,15 @@ class Brief:
     currency: str
     file: str
     problems: tuple[str, ...] = ()
+    elsewhere: Windows = field(default_factory=dict)
+    beside: tuple[tuple[str, int], ...] = ()
 
 
-def brief(path: str) -> Brief | None:
-    """What a journal says of itself at its ends; None where the whole has to be read.
+def brief(path: str, is_checked: bool = False) -> Brief | None:
+    """What a journal says of itself at its ends; None where the whole has to be folded.
 
-    Raises JournalError for what cannot be read, or is no journal.
+    A short journal, and with `is_checked` any, is held against the checksum that its summary carries of all before it:
+    what a disk changed since is not in the sum. Raises JournalError for what cannot be read, or is no journal.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -57,12 +75,12 @@ def brief(path: str) -> Brief | None:
         facts = os.fstat(file)
         if not stat.S_ISREG(facts.st_mode):
             raise JournalError("cannot be read: not a file")
-        return _Ends(path, file, facts.st_size).brief()
+        return _Ends(path, file, facts.st_size, is_checked).brief()
     except OSError as refusal:
         raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
     except JournalError as refusal:
         raise JournalError(f"{path}: {refusal.message}", refusal.hint) from refusal
-    except ValueError:
+    except _GARBLED:
         return None
     finally:
         os.close(file)
@@ -71,70 +89,71 @@ def brief(path: str) -> Brief | None:
 class _Ends:
     """The two ends of one open file. Every method raises ValueError where it meets what it does not believe."""
 
-    def __init__(self, path: str, file: int, size: int) -> None:
-        self._path, self._file, self._size = path, file, size
+    def __init__(self, path: str, file: int, size: int, is_checked: bool) -> None:
+        self._path, self._file, self._size, self._is_checked = path, file, size, is_checked
         self._head = os.pread(file, _BYTES, 0)
         self._tail_at = max(0, size - _BYTES)
         self._tail = self._head if size <= _BYTES else os.pread(file, size - self._tail_at, self._tail_at)
-        header = decode(self._line(0))
-        if not isinstance(header, Header):
+        body = _content(self._line(0))
+        if body.get("type") != "header":
             raise ValueError("no header")
-        self._header = header
+        self._header = decode_header(body)
 
     def brief(self) -> Brief:
         """From the footer, or the last subtotal and what follows it."""
         at, line = self._last()
-        if line.startswith(b'{"type":"footer"'):
-            footer = decode(line)
-            if not isinstance(footer, Footer) or footer.summary is None or not _stands(footer.place, at):
-                raise ValueError("a footer without a summary of its own")
-            return self._ended(footer, footer.summary, footer.place)
-        return self._cut_off()
+        return self._ended(at, _content(line)) if line.startswith(_FOOTER) else self._cut_off()
 
-    def _ended(self, footer: Footer, summary: Summary, place: Place | None) -> Brief:
+    def _ended(self, at: int, body: Mapping[str, Any]) -> Brief:
+        """Of a journal with a footer."""
+        expect(body, FOOTER_SHAPE)
+        summary, place = self._summary(body["summary"], at)
+        ended_utc_ns, length_ns = body["ended_utc_ns"], body["length_ns"]
         start_ns = self._start_ns(place)
-        length_ns = footer.length_ns + self._header.start_ns - start_ns
-        if summary.ended_utc_ns != footer.ended_utc_ns:
-            summary = replace(summary, ended_utc_ns=footer.ended_utc_ns)
-        started_utc_ns = self._header.anchor.utc(start_ns)
-        ended = ending(footer, started_utc_ns, footer.ended_utc_ns, length_ns, False)
+        ended = Ending(
+            self._header.anchor.utc(start_ns),
+            ended_utc_ns,
+            length_ns + self._header.start_ns - start_ns,
+            body["outcome"],
+            body["exit_code"],
+            body["signal"],
+        )
+        if summary.ended_utc_ns != ended_utc_ns:
+            summary = replace(summary, ended_utc_ns=ended_utc_ns)
         return Brief(self._header, ended, summary, self._currency(place), os.path.basename(self._path))
 
     def _cut_off(self) -> Brief:
         """Of a journal without a footer: the last subtotal, and the slots after it priced."""
         at, (first, *lines), problems = self._after_subtotal()
-        subtotal = decode(first)
-        if isinstance(subtotal, Subtotal):
-            if subtotal.place is None or not _stands(subtotal.place, at):
-                raise ValueError("a subtotal of another file")
-            redone = subtotal.summary.redone
-            part = _folded_on(self._begun(subtotal), lines, Path(self._path))
-            start_ns = self._start_ns(subtotal.place)
+        if first.startswith(_SUBTOTAL[1:]):
+            summary, place = self._summary(_content(first), at)
+            redone = summary.redone
+            part = _folded_on(self._begun(summary, place), lines, Path(self._path))
+            start_ns = self._start_ns(place)
         else:
             redone = Decimal(0)
             part = _folded_on(_Begun(begin(self._header), Sequence(), ()), lines, Path(self._path))
             start_ns = part.start_ns
         started_utc_ns = self._header.anchor.utc(start_ns)
         length_ns = max(0, part.ended_utc_ns - started_utc_ns)
-        ended = ending(None, started_utc_ns, part.ended_utc_ns, length_ns, lives(self._header))
+        ended = ending(None, started_utc_ns, part.ended_utc_ns, length_ns, goes_on(self._header, part.ended_utc_ns))
         summary = replace(part.summary, redone=part.redone.cost + redone)
         return Brief(
             self._header, ended, summary, part.currency, os.path.basename(self._path), (*problems, *part.problems)
         )
 
-    def _begun(self, subtotal: Subtotal) -> "_Begun":
+    def _begun(self, summary: Summary, place: Place) -> "_Begun":
         """A part that has in it what a subtotal says, its devices and its prices."""
-        summary, place = subtotal.summary, subtotal.place
         order: tuple[str, ...] = ()
         part, sequence = begin(self._header), Sequence()
-        if place is not None and place.devices_at is not None:
+        if place.devices_at is not None:
             held = decode(self._line(place.devices_at))
             if not isinstance(held, Devices):
                 raise ValueError("no devices where they should be")
             order = tuple(device.uuid for device in held.devices)
             sequence.takes(held)
             part = fold(part, held)
-        if place is not None and place.rates_at is not None:
+        if place.rates_at is not None:
             priced = decode(self._line(place.rates_at), order)
             if not isinstance(priced, RatesChange):
                 raise ValueError("no prices where they should be")
@@ -149,6 +168,17 @@ class _Ends:
             ended_utc_ns=summary.ended_utc_ns,
         )
         return _Begun(part, sequence, order)
+
+    def _summary(self, body: Mapping[str, Any], at: int) -> tuple[Summary, Place]:
+        """What a line that stands at `at` sums up. Raises ValueError where what is before it has changed since."""
+        summary, place = _summary(body, at)
+        if self._size <= _BYTES and place.crc is not None:
+            is_sound = zlib.crc32(self._head[: place.at]) == place.crc
+        else:
+            is_sound = not self._is_checked or is_whole(Path(self._path), place)
+        if not is_sound:
+            raise ValueError("what was summed up has changed")
+        return summary, place
 
     def _last(self) -> tuple[int, bytes]:
         """The last whole line, and where it begins."""
@@ -173,9 +203,9 @@ class _Ends:
         *lines, torn = self._tail[found + 1 :].split(b"\n")
         return self._tail_at + found + 1, lines, ["last line torn, dropped"] if torn else []
 
-    def _start_ns(self, place: Place | None) -> int:
+    def _start_ns(self, place: Place) -> int:
         """From when the part counts: where it fills a gap, its first devices say so."""
-        if place is None or place.devices_at is None:
+        if place.devices_at is None:
             return self._header.start_ns
         found = self._head.find(_DEVICES)
         if found < 0:
@@ -186,8 +216,8 @@ class _Ends:
         first = decode(line)
         return min([self._header.start_ns, *first.since_ns.values()]) if isinstance(first, Devices) else 0
 
-    def _currency(self, place: Place | None) -> str:
-        if place is None or place.rates_at is None:
+    def _currency(self, place: Place) -> str:
+        if place.rates_at is None:
             return self._header.currency
         line = self._line(place.rates_at)
         told = _CURRENCY.match(line)
@@ -236,6 +266,8 @@ def _folded_on(begun: _Begun, lines: list[bytes], path: Path) -> Part:
         if isinstance(record, Devices):
             order = tuple(device.uuid for device in record.devices)
         part = fold(part, record)
+    if not os.path.exists(path.with_suffix(".open")):
+        return part
     still_open = open_slot(path, order)
     if still_open is None or still_open.slot.number < part.slots:
         return part
@@ -269,21 +301,28 @@ def _at_once(part: Part, lines: list[bytes], order: tuple[str, ...]) -> Part | N
 
 
 def _priced(columns: SlotColumns, start: int, stop: int, rates: Rates) -> DeviceTotals | None:
-    """What slots come to, all GPUs together. GPUs of one price are charged like one in so many times more slots."""
-    of = [rates.devices.get(uuid) for uuid in columns.order]
-    whole = DeviceTotals()
-    if of.count(of[0]) == len(of) and of[0] is not None:
-        count = len(of)
-        flat = {name: values[start * count : stop * count] for name, values in columns.arrays.items()}
-        return device_totals({n: v for n, v in flat.items() if any(v)}, (stop - start) * count, of[0], rates)
-    for place, device in enumerate(of):
-        values = columns.of_device(place, start, stop)
-        totals = None if device is None else device_totals(values, stop - start, device, rates)
-        if totals is None:
-            return None
-        whole = whole + totals
-    return whole
+    """What slots come to, all GPUs together; None where one has no price, or only `charge` can tell."""
+    charged = columns.charged(columns.blocks(start, stop), rates)
+    if charged is None:
+        return None
+    tally = Tally(len(columns.order))
+    tally.add(charged)
+    return tally.whole()
 
 
-def _stands(place: Place | None, at: int) -> bool:
-    return place is not None and place.at == at
+def _content(line: bytes) -> dict[str, Any]:
+    """The content of a line. Raises ValueError where its checksum or its JSON is wrong."""
+    try:
+        return unsealed(line)
+    except ValueError:  # or one with text that only the other reader takes: a command line is any bytes
+        return unseal(line)
+
+
+def _summary(body: Mapping[str, Any], at: int) -> tuple[Summary, Place]:
+    """What a line that stands at `at` sums up. Raises ValueError where it was written to stand elsewhere."""
+    place = decode_place(body)
+    if place is None or place.at != at:
+        raise ValueError("a summary of another file")
+    if not are_integers(body["quantities"].values()) or float in map(type, body.values()):
+        raise ValueError("a number that is no integer")
+    return decode_summary(body), place

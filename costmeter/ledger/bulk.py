@@ -1,163 +1,222 @@
 """Folding a journal fast: many slots at a time, to the same part as `fold` makes of them one by one.
 
 What a report costs is mostly slots: 1,440 a day. They are read by a fast reader of JSON, taken as columns of integers
-and charged at once; everything else, and every stretch with damage in it, goes the way of `records` and `fold`. A
-journal is never held as a whole.
+and charged at once, under as many prices as are asked for; everything else, and every stretch with damage in it, goes
+the way of `records` and `fold`. A journal is never held as a whole.
 """
 
-from collections.abc import Callable, Iterator
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from costmeter.errors import JournalError
 from costmeter.ledger.columns import SlotColumns, slot_columns
+from costmeter.ledger.finding import paths_of
+from costmeter.ledger.lines import line_blocks
+from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.overlap import Windows, metered_elsewhere
-from costmeter.ledger.query import Part, Run, begin, fold, paths_of
-from costmeter.ledger.reading import Reading, lines
-from costmeter.ledger.record import Devices, Header, Mark, RatesChange, Record, SlotEntry
-from costmeter.meter.bulk import device_totals
-from costmeter.meter.charge import Rates
+from costmeter.ledger.pricing import PricesFor, Pricing, Unpriceable
+from costmeter.ledger.query import Part, Run
+from costmeter.ledger.reading import Reading
+from costmeter.ledger.record import Header, Mark, Record, SlotEntry
 from costmeter.meter.slot import Slot
-from costmeter.meter.totals import DeviceTotals, Totals
-from costmeter.readings import Device
-from costmeter.units import NANOSECONDS_PER_MINUTE
 
-#: So many lines are held at once: 0.3 MB of them, 3 MB of what they say.
-_LINES_AT_ONCE = 512
-_SLOT = b'{"type":"slot"'
+#: So many slots are held at once: 0.35 MB of lines, 3 MB of what they say. More go out of a processor's cache.
+_SLOTS_AT_ONCE = 512
+_SLOT, _RATES = b'{"type":"slot"', b'{"type":"rates"'
 #: Lines that may stand between slots without ending a stretch of them: no array of a slot hangs on them.
 _BETWEEN = tuple(b'{"type":"%s"' % kind for kind in (b"rates", b"mark", b"subtotal", b"usage", b"items", b"budgets"))
 
-
-class Prices(Protocol):
-    """The prices of some devices over time. While nothing changes, `at` gives the identical object."""
-
-    def at(self, utc_ns: int) -> Rates:
-        """The rates that hold at an instant."""
-        ...
-
-
-@runtime_checkable
-class LastingPrices(Prices, Protocol):
-    """Prices that can say how long they stay: a year of minutes is then asked for edge by edge."""
-
-    def until(self, utc_ns: int) -> int:
-        """An instant up to which, and not including it, the rates at another are surely the same."""
-        ...
-
-
-#: Prices for the devices of a part: its header, its devices, and how many GPUs its node has.
-PricesFor = Callable[[Header, tuple[Device, ...], int], Prices]
+#: Why there is no part, or no run.
+Refusal = JournalError | Unpriceable
 
 
 def fold_path(path: Path, prices: PricesFor | None = None, elsewhere: Windows | None = None) -> Part:
     """One journal folded into a part, under its own prices or under others.
 
     Slots of devices that begin in a window of `elsewhere` do not count, and it is said how much that was. Raises
-    JournalError as `records` does, and where `prices` have none for a slot's date.
+    JournalError as `records` does, and where `prices` have none for a slot's date; Unpriceable as `prices` do.
     """
-    folding = _Folding(path, prices, elsewhere or {})
-    torn: list[str] = []
-    for number, line in lines(path, torn):
-        folding.take(number, line)
-    return folding.finished(torn)
+    (found,) = fold_each(path, (prices,), elsewhere)
+    if isinstance(found, Part):
+        return found
+    raise found
+
+
+def fold_each(path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows | None = None) -> list[Part | Refusal]:
+    """The same under one set of prices after another, in one go; where one has no answer, why. Raises as `records`."""
+    with _no_collecting():
+        for is_ordered, read in ((False, line_blocks), (True, _one_by_one)):
+            torn: list[str] = []
+            folding = _Folding(path, prices, elsewhere or {}, is_ordered)
+            for first, block in read(path, torn):
+                folding.take(first, block)
+            folding.fold_lines()
+            if not folding.reading.is_out_of_order:
+                break
+        return folding.finished(torn)
+
+
+def _one_by_one(path: Path, torn: list[str]) -> Iterator[tuple[int, list[bytes]]]:
+    """The lines of a journal in their order, none of which need follow each other in the file."""
+    return ((number, [line]) for number, line in lines_in_order(path, torn))
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Nothing that is read has cycles in it, and looking for some takes as long as reading."""
+    is_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_on:
+            gc.enable()
 
 
 def load_run(state: Path, run_id: str, prices: PricesFor | None = None) -> Run:
     """A recorded run by its id, or by the path of a journal or a folder of them, under its own prices or under others.
 
     Where two meters of a host had one device at the same time, its time counts once. Raises JournalError when the run
-    is not there, or nothing of it can be read.
+    is not there, or nothing of it can be read; Unpriceable as `prices` do.
     """
-    paths: list[Path] = []
-    parts: list[Part] = []
-    refusals: list[JournalError] = []
-    for path in paths_of(state, run_id):
+    (found,) = load_each(state, run_id, (prices,))
+    if isinstance(found, Run):
+        return found
+    raise found
+
+
+def load_each(state: Path, run_id: str, prices: Sequence[PricesFor | None]) -> list[Run | Refusal]:
+    """The same under one set of prices after another, in one go. Raises JournalError when the run is not there."""
+    paths = paths_of(state, run_id)
+    folded: list[Sequence[Part | Refusal]] = []
+    for path in paths:
         try:
-            parts.append(fold_path(path, prices))
-            paths.append(path)
+            folded.append(fold_each(path, prices))
         except JournalError as refusal:
-            refusals.append(refusal)
-    if not parts:
-        raise refusals[0]
+            folded.append([refusal] * len(prices))
+    return [_run(paths, [each[row] for each in folded], one) for row, one in enumerate(prices)]
+
+
+def _run(paths: Sequence[Path], folded: Sequence[Part | Refusal], prices: PricesFor | None) -> Run | Refusal:
+    """The parts of a run as one; what they have twice counts once."""
+    refusals: list[JournalError] = []
+    read: list[tuple[Path, Part]] = []
+    for path, found in zip(paths, folded, strict=True):
+        if isinstance(found, Unpriceable):
+            return found
+        if isinstance(found, Part):
+            read.append((path, found))
+        else:
+            refusals.append(found)
+    if not read:
+        return refusals[0]
+    parts = [part for _, part in read]
     for place, windows in enumerate(metered_elsewhere(parts)):
         if windows:
-            parts[place] = fold_path(paths[place], prices, windows)
+            parts[place] = fold_path(read[place][0], prices, windows)
     parts.sort(key=lambda part: part.header.anchor.utc(part.header.start_ns))
     not_counted = tuple(f"{refusal.message}; this part is not counted" for refusal in refusals)
     return Run((replace(parts[0], problems=(*not_counted, *parts[0].problems)), *parts[1:]))
 
 
 class _Folding:
-    """A part while its journal is read. `_lines` are those that were read and not folded yet."""
+    """A part while its journal is read, once for each of the prices.
 
-    def __init__(self, path: Path, prices: PricesFor | None, elsewhere: Windows) -> None:
+    `_slots` and `_others` are lines that were read and not folded yet, each with its number; of the others it is known
+    before which of the slots they stand.
+    """
+
+    def __init__(self, path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows, is_ordered: bool) -> None:
         self._problems: list[str] = []
-        self._reading = Reading(path, self._problems)
+        self.reading = Reading(path, self._problems, is_ordered)
         self._path = path
         self._prices = prices
-        self._quoted: Prices | None = None
         self._elsewhere = elsewhere
         self._not_counted_ns = dict.fromkeys(elsewhere, 0)
-        self._part: Part | None = None
-        self._lines: list[tuple[int, bytes]] = []
+        self._header: Header | None = None
+        self._rows: list[Pricing | Refusal] = []
+        self._slots: list[bytes] = []
+        self._numbers: list[int] = []
+        self._others: list[tuple[int, int, bytes]] = []
 
-    def take(self, number: int, line: bytes) -> None:
-        """One line more."""
-        if line.startswith(_SLOT) or line.startswith(_BETWEEN):
-            self._lines.append((number, line))
-            if len(self._lines) == _LINES_AT_ONCE:
-                self._fold_lines()
-            return
-        self._fold_lines()
-        self._fold_line(number, line)
+    def take(self, first: int, block: list[bytes]) -> None:
+        """Some lines more, of which the first has this number."""
+        start = 0
+        for place in [place for place, line in enumerate(block) if not line.startswith(_SLOT)]:
+            self._take_slots(first + start, block[start:place])
+            self._take_other(first + place, block[place])
+            start = place + 1
+        self._take_slots(first + start, block[start:])
 
-    def finished(self, torn: list[str]) -> Part:
-        """The part, once all lines were taken; `torn` is what the reader of lines had to say."""
-        self._fold_lines()
+    def _take_slots(self, first: int, slots: list[bytes]) -> None:
+        while slots:
+            room = _SLOTS_AT_ONCE - len(self._slots)
+            self._slots += slots[:room]
+            self._numbers += range(first, first + len(slots[:room]))
+            if len(self._slots) == _SLOTS_AT_ONCE:
+                self.fold_lines()
+            first, slots = first + room, slots[room:]
+
+    def _take_other(self, number: int, line: bytes) -> None:
+        if line.startswith(_BETWEEN) and len(self._others) < _SLOTS_AT_ONCE:
+            self._others.append((len(self._slots), number, line))
+        else:
+            self.fold_lines()
+            self._fold_line(number, line)
+
+    def finished(self, torn: list[str]) -> list[Part | Refusal]:
+        """The parts, once all lines were taken and folded; `torn` is what the reader of lines had to say."""
         self._problems += torn
-        last = self._reading.last()
+        last = self.reading.last()
         if last is not None:
             self._fold(last)
-        part = self._folded
-        return replace(part, problems=(*self._problems, *part.problems, *self._said_of_others()))
+        told = tuple(self._said_of_others())
+        found: list[Part | Refusal] = []
+        for row in self._rows:
+            if isinstance(row, Pricing):
+                part = row.part
+                found.append(replace(part, problems=(*self._problems, *part.problems), remarks=told))
+            else:
+                found.append(row)
+        return found
 
     def _said_of_others(self) -> Iterator[str]:
-        header = self._folded.header
+        assert self._header is not None  # or there was no last line to ask for
         for uuid, left_out_ns in self._not_counted_ns.items():
             if left_out_ns:
                 seconds = f"{left_out_ns / 1e9:,.1f} s"
-                yield f"part {header.part} of {header.host} also metered {uuid}: {seconds} not counted twice"
+                where = f"part {self._header.part} of {self._header.host}"
+                yield f"{where} also metered {uuid}: {seconds} not counted twice"
 
-    @property
-    def _folded(self) -> Part:
-        """The part so far; there is one from the header on."""
-        assert self._part is not None
-        return self._part
+    def _each(self, act: Callable[[Pricing], None]) -> None:
+        """Do something with every row that still has an answer."""
+        for place, row in enumerate(self._rows):
+            if isinstance(row, Pricing):
+                try:
+                    act(row)
+                except Unpriceable as why:
+                    self._rows[place] = why
+                except JournalError as refusal:
+                    self._rows[place] = JournalError(f"{self._path}: {refusal.message}", refusal.hint)
 
     # One by one
 
     def _fold_line(self, number: int, line: bytes) -> None:
-        record = self._reading.record(number, line)
+        record = self.reading.record(number, line)
         if record is not None:
             self._fold(record)
 
     def _fold(self, record: Record) -> None:
-        """One record more, as `fold` has it; under other prices where there are any."""
         if isinstance(record, Header):
-            self._part = begin(record) if self._part is None else self._part
+            if self._header is None:
+                self._header = record
+                self._rows = [Pricing(record, prices) for prices in self._prices]
             return
-        if isinstance(record, RatesChange) and self._prices is not None:
-            return
-        if isinstance(record, SlotEntry):
-            self._see_rates(record.slot.start_utc_ns)
-            record = replace(record, slot=self._ours(record.slot))
-        self._part = fold(self._folded, record)
-        if isinstance(record, Devices) and record.devices and self._prices is not None:
-            self._quoted = self._prices(self._folded.header, record.devices, record.node_gpus)
-            began_utc_ns = self._folded.header.anchor.utc(self._part.start_ns)
-            self._see_rates(self._part.ended_utc_ns if self._part.slots else began_utc_ns)
+        told = replace(record, slot=self._ours(record.slot)) if isinstance(record, SlotEntry) else record
+        self._each(lambda row: row.fold(told))
 
     def _ours(self, slot: Slot) -> Slot:
         """A slot without what was metered elsewhere."""
@@ -170,125 +229,66 @@ class _Folding:
     def _is_elsewhere(self, uuid: str, start_utc_ns: int) -> bool:
         return any(start_ns <= start_utc_ns < end_ns for start_ns, end_ns in self._elsewhere.get(uuid, ()))
 
-    # Prices
-
-    def _see_rates(self, utc_ns: int) -> None:
-        """The rates of the minute that an instant is in, as the meter sees them: they hold for a whole minute."""
-        if self._quoted is not None:
-            self._set_rates(self._quoted_at(self._quoted, utc_ns), utc_ns)
-
-    def _quoted_at(self, quoted: Prices, utc_ns: int) -> Rates:
-        try:
-            return quoted.at(utc_ns - utc_ns % NANOSECONDS_PER_MINUTE)
-        except (ValueError, OverflowError, OSError) as problem:  # what no calendar has
-            raise JournalError(f"{self._path}: a slot at no date: {problem}") from problem
-
-    def _set_rates(self, rates: Rates, utc_ns: int) -> None:
-        if rates is not self._folded.rates and rates != self._folded.rates:
-            self._part = fold(self._folded, RatesChange(utc_ns, rates))
-
     # Many at once
 
-    def _fold_lines(self) -> None:
+    def fold_lines(self) -> None:
         """Fold what was held back: at once where it is plain, else line by line."""
-        held, self._lines = self._lines, []
-        slots = [line for _, line in held if line.startswith(_SLOT)]
-        columns = slot_columns(slots, self._reading.order) if slots and self._part is not None else None
-        if columns is None or columns.first <= self._reading.sequence.latest or self._is_shared(columns):
-            for number, line in held:
+        slots, numbers, others = self._slots, self._numbers, self._others
+        self._slots, self._numbers, self._others = [], [], []
+        columns = slot_columns(slots, self.reading.order) if slots and self._header is not None else None
+        if columns is None or columns.first <= self.reading.sequence.latest or self._is_shared(columns):
+            held = [(place, False, number, line) for place, number, line in others]
+            held += [(place, True, *told) for place, told in enumerate(zip(numbers, slots, strict=True))]
+            for _, _, number, line in sorted(held, key=lambda each: each[:2]):  # as they came
                 self._fold_line(number, line)
             return
-        under, saves = self._between(columns, held)
-        start = 0
+        self._each(Pricing.begin_columns)
+        start, saves = 0, self._between(columns, others)
         if saves:  # only the last one shows, with what the part had cost by then
             start, mark = saves[-1]
-            self._fold_columns(columns, under, 0, start)
-            self._fold(mark)
-            self._part = replace(self._folded, checkpoints=self._folded.checkpoints + len(saves) - 1)
-        self._fold_columns(columns, under, start, len(slots))
+            self._fold_columns(columns, 0, start)
+            self._each(lambda row: row.save(mark, len(saves)))
+        self._fold_columns(columns, start, len(slots))
 
-    def _between(
-        self, columns: SlotColumns, held: list[tuple[int, bytes]]
-    ) -> tuple[list[Rates | None], list[tuple[int, Mark]]]:
-        """Fold what stands between slots: under which rates each slot is, and after how many was a checkpoint."""
-        under: list[Rates | None] = []
+    def _between(self, columns: SlotColumns, others: Sequence[tuple[int, int, bytes]]) -> list[tuple[int, Mark]]:
+        """Fold what stands between slots, and see which rates they have; the checkpoints, and before which slot."""
         saves: list[tuple[int, Mark]] = []
-        place = 0
-        for number, line in [*held, (0, b"")]:
-            if line.startswith(_SLOT):
-                place += 1
-                continue
-            if place > len(under):
-                self._reading.sequence.takes_slots(columns.first + len(under), columns.rates[len(under) : place])
-                under += self._rates_of(columns, len(under), place)
-            record = self._reading.record(number, line) if line else None
+        start = 0
+        for place, number, line in others:
+            if line.startswith(_RATES):  # nothing else tells how slots are priced
+                self._see(columns, start, place)
+                start = place
+            record = self.reading.record(number, line)
             if isinstance(record, Mark) and record.kind == "checkpoint":
                 saves.append((place, record))
             elif record is not None:
-                self._fold(record)
-        return under, saves
+                self._put_between(place, record)
+        self._see(columns, start, len(columns))
+        return saves
 
-    def _rates_of(self, columns: SlotColumns, start: int, stop: int) -> list[Rates | None]:
-        """What slots are priced under: the rates before them, or others by their minute."""
-        if self._quoted is None:
-            return [self._folded.rates] * (stop - start)
-        lasting = self._quoted if isinstance(self._quoted, LastingPrices) else None
-        under: list[Rates | None] = []
-        since_ns = until_ns = 0
-        for utc_ns in columns.starts_utc_ns[start:stop]:
-            if not since_ns <= utc_ns < until_ns:
-                self._set_rates(self._quoted_at(self._quoted, utc_ns), utc_ns)
-                since_ns, until_ns = utc_ns, 0 if lasting is None else lasting.until(utc_ns)
-            under.append(self._folded.rates)
-        return under
+    def _see(self, columns: SlotColumns, start: int, stop: int) -> None:
+        if start < stop:
+            self.reading.sequence.takes_slots(columns.first + start, columns.rates[start:stop])
+            self._each(lambda row: row.see(columns, start, stop))
+
+    def _put_between(self, place: int, record: Record) -> None:
+        self._each(lambda row: row.between(place, record))
+
+    def _fold_columns(self, columns: SlotColumns, start: int, stop: int) -> None:
+        """Fold the slots from `start` to before `stop`, stretch by stretch of the same rates and phase."""
+        edges = {place for row in self._rows if isinstance(row, Pricing) for place in row.edges}
+        edges.update(columns.turns)
+        starts = [start, *sorted(place for place in edges if start < place < stop)]
+        for first, last in zip(starts, [*starts[1:], stop], strict=True):
+            if first < last:
+                self._add(columns, first, last)
+
+    def _add(self, columns: SlotColumns, start: int, stop: int) -> None:
+        blocks = columns.blocks(start, stop)
+        self._each(lambda row: row.add(columns, blocks, start, stop))
 
     def _is_shared(self, columns: SlotColumns) -> bool:
         """Whether slots may lie in a window of another meter."""
         first_ns, last_ns = min(columns.starts_utc_ns), max(columns.starts_utc_ns)
         windows = (window for windows in self._elsewhere.values() for window in windows)
         return any(start_ns <= last_ns and first_ns < end_ns for start_ns, end_ns in windows)
-
-    def _fold_columns(self, columns: SlotColumns, under: list[Rates | None], start: int, stop: int) -> None:
-        """Fold the slots from `start` to before `stop`, stretch by stretch of the same rates and phase."""
-        phases = columns.phases
-        for place in range(start + 1, stop + 1):
-            if place == stop or under[place] is not under[start] or phases[place] != phases[start]:
-                self._part = _with_columns(self._folded, columns, under[start], start, place)
-                start = place
-
-
-def _with_columns(part: Part, columns: SlotColumns, rates: Rates | None, start: int, stop: int) -> Part:
-    """A part with slots more that have the same rates and the same phase."""
-    devices = None if rates is None else _device_totals(columns, rates, start, stop)
-    if devices is None:
-        for place in range(start, stop):
-            part = replace(fold(replace(part, rates=rates), columns.entry(place)), rates=part.rates)
-        return part
-    added = Totals(devices)
-    phase, is_redone = columns.phases[start]
-    if phase:
-        part = replace(part, phases={**part.phases, phase: part.phases.get(phase, DeviceTotals()) + added.whole})
-    return replace(
-        part,
-        slots=part.slots + stop - start,
-        totals=part.totals + added,
-        redone=part.redone + added.whole if is_redone else part.redone,
-        progress=columns.progress(start, stop) or part.progress,
-        ended_utc_ns=columns.end_utc_ns(stop - 1),
-        counters_microjoules=columns.counters(stop - 1),
-        standings=columns.standings(stop - 1),
-    )
-
-
-def _device_totals(columns: SlotColumns, rates: Rates, start: int, stop: int) -> dict[str, DeviceTotals] | None:
-    """What each device comes to; None where one has no price, or one that must be charged slot by slot."""
-    found: dict[str, DeviceTotals] = {}
-    for place, uuid in enumerate(columns.order):
-        device = rates.devices.get(uuid)
-        if device is None:
-            return None
-        priced = device_totals(columns.of_device(place, start, stop), stop - start, device, rates)
-        if priced is None:
-            return None
-        found[uuid] = priced
-    return found

@@ -6,51 +6,94 @@ one place, `slotline`.
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import chain, repeat
 from operator import add, sub
 from typing import Any
 
 import orjson
 
+from costmeter.ledger import kinds
 from costmeter.ledger.record import SlotEntry
-from costmeter.ledger.slotline import METHOD_ARRAYS, STATE_ARRAYS, decode_slot, take_counters, take_progress
+from costmeter.ledger.sealed import are_integers
+from costmeter.ledger.slotline import (
+    METHOD_ARRAYS,
+    STATE_ARRAYS,
+    decode_slot,
+    is_standing,
+    take_counters,
+    take_progress,
+)
+from costmeter.meter.bulk import Block, Charged
+from costmeter.meter.charge import Rates
 from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
+from costmeter.meter.tally import charged
 
 _CHECK = b',"crc":"'
 _CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
-_ABSENT = object()
 _STATES = ("busy", "idle", "unknown")
-_TOLD: Mapping[str, set[type]] = {"steps": {int}, "tokens": {int}, "loss": {int, float}, "of_steps": {int}}
+_ARRAYS = frozenset((*STATE_ARRAYS, "busy_ns", "observed_ns", *(f"{method}_uj" for method in METHOD_ARRAYS)))
+_COUNTERS = frozenset(("counters_mj", "counters_uj"))
+_TOLD = frozenset(each.name for each in fields(Progress))
+#: What a meter writes under these keys.
+_KINDS: Mapping[str, set[type]] = {
+    **{name: {int} for name in _TOLD},
+    **{name: {list} for name in _COUNTERS},
+    "loss": {int, float},
+    "rates": {int, type(None)},
+    "phase": {str},
+    "redone": {bool},
+    "standings": {dict},
+}
 #: A strict reader of JSON makes floats of integers from here on.
 _LARGEST = 2**63
 
 Body = dict[str, Any]
+#: The values of one key, slot by slot.
+Rows = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shaped:
+    """Slots with the same keys. `columns` has by field of Quantities their values: of every device, or one for all.
+
+    `tells` is whether they say how far the run is.
+    """
+
+    places: Sequence[int]
+    columns: Mapping[str, list[int]]
+    tells: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SlotColumns:
-    """Slots of the same devices, in the order of their lines. `arrays` has, by field of Quantities, the values of all
-    devices of the first slot, then of the second, and so on; a field that is nothing throughout is not there.
+    """Slots of the same devices, in the order of their lines. `first` is the number of the first; the others follow.
 
-    `phases` has the phase of each slot, and whether it was done again.
+    What their lines say is not kept as it was read: of few slots anybody asks for more than is in columns. `phases` has
+    the phase of each slot, and whether it was done again.
     """
 
     order: tuple[str, ...]
-    bodies: Sequence[Body]
+    lines: Sequence[bytes]
+    first: int
     starts_utc_ns: Sequence[int]
     lengths_ns: Sequence[int]
     rates: list[int | None]
     phases: Sequence[tuple[str, bool]]
-    arrays: Mapping[str, list[int]]
+    shaped: Sequence[_Shaped]
+
+    def __len__(self) -> int:
+        return len(self.lines)
 
     @property
-    def first(self) -> int:
-        """The number of the first slot; those that follow are numbered from there."""
-        number: int = self.bodies[0]["n"]
-        return number
+    def turns(self) -> list[int]:
+        """The places of slots with which another phase begins."""
+        if self.phases.count(self.phases[0]) == len(self.phases):
+            return []
+        return [place for place in range(1, len(self)) if self.phases[place] != self.phases[place - 1]]
 
     def end_utc_ns(self, place: int) -> int:
         """When a slot ended."""
@@ -58,175 +101,188 @@ class SlotColumns:
 
     def entry(self, place: int) -> SlotEntry:
         """A slot alone."""
-        return SlotEntry(decode_slot(self.bodies[place], self.order), self.rates[place])
+        return SlotEntry(decode_slot(self._body(place), self.order), self.rates[place])
 
-    def of_device(self, device: int, start: int, stop: int) -> dict[str, list[int]]:
-        """The fields of one device in the slots from `start` to before `stop`; those with nothing left out."""
-        count = len(self.order)
-        found = {name: values[start * count + device : stop * count : count] for name, values in self.arrays.items()}
-        return {name: values for name, values in found.items() if any(values)}
+    def blocks(self, start: int, stop: int) -> list[Block]:
+        """The slots from `start` to before `stop`, those with the same keys together."""
+        count, found = len(self.order), []
+        for each in self.shaped:
+            first, last = bisect_left(each.places, start), bisect_left(each.places, stop)
+            slots = len(each.places)
+            if first == last:
+                continue
+            if last - first == slots:
+                found.append(Block(each.columns, each.places, count))
+                continue
+            cut = {
+                id(values): values[first:last] if len(values) == slots else values[first * count : last * count]
+                for values in each.columns.values()
+            }
+            columns = {name: cut[id(values)] for name, values in each.columns.items()}  # what was one list stays one
+            found.append(Block(columns, each.places[first:last], count))
+        return found
+
+    def charged(self, blocks: Sequence[Block], rates: Rates) -> list[tuple[Block, Charged]] | None:
+        """What blocks come to; None where a device has no price, or only `charge` can tell."""
+        devices = [device for uuid in self.order if (device := rates.devices.get(uuid)) is not None]
+        found: list[tuple[Block, Charged]] = []
+        for block in blocks:
+            each = charged(block, devices, rates) if len(devices) == len(self.order) else None
+            if each is None:
+                return None
+            found.append((block, each))
+        return found
 
     def counters(self, place: int) -> dict[str, int]:
         """A slot's energy counters, in microjoules."""
-        return take_counters(self.bodies[place], self.order)
+        return take_counters(self._body(place), self.order)
 
     def standings(self, place: int) -> dict[str, Standing]:
         """What a slot says of its accounts."""
-        return {uuid: Standing(*values) for uuid, values in self.bodies[place].get("standings", {}).items()}
+        return {uuid: Standing(*values) for uuid, values in self._body(place).get("standings", {}).items()}
 
     def progress(self, start: int, stop: int) -> Progress | None:
         """The last that was told from slot `start` to before `stop`."""
-        for body in reversed(self.bodies[start:stop]):
-            if any(key in body for key in _TOLD):
-                return take_progress(body)[2]
-        return None
+        telling = [each.places for each in self.shaped if each.tells]
+        last = max((places[before - 1] for places in telling if (before := bisect_left(places, stop))), default=-1)
+        return take_progress(self._body(last))[2] if last >= start else None
+
+    def _body(self, place: int) -> Body:
+        body: Body = orjson.loads(self.lines[place])
+        return body
 
 
 def slot_columns(lines: Sequence[bytes], order: tuple[str, ...]) -> SlotColumns | None:
     """The columns of these lines; None where they are not plainly slots that follow each other."""
-    bodies = [body for line in lines if (body := _unsealed(line)) is not None]
-    if not order or len(set(order)) < len(order) or len(bodies) < len(lines) or not _are_slots(bodies):
+    if not order or len(set(order)) < len(order):
         return None
     try:
-        keys = set(chain.from_iterable(bodies))
-        arrays = _arrays(bodies, order, keys)
-        phases = _phases(bodies, keys)
-    except (TypeError, ValueError):
-        return None
-    if not _are_integers(body.get("rates", 0) for body in bodies if body.get("rates") is not None):
+        bodies = _unsealed(lines)
+        if not _follow(bodies):
+            return None
+        shaped = [_shape(places, rows, len(order)) for places, rows in _alike(bodies)]
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return SlotColumns(
         order,
-        bodies,
+        lines,
+        bodies[0]["n"],
         [body["utc_ns"] for body in bodies],
         [body["ns"] for body in bodies],
         [body.get("rates") for body in bodies],
-        phases,
-        arrays,
+        [(body.get("phase", ""), body.get("redone", False)) for body in bodies],
+        shaped,
     )
 
 
-def _unsealed(line: bytes) -> Body | None:
-    """The content of a line whose checksum is right and which a strict reader of JSON understands."""
-    if line[-_CHECK_LENGTH:] != b'%s%08x"}' % (_CHECK, zlib.crc32(line[:-_CHECK_LENGTH])):
-        return None
-    try:
-        body: Body = orjson.loads(line)
-    except ValueError:  # integers beyond 64 bits become floats, which are refused below
-        return None
-    return body
+def _unsealed(lines: Sequence[bytes]) -> list[Body]:
+    """The content of lines. Raises KeyError, TypeError or ValueError where one is not as its checksum says."""
+    bodies: list[Body] = list(map(orjson.loads, lines))  # integers beyond 64 bits become floats: refused below
+    told = [body["crc"] for body in bodies]
+    found = [zlib.crc32(line[:-_CHECK_LENGTH]) for line in lines]
+    if {line[-_CHECK_LENGTH:-10] for line in lines} - {_CHECK} or set(map(len, told)) - {8}:
+        raise ValueError("no checksum at its end")
+    if "".join(told) != "%08x" * len(found) % tuple(found):
+        raise ValueError("checksum does not match")
+    return bodies
 
 
-def _phases(bodies: Sequence[Body], keys: set[str]) -> list[tuple[str, bool]]:
-    """The phase of each slot, and whether it was done again. Raises TypeError where what one tells is garbled."""
-    for key, kinds in _TOLD.items():
-        told = [body.get(key, 0) for body in bodies] if key in keys else [0]
-        if set(map(type, told)) - kinds or max(map(abs, told)) >= _LARGEST:
-            raise TypeError("garbled, or an integer that was made a float")
-    phases = [body.get("phase", "") for body in bodies] if "phase" in keys else [""] * len(bodies)
-    redone = [body.get("redone", False) for body in bodies] if "redone" in keys else [False] * len(bodies)
-    if set(map(type, phases)) - {str} or set(map(type, redone)) - {bool}:
-        raise TypeError("garbled")
-    return list(zip(phases, redone, strict=True))
-
-
-def _are_slots(bodies: Sequence[Body]) -> bool:
-    """Whether all are slots, numbered one after the other, with whole numbers for instants, and readable accounts."""
-    numbers = [body.get("n") for body in bodies]
-    if not _are_integers(numbers) or numbers != list(range(numbers[0] or 0, (numbers[0] or 0) + len(numbers))):
+def _follow(bodies: Sequence[Body]) -> bool:
+    """Whether all are slots, numbered one after the other."""
+    numbers = [body["n"] for body in bodies]
+    if not are_integers(numbers) or numbers[0] < 0 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
         return False
-    if [body.get("type") for body in bodies].count("slot") < len(bodies):
-        return False
-    if not _are_integers([body.get(key) for body in bodies for key in ("utc_ns", "ns")]):
-        return False
-    counters = [body[key] for body in bodies for key in ("counters_mj", "counters_uj") if key in body]
-    if set(map(type, counters)) - {list} or set(map(type, chain.from_iterable(counters))) - {int, type(None)}:
-        return False
-    standings = [body["standings"] for body in bodies if "standings" in body]
-    return all(type(each) is dict and _are_standings(each) for each in standings)
+    return [body["type"] for body in bodies].count("slot") == len(bodies)
 
 
-def _are_standings(standings: Mapping[str, Any]) -> bool:
-    return all(type(values) is list and 2 <= len(values) <= len(Standing.__slots__) for values in standings.values())
+def _alike(bodies: Sequence[Body]) -> Iterator[tuple[list[int], Mapping[str, Rows]]]:
+    """Slots with the same keys and method: their places, and by key the value of each."""
+    groups: dict[tuple[tuple[str, ...], object], list[int]] = {}
+    for place, body in enumerate(bodies):
+        groups.setdefault((tuple(body), body.get("method")), []).append(place)
+    for (keys, _), places in groups.items():
+        values = zip(*[bodies[place].values() for place in places], strict=True)
+        yield places, dict(zip(keys, values, strict=True))
 
 
-def _are_integers(values: Any) -> bool:
-    return not set(map(type, values)) - {int}
+def _shape(places: list[int], rows: Mapping[str, Rows], count: int) -> _Shaped:
+    """Slots with the same keys. Raises TypeError or ValueError where a value is not as a meter writes it."""
+    if not (are_integers(rows["utc_ns"]) and are_integers(rows["ns"])) or min(rows["ns"]) < 0:
+        raise TypeError("an instant that is none")
+    if not (kinds.instant(min(rows["utc_ns"])) and kinds.instant(max(rows["utc_ns"]))):
+        raise ValueError("of no calendar")
+    for key, of in _KINDS.items():
+        if set(map(type, rows.get(key, ()))) - of:
+            raise TypeError("garbled")
+    for key in _TOLD & rows.keys():
+        if max(rows[key]) >= _LARGEST or min(rows[key]) <= -_LARGEST:
+            raise ValueError("an integer that was made a float")
+    for key in _COUNTERS & rows.keys():
+        if set(map(len, rows[key])) - {count} or set(map(type, chain.from_iterable(rows[key]))) - {int, type(None)}:
+            raise TypeError("no counters of these devices")
+    for each in rows.get("standings", ()):
+        if not all(map(is_standing, each.values())):
+            raise TypeError("no standing")
+    return _Shaped(places, _columns(rows, count), not _TOLD.isdisjoint(rows))
 
 
-def _arrays(bodies: Sequence[Body], order: tuple[str, ...], keys: set[str]) -> dict[str, list[int]]:
-    """Every field of Quantities, flat. Raises ValueError or TypeError where a number is none."""
-    count = len(order)
-    arrays: dict[str, list[int]] = {}
-    for key, name in STATE_ARRAYS.items():
-        if key in keys:
-            arrays[name] = _flat([body.get(key, 0) for body in bodies], count)
-    resting = [arrays[name] for name in ("idle_nanoseconds", "unknown_nanoseconds") if name in arrays]
-    arrays["busy_nanoseconds"] = _busy(bodies, count, resting, "busy_ns" in keys)
-    if "observed_ns" in keys:
-        held = _summed([arrays["busy_nanoseconds"], *resting])
-        arrays["observed_nanoseconds"] = _or_else(bodies, "observed_ns", held, count)
-    else:
-        arrays["observed_nanoseconds"] = _summed([arrays["busy_nanoseconds"], *resting])
-    energy_uj = _summed([arrays[name] for state in _STATES if (name := f"{state}_microjoules") in arrays])
-    for method, name in METHOD_ARRAYS.items():
-        if values := _by_method(bodies, method, energy_uj, count, f"{method}_uj" in keys):
-            arrays[name] = values
-    return arrays
+# Columns
 
 
-def _busy(bodies: Sequence[Body], count: int, resting: Sequence[list[int]], is_written: bool) -> list[int]:
-    """The time left by the other states, or what is written."""
-    left = _flat([body["ns"] for body in bodies], count)
+def _columns(rows: Mapping[str, Rows], count: int) -> dict[str, list[int]]:
+    """Every field of Quantities that slots of these keys have."""
+    taken = {key: _taken(rows[key], count) for key in _ARRAYS & rows.keys()}
+    columns = {name: taken[key] for key, name in STATE_ARRAYS.items() if key in taken}
+    left = held = list(rows["ns"])
+    resting = [columns[name] for name in ("idle_nanoseconds", "unknown_nanoseconds") if name in columns]
     for values in resting:
-        left = list(map(sub, left, values))
-    return _or_else(bodies, "busy_ns", left, count) if is_written else left
+        left = _combined(sub, left, values, count)
+    if "busy_ns" in taken:
+        left = taken["busy_ns"]
+        held = _summed([left, *resting], count)
+    columns["busy_nanoseconds"] = left
+    columns["observed_nanoseconds"] = taken.get("observed_ns", held)
+    method = rows["method"][0] if "method" in rows else None
+    energy = [columns[name] for state in _STATES if (name := f"{state}_microjoules") in columns]
+    for each, name in METHOD_ARRAYS.items():
+        if each == method and energy:
+            columns[name] = _summed(energy, count)
+        elif each != method and f"{each}_uj" in taken:
+            columns[name] = taken[f"{each}_uj"]
+    return columns
 
 
-def _or_else(bodies: Sequence[Body], key: str, otherwise: list[int], count: int) -> list[int]:
-    """The values of a key, and others in slots that lack it."""
-    rows = [
-        otherwise[place * count : (place + 1) * count] if value is _ABSENT else value
-        for place, value in enumerate(body.get(key, _ABSENT) for body in bodies)
-    ]
-    return _flat(rows, count)
-
-
-def _by_method(bodies: Sequence[Body], method: str, energy_uj: list[int], count: int, is_written: bool) -> list[int]:
-    """Energy by a method: all of it in slots that name it, else what they say."""
-    named = [body.get("method") == method for body in bodies]
-    if not any(named):
-        return _flat([body.get(f"{method}_uj", 0) for body in bodies], count) if is_written else []
-    if all(named) or not energy_uj:
-        return energy_uj
-    rows = [
-        energy_uj[place * count : (place + 1) * count] if is_named else body.get(f"{method}_uj", 0)
-        for place, (body, is_named) in enumerate(zip(bodies, named, strict=True))
-    ]
-    return _flat(rows, count)
-
-
-def _summed(columns: Sequence[list[int]]) -> list[int]:
-    """Columns added up; nothing where there are none."""
-    whole = columns[0] if columns else []
-    for values in columns[1:]:
-        whole = list(map(add, whole, values))
-    return whole
-
-
-def _flat(rows: list[Any], count: int) -> list[int]:
-    """Rows of as many integers as there are devices, end to end; a single integer stands for all of a row."""
-    kinds = set(map(type, rows))
-    if kinds - {int, list}:
+def _taken(rows: Rows, count: int) -> list[int]:
+    """Rows of as many integers as there are devices, end to end; or one integer for each row, where all are."""
+    found = set(map(type, rows))
+    if found == {int}:
+        return list(rows)
+    if found - {int, list}:
         raise TypeError("neither a number nor numbers")
-    if kinds == {int}:
-        return list(chain.from_iterable(zip(*repeat(rows, count), strict=True)))
-    if int in kinds:
-        nothing = [0] * count
-        rows = [row if type(row) is list else [row] * count if row else nothing for row in rows]
+    if int in found:
+        rows = tuple(row if type(row) is list else [row] * count for row in rows)
     if set(map(len, rows)) - {count}:
         raise ValueError("not a number for every device")
     flat = list(chain.from_iterable(rows))
-    if not _are_integers(flat):
+    if not are_integers(flat):
         raise TypeError("no integer")
     return flat
+
+
+def _summed(columns: Sequence[list[int]], count: int) -> list[int]:
+    whole = columns[0]
+    for values in columns[1:]:
+        whole = _combined(add, whole, values, count)
+    return whole
+
+
+def _combined(of: Callable[[int, int], int], left: list[int], right: list[int], count: int) -> list[int]:
+    """Two columns, place by place."""
+    if len(left) != len(right):
+        left, right = (_widened(left, count), right) if len(left) < len(right) else (left, _widened(right, count))
+    return list(map(of, left, right))
+
+
+def _widened(values: list[int], count: int) -> list[int]:
+    """A number for every device instead of one for all."""
+    return list(chain.from_iterable(zip(*repeat(values, count), strict=True)))

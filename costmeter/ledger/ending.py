@@ -6,10 +6,13 @@ Of each host the last part says how it ended, for a run that was queued anew goe
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 
-from costmeter.ledger.identity import is_alive
+from costmeter.clock import RealClock
+from costmeter.ledger.identity import boot_id, host_name, start_ticks
 from costmeter.ledger.query import Part, Run
 from costmeter.ledger.record import Footer, Header, Outcome, Saved
+from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: Outcomes from worst to best.
 WORST_FIRST: tuple[Outcome, ...] = (
@@ -21,8 +24,10 @@ WORST_FIRST: tuple[Outcome, ...] = (
     "running",
     "ok",
 )
+#: What another host's meter wrote last may be so old, or by its clock so far ahead, until it counts as gone.
+SILENT_NS = 2 * NANOSECONDS_PER_MINUTE
 #: Outcomes after which nothing is lost, or nobody can say yet.
-_NOTHING_LOST: tuple[Outcome, ...] = ("ok", "running")
+NOTHING_LOST: tuple[Outcome, ...] = ("ok", "running")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,38 @@ class Ending:
     exit_code: int | None = None
     signal: int | None = None
 
+    @property
+    def clock_was_set(self) -> bool:
+        """Whether the wall clock was set by a minute or more in all: slots may lie outside of the two instants."""
+        return abs(self.ended_utc_ns - self.started_utc_ns - self.length_ns) >= NANOSECONDS_PER_MINUTE
+
 
 def lives(header: Header) -> bool:
     """Whether the meter that wrote this header is still at work, on this machine."""
-    return is_alive(header.pid, header.pid_start_ticks, header.boot_id)
+    return header.boot_id == _this_boot() and start_ticks(header.pid) == header.pid_start_ticks
+
+
+def goes_on(header: Header, ended_utc_ns: int) -> bool:
+    """Whether the meter that booked up to that instant, and wrote no footer, is still at work, here or elsewhere.
+
+    On this machine its process says so. Nobody sees another host's processes from here: its meter writes its open slot
+    at every tick, so it goes on until it has been silent for `SILENT_NS`. What counts is the time in the record, not
+    that of the file, which is new on every copy.
+    """
+    if lives(header):
+        return True
+    return header.host != host_name() and abs(RealClock().utc_ns() - ended_utc_ns) <= SILENT_NS
+
+
+def part_goes_on(part: Part) -> bool:
+    """Whether the meter of a part is still at work."""
+    return part.footer is None and goes_on(part.header, part.ended_utc_ns)
+
+
+@cache
+def _this_boot() -> str:
+    """A list asks thousands of times; a process sees one boot."""
+    return boot_id()
 
 
 def part_ending(part: Part, is_live: bool) -> Ending:
@@ -58,9 +91,9 @@ def ending(footer: Footer | None, started_utc_ns: int, ended_utc_ns: int, length
     return Ending(started_utc_ns, ended_utc_ns, length_ns, footer.outcome, footer.exit_code, footer.signal)
 
 
-def run_ending(run: Run, is_live: Callable[[Header], bool] = lives) -> Ending:
+def run_ending(run: Run, is_live: Callable[[Part], bool] = part_goes_on) -> Ending:
     """How a run ended."""
-    return together([(part.header.host, part_ending(part, is_live(part.header))) for part in run.parts])
+    return together([(part.header.host, part_ending(part, is_live(part))) for part in run.parts])
 
 
 def together(parts: Sequence[tuple[str, Ending]]) -> Ending:
@@ -69,13 +102,15 @@ def together(parts: Sequence[tuple[str, Ending]]) -> Ending:
     From the first start to the last end; the outcome is the worst of the hosts', the exit code the first, by the time
     of their ends, that is not 0, and where there is none a signal.
     """
+    if len(parts) == 1:
+        return parts[0][1]
     started_utc_ns = min(each.started_utc_ns for _, each in parts)
     ended_utc_ns = max(each.ended_utc_ns for _, each in parts)
-    length_ns = parts[0][1].length_ns if len(parts) == 1 else ended_utc_ns - started_utc_ns
     lasts = sorted(dict(parts).values(), key=lambda each: each.ended_utc_ns)
     worst = min(lasts, key=lambda each: WORST_FIRST.index(each.outcome))
     failed = [each for each in lasts if each.exit_code] or [each for each in lasts if each.signal is not None]
     said = (failed or [worst])[0]
+    length_ns = ended_utc_ns - started_utc_ns
     return Ending(started_utc_ns, ended_utc_ns, length_ns, worst.outcome, said.exit_code, said.signal)
 
 
@@ -97,11 +132,11 @@ class Stretch:
     saved: Saved | None
 
 
-def run_lost(run: Run, is_live: Callable[[Header], bool] = lives) -> Lost | None:
+def run_lost(run: Run, is_live: Callable[[Part], bool] = part_goes_on) -> Lost | None:
     """What a run lost; of parts in one currency."""
     return lost(
         [
-            Stretch(part.header.host, part_ending(part, is_live(part.header)), part.totals.whole.cost, part.saved)
+            Stretch(part.header.host, part_ending(part, is_live(part)), part.totals.whole.cost, part.saved)
             for part in run.parts
         ]
     )
@@ -116,7 +151,7 @@ def lost(parts: Sequence[Stretch]) -> Lost | None:
     found: list[Lost] = []
     for host in dict.fromkeys(part.host for part in parts):
         own = [part for part in parts if part.host == host]
-        if own[-1].ending.outcome in _NOTHING_LOST:
+        if own[-1].ending.outcome in NOTHING_LOST:
             continue
         cost, nanoseconds = Decimal(0), 0
         for part in reversed(own):

@@ -6,16 +6,12 @@ Money of two currencies is never added, nor what simulated GPUs came to with wha
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
-from decimal import Decimal
 from pathlib import Path
 
 from costmeter.ledger.brief import Brief
-from costmeter.ledger.bulk import load_run
-from costmeter.ledger.listing import Listed, Spending, all_together, spending, which_overlap
-from costmeter.ledger.query import paths_of
-from costmeter.ledger.use import priced_slots
+from costmeter.ledger.cutting import Piece, cut
+from costmeter.ledger.listing import Listed, Spending, all_together, spending
 from costmeter.meter.period import local_date
-from costmeter.meter.totals import DeviceTotals, totals
 
 #: What is not known of a run, as a group of its own.
 NONE = "-"
@@ -49,7 +45,8 @@ def groups(state: Path, runs: Iterable[Listed], key: str, zone: tzinfo | None) -
 
     Raises JournalError where a journal that was there has gone.
     """
-    return summed((share for run in runs for share in _shares(state, run, key, zone)), key == "day")
+    shares = (share for run in runs for alike in run.apart for share in _shares(state, alike, key, zone))
+    return summed(shares, key == "day")
 
 
 def summed(shares: Iterable[Share], in_order: bool = False) -> tuple[Group, ...]:
@@ -80,30 +77,18 @@ def _shares(state: Path, run: Listed, key: str, zone: tzinfo | None) -> Iterator
             yield day, run.id, Spending(currency, run.simulated, whole, redone)
 
 
-#: A GPU model, a day, a currency, what was used and paid, and what of the money was for work done again.
-Piece = tuple[str, str, str, DeviceTotals, Decimal]
-
-
 def pieces(state: Path, run: Listed, day_of: Callable[[int], str] | None) -> Iterator[Piece]:
     """A run cut by GPU model and, with `day_of`, by the day that each slot began on; together they are the whole run.
 
-    Slots are read only where the two ends of a journal do not tell. Where two meters saw the same GPUs, the part that
-    counts stands on its first day.
+    Slots are read only where the two ends of a journal do not tell. What two meters saw at once counts once.
     """
-    if len(run.parts) > 1 and which_overlap(run.parts):
-        for folded in load_run(state, run.found).parts:
-            day = day_of(folded.header.anchor.utc(folded.start_ns)) if day_of else ""
-            for uuid, whole in folded.totals.devices.items():
-                yield folded.devices[uuid].name, day, folded.currency, whole, Decimal(0)
-        return
-    paths = {path.name: path for path in paths_of(state, run.found)}
     for part in run.parts:
         days = _days(part, day_of)
         names = [name for name, _ in part.summary.gpus]
-        if len(days) == 1 and len(names) <= 1:
+        if len(days) == 1 and len(names) <= 1 and not (day_of and part.ending.clock_was_set):
             yield "".join(names), days[0], part.currency, part.summary.whole, part.summary.redone
         else:
-            yield from _from_slots(paths[part.file], day_of)
+            yield from cut(run.path_of(part), day_of, part.elsewhere)
 
 
 def _days(part: Brief, day_of: Callable[[int], str] | None) -> list[str]:
@@ -112,18 +97,3 @@ def _days(part: Brief, day_of: Callable[[int], str] | None) -> list[str]:
         return [""]
     last_ns = max(part.ending.started_utc_ns, part.ending.ended_utc_ns - 1)
     return list(dict.fromkeys((day_of(part.ending.started_utc_ns), day_of(last_ns))))
-
-
-def _from_slots(path: Path, day_of: Callable[[int], str] | None) -> Iterator[Piece]:
-    """One journal, slot by slot."""
-    found: dict[tuple[str, str, str], DeviceTotals] = {}
-    redone: dict[tuple[str, str, str], Decimal] = {}
-    for priced in priced_slots(path, []):
-        day = day_of(priced.slot.start_utc_ns) if day_of else ""
-        for uuid, booked in totals(priced.slot, priced.rates).devices.items():
-            key = priced.devices[uuid].name, day, priced.rates.currency
-            found[key] = found[key] + booked if key in found else booked
-            if priced.slot.redone:
-                redone[key] = redone.get(key, Decimal(0)) + booked.cost
-    for key, whole in found.items():
-        yield *key, whole, redone.get(key, Decimal(0))

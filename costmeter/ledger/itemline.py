@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, get_args
 
+from costmeter.ledger import kinds
 from costmeter.ledger.record import Items, Usage
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import Direction, ItemKind, LineItem
@@ -27,12 +28,21 @@ def encode_usage(usage: Usage, _: tuple[str, ...]) -> dict[str, object]:
 
 def decode_usage(body: Mapping[str, Any], _: tuple[str, ...]) -> Usage:
     """The use that was written. Raises KeyError, TypeError or ValueError on anything else."""
-    used, notes = dict(body["used"]), dict(body.get("notes", {}))
-    if not all(type(quantity) is int and quantity >= 0 for quantity in used.values()):
-        raise ValueError("a quantity that is no whole number")
-    if not all(isinstance(note, str) for note in notes.values()):
-        raise ValueError("a note that is no text")
-    return Usage(int(body["utc_ns"]), used, notes)
+    kinds.expect(body, _USAGE)
+    return Usage(body["utc_ns"], body["used"], body.get("notes", {}))
+
+
+_USAGE = {"utc_ns": kinds.instant, "used": kinds.table(kinds.sum_of_counts), "notes": kinds.table(kinds.text)}
+_ITEM: kinds.Shape = {
+    "name": kinds.text,
+    "kind": kinds.word(get_args(ItemKind)),
+    "price": kinds.price,
+    "amount": kinds.money,
+    "path": kinds.text,
+    "direction": kinds.word(get_args(Direction)),
+    "interface": kinds.text,
+    "origin": kinds.row(kinds.text, kinds.text),
+}
 
 
 def _encode_item(item: LineItem) -> dict[str, object]:
@@ -47,9 +57,8 @@ def _encode_item(item: LineItem) -> dict[str, object]:
 
 
 def _decode_item(body: Mapping[str, Any]) -> LineItem:
+    kinds.expect(body, _ITEM)
     kind, direction = body["kind"], body.get("direction", "both")
-    if kind not in get_args(ItemKind) or direction not in get_args(Direction):
-        raise ValueError(f"an item of kind {kind!r}")
     origin, amount = Origin(*body["origin"]), Decimal(body.get("amount", "1"))
     path, interface = body.get("path", ""), body.get("interface", "")
     return LineItem(body["name"], kind, Decimal(body["price"]), origin, amount, path, direction, interface)

@@ -8,21 +8,15 @@ Nothing here waits, retries or starts threads: the caller decides what a refusal
 import contextlib
 import errno
 import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
+from costmeter.errors import JournalError
 from costmeter.ledger.line import encode, seal
+from costmeter.ledger.lines import LONGEST_LINE, lines, opened
 from costmeter.ledger.ratesline import fingerprint
-from costmeter.ledger.reading import (
-    LONGEST_LINE,
-    Journal,
-    Reading,
-    lines,
-    open_slot,
-    ran_outside,
-    read_journal,
-    records,
-)
+from costmeter.ledger.reading import Journal, Reading, open_slot, ran_outside, read_journal, records
 from costmeter.ledger.record import Devices, Footer, Place, RatesChange, Record, Subtotal
 from costmeter.ledger.sequence import Numbering
 from costmeter.ledger.slotline import encode_slot
@@ -31,6 +25,7 @@ from costmeter.meter.slot import Slot
 _PRIVATE = 0o600
 _BYTES_PER_DEVICE = 512
 _BYTES_FIXED = 1024
+_BYTES_AT_ONCE = 1 << 20
 
 
 def state_directory(environ: dict[str, str]) -> Path:
@@ -61,7 +56,7 @@ class JournalFile:
         self._unwritten = b""
         self._told: set[str] = set()
         self._numbering = Numbering()
-        self._length = 0
+        self._length = self._crc = 0
         self._place = Place(0)
         self._is_new = True
 
@@ -69,13 +64,14 @@ class JournalFile:
         """Write one line. What a full disk cuts off is kept and goes out first the next time, so no line is torn."""
         self._unwritten += line
         self._length += len(line)
+        self._crc = zlib.crc32(line, self._crc)
         self.flush()
 
     def write(self, record: Record, order: tuple[str, ...]) -> None:
         """Write one record; what an earlier one spelled out is only named."""
         record = self._numbering.numbered(record)
         if isinstance(record, Subtotal | Footer):
-            record = replace(record, place=replace(self._place, at=self._length))
+            record = replace(record, place=replace(self._place, at=self._length, crc=self._crc))
         line = encode(record, order, self._told)
         if isinstance(record, RatesChange):
             self._told.add(fingerprint(record.rates.origins))
@@ -139,6 +135,23 @@ class JournalFile:
         self._open_file, self._half_bytes, self._turn = new_file, half_bytes, 1
 
 
+def is_whole(path: Path, place: Place) -> bool:
+    """Whether all that precedes a line is as it was when the line was written, by the checksum that the line carries.
+
+    False where it carries none, and where the file cannot be read or is shorter than that.
+    """
+    left, crc = place.at, 0
+    if place.crc is None:
+        return False
+    try:
+        with opened(path) as file:
+            while left and (block := file.read(min(left, _BYTES_AT_ONCE))):
+                left, crc = left - len(block), zlib.crc32(block, crc)
+    except (OSError, JournalError):
+        return False
+    return not left and crc == place.crc
+
+
 def _put(file: int, record: bytes, at: int) -> None:
     """Write one record whole. Raises OSError where the disk takes a part of it only."""
     if os.pwrite(file, record, at) < len(record):
@@ -179,6 +192,7 @@ __all__ = [
     "Reading",
     "encode",
     "encode_open",
+    "is_whole",
     "lines",
     "open_slot",
     "ran_outside",

@@ -4,10 +4,10 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
-from costmeter.clock import Anchor
-from costmeter.errors import JournalError
+from costmeter.ledger import kinds
+from costmeter.ledger.headerline import decode_header
 from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, encode_usage
 from costmeter.ledger.ratesline import Origins, decode_number, decode_rates, encode_rates
 from costmeter.ledger.record import (
@@ -18,6 +18,7 @@ from costmeter.ledger.record import (
     Header,
     Items,
     Mark,
+    Outcome,
     RatesChange,
     Record,
     SlotEntry,
@@ -34,8 +35,7 @@ from costmeter.ledger.summaryline import (
     encode_subtotal,
     encode_summary,
 )
-from costmeter.meter.activity import IdleRule
-from costmeter.readings import Device, DriverFacts, Mig, Missing, PowerRange
+from costmeter.readings import METHODS, Device, DriverFacts, Mig, Missing, PowerRange
 
 _CHECK = b',"crc":"'
 _NONE_TOLD: Mapping[str, Origins] = {}
@@ -60,11 +60,14 @@ def seal(body: Mapping[str, object]) -> bytes:
 
 def unseal(line: bytes) -> dict[str, Any]:
     """The checked content of one line. Raises ValueError when the checksum or the JSON is wrong."""
-    line = line.rstrip(b"\n")
+    line = line.rstrip(b"\r\n")
     text, check = line[:-_CHECK_LENGTH], line[-_CHECK_LENGTH:]
     if check != b'%s%08x"}' % (_CHECK, zlib.crc32(text)):
         raise ValueError("checksum does not match")
-    body = json.loads(text + b"}")
+    try:
+        body = json.loads(text + b"}")
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     if not isinstance(body, dict):
         raise ValueError("not a record")
     return body
@@ -90,22 +93,6 @@ def _encode_header(header: Header, _: tuple[str, ...]) -> dict[str, object]:
     return {"type": "header", "schema": SCHEMA} | body
 
 
-def _decode_header(body: dict[str, Any], _: tuple[str, ...]) -> Header:
-    if body["schema"] != SCHEMA:
-        raise JournalError(
-            f"journal of schema {body['schema']}, this costmeter reads {SCHEMA}", "pip install -U costmeter"
-        )
-    fields = {name: body[name] for name in Header.__slots__ if name != "user"} | {"user": body.get("user", "")}
-    return Header(
-        **fields
-        | {
-            "command": None if body["command"] is None else tuple(body["command"]),
-            "anchor": Anchor(**body["anchor"]),
-            "rule": IdleRule(**body["rule"]),
-        }
-    )
-
-
 def _encode_devices(entry: Devices, _: tuple[str, ...]) -> dict[str, object]:
     driver = None if entry.driver is None else asdict(entry.driver)
     body: dict[str, object] = {"type": "devices", "node_gpus": entry.node_gpus, "driver": driver}
@@ -115,9 +102,33 @@ def _encode_devices(entry: Devices, _: tuple[str, ...]) -> dict[str, object]:
 
 
 def _decode_devices(body: dict[str, Any], _: tuple[str, ...]) -> Devices:
+    kinds.expect(body, _DEVICES)
     driver = None if body["driver"] is None else DriverFacts(**body["driver"])
     devices = tuple(decode_device(item) for item in body["devices"])
     return Devices(devices, driver, body["node_gpus"], body.get("since_ns", {}))
+
+
+_DEVICES = {
+    "node_gpus": kinds.count,
+    "driver": kinds.maybe(kinds.shaped({"version": kinds.text, "simulated": kinds.truth})),
+    "since_ns": kinds.table(kinds.count),
+    "devices": kinds.each(kinds.table(lambda _: True)),
+}
+_UNKNOWN = kinds.shaped({"missing": kinds.text})
+_MIG: kinds.Shape = dict.fromkeys(Mig.__slots__, kinds.count) | {"board": kinds.text, "split": kinds.text}
+_DEVICE: kinds.Shape = {
+    "uuid": kinds.text,
+    "index": kinds.count,
+    "name": kinds.text,
+    "pci_bus_id": kinds.text,
+    "power_limit_watts": kinds.either(kinds.number, _UNKNOWN),
+    "method": kinds.either(kinds.word(METHODS), _UNKNOWN),
+    "mig": kinds.maybe(kinds.shaped(_MIG)),
+    "scope": kinds.text,
+    "power_range": kinds.maybe(kinds.table(kinds.number)),
+    "power_is_mean": kinds.truth,
+    "speed": kinds.count,
+}
 
 
 def encode_device(device: Device) -> dict[str, object]:
@@ -144,7 +155,8 @@ def encode_device(device: Device) -> dict[str, object]:
 
 
 def decode_device(body: Mapping[str, Any]) -> Device:
-    """The device that was written. Raises KeyError or TypeError on anything else."""
+    """The device that was written. Raises KeyError, TypeError or ValueError on anything else."""
+    kinds.expect(body, _DEVICE)
     span, mig = body.get("power_range"), body.get("mig")
     return Device(
         body["uuid"],
@@ -187,6 +199,7 @@ def _encode_mark(mark: Mark, _: tuple[str, ...]) -> dict[str, object]:
 
 
 def _decode_mark(body: dict[str, Any], _: tuple[str, ...]) -> Mark:
+    kinds.expect(body, _MARK)
     return Mark(body["utc_ns"], body["kind"], body["what"], body["device"])
 
 
@@ -200,11 +213,24 @@ def _encode_footer(footer: Footer, _: tuple[str, ...]) -> dict[str, object]:
 
 
 def _decode_footer(body: dict[str, Any], _: tuple[str, ...]) -> Footer:
+    kinds.expect(body, FOOTER_SHAPE)
     said, told = {name: body[name] for name in _FOOTER}, body.get("summary")
     summary, place = (None, None) if told is None else (decode_summary(told), decode_place(told))
     return Footer(**said, slots=decode_number(body, "slots"), summary=summary, place=place)
 
 
+_MARK = {"utc_ns": kinds.instant, "kind": kinds.text, "what": kinds.text, "device": kinds.text}
+#: Of which kind the values of a footer are; its summary has a shape of its own.
+FOOTER_SHAPE: kinds.Shape = {
+    "ended_utc_ns": kinds.instant,
+    "length_ns": kinds.count,
+    "outcome": kinds.word(get_args(Outcome)),
+    "exit_code": kinds.maybe(kinds.whole),
+    "signal": kinds.maybe(kinds.whole),
+    "cpu_ns": kinds.count,
+    "readings": kinds.count,
+    "slots": kinds.maybe(kinds.count),
+}
 _FOOTER = ("ended_utc_ns", "length_ns", "outcome", "exit_code", "signal", "cpu_ns", "readings")
 
 
@@ -220,7 +246,7 @@ _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     Budgets: encode_budgets,
 }
 _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
-    "header": _decode_header,
+    "header": lambda body, _: decode_header(body),
     "devices": _decode_devices,
     "slot": _decode_slot,
     "mark": _decode_mark,

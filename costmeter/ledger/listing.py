@@ -5,8 +5,9 @@ and where it has no end, what follows its last subtotal. A journal of before has
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from functools import cached_property
 from operator import attrgetter
@@ -14,9 +15,12 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.brief import Brief, brief
-from costmeter.ledger.bulk import fold_path, load_run
-from costmeter.ledger.ending import Ending, Lost, Stretch, lives, lost, part_ending, together
-from costmeter.ledger.query import Part, paths_of
+from costmeter.ledger.bulk import fold_path
+from costmeter.ledger.copies import journal_at, without_copies
+from costmeter.ledger.ending import Ending, Lost, Stretch, lost, part_ending, part_goes_on, together
+from costmeter.ledger.finding import JOURNAL, paths_of
+from costmeter.ledger.overlap import meeting, metered_elsewhere
+from costmeter.ledger.query import Part
 from costmeter.ledger.record import Header
 from costmeter.meter.activity import State
 from costmeter.meter.progress import Progress
@@ -55,13 +59,12 @@ class Spending:
     @property
     def microjoules(self) -> int:
         """The facility's energy."""
-        quantities = self.whole.quantities
-        return quantities.microjoules + quantities.host_microjoules + self.whole.overhead_microjoules
+        return self.whole.facility_microjoules
 
     @property
     def micrograms(self) -> int:
         """Operational and embodied emissions."""
-        return self.whole.operational_micrograms + self.whole.embodied_micrograms
+        return self.whole.emitted_micrograms
 
 
 def all_together(spendings: Sequence[Spending]) -> Spending:
@@ -115,8 +118,22 @@ class Listed:
 
     @property
     def simulated(self) -> bool:
-        """Whether any of its GPUs was simulated."""
-        return any(part.header.simulated for part in self.parts)
+        """Whether all of its GPUs were simulated. Of a run that `apart` has taken apart they are, or are not."""
+        return all(part.header.simulated for part in self.parts)
+
+    @cached_property
+    def apart(self) -> "tuple[Listed, ...]":
+        """The run taken apart by what never adds up: simulated or real, and by currency; each with its own parts."""
+        if len(self.parts) == 1:
+            return (self,)
+        groups: dict[tuple[bool, str], list[Brief]] = {}
+        for part in self.parts:
+            groups.setdefault((part.header.simulated, part.currency), []).append(part)
+        return (self,) if len(groups) == 1 else tuple(replace(self, parts=tuple(each)) for each in groups.values())
+
+    def path_of(self, part: Brief) -> Path:
+        """The journal of one of its parts."""
+        return Path(journal_at(self.found, part))
 
     @cached_property
     def ending(self) -> Ending:
@@ -128,7 +145,7 @@ class Listed:
         """GPUs by name: the most that each host held, those of several hosts added up."""
         by_host: dict[tuple[str, str], int] = {}
         for part in self.parts:
-            for name, count in part.summary.gpus:
+            for name, count in part.beside or part.summary.gpus:
                 by_host[part.header.host, name] = max(by_host.get((part.header.host, name), 0), count)
         names: dict[str, int] = {}
         for (_, name), count in by_host.items():
@@ -137,11 +154,8 @@ class Listed:
 
     @cached_property
     def spendings(self) -> tuple[Spending, ...]:
-        """What it came to, by currency."""
-        by_currency: dict[str, list[Brief]] = {}
-        for part in self.parts:
-            by_currency.setdefault(part.currency, []).append(part)
-        return tuple(spending(parts, self.simulated) for parts in by_currency.values())
+        """What it came to: one for each that `apart` has."""
+        return tuple(spending(each.parts, each.simulated) for each in self.apart)
 
     @property
     def progress(self) -> Progress | None:
@@ -162,24 +176,37 @@ class Listed:
 
 def spending(parts: Sequence[Brief], simulated: bool) -> Spending:
     """What parts in one currency came to."""
-    whole = parts[0].summary.whole
+    first = parts[0].summary
+    if len(parts) == 1 and first.saved is None:  # as most runs are
+        return Spending(parts[0].currency, simulated, first.whole, first.redone)
+    whole = first.whole
     for part in parts[1:]:
         whole = whole + part.summary.whole
-    stretches = [
-        Stretch(part.header.host, part.ending, part.summary.whole.cost, part.summary.saved)
-        for part in parts
-        if len(parts) > 1 or part.summary.saved is not None
-    ]
+    stretches = [Stretch(part.header.host, part.ending, part.summary.whole.cost, part.summary.saved) for part in parts]
     redone = sum((part.summary.redone for part in parts), Decimal(0))
-    return Spending(parts[0].currency, simulated, whole, redone, lost(stretches) if stretches else None)
+    return Spending(parts[0].currency, simulated, whole, redone, lost(stretches))
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The runs that could be read, oldest first, and what is to be said of what could not."""
+    """The runs that could be read, oldest first, and what is to be said of what could not.
+
+    `copied` are journals that a meter has written once and that are there twice, each with the run it is a copy of.
+    """
 
     runs: tuple[Listed, ...]
     unread: tuple[str, ...] = ()
+    copied: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def copies(self) -> tuple[str, ...]:
+        """What is said of copies: a line for each folder that has some."""
+        folders = {os.path.dirname(path): run for path, run in self.copied.items()}
+        return tuple(f"{folder} is a copy of {run}: not counted" for folder, run in folders.items())
+
+
+#: Journals with an end that are as their meters left them, by path, size and time of change (nanoseconds).
+Checked = dict[tuple[str, int, int], Brief]
 
 
 def list_runs(state: Path) -> tuple[Listed, ...]:
@@ -187,8 +214,12 @@ def list_runs(state: Path) -> tuple[Listed, ...]:
     return listing(state).runs
 
 
-def listing(state: Path) -> Listing:
-    """The same, with what cannot be read."""
+def listing(state: Path, checked: Checked | None = None) -> Listing:
+    """The same, with what cannot be read.
+
+    Where `checked` is given, every journal is held against the checksum that its meter wrote, and folded where it has
+    changed since; those that an earlier look found whole are not read again.
+    """
     try:
         with os.scandir(state / "runs") as entries:
             folders = [entry.path for entry in entries]
@@ -196,76 +227,122 @@ def listing(state: Path) -> Listing:
         return Listing(())
     except OSError as refusal:
         return Listing((), (f"{state / 'runs'}: cannot be read: {refusal.strerror}",))
-    return _read(state, ((folder, _journals(folder)) for folder in folders))
+    return _read(((folder, _journals(folder)) for folder in folders), checked)
 
 
-def listing_of(state: Path, runs: Iterable[str]) -> Listing:
+def listing_of(state: Path, runs: Iterable[str], checked: Checked | None = None) -> Listing:
     """Runs by id or by path, as `load_run` takes them. Raises JournalError for one that is not there."""
     found = {run: paths_of(state, run) for run in dict.fromkeys(runs)}
     places = ((paths[0] if Path(run).is_file() else paths[0].parent, paths) for run, paths in found.items())
-    return _read(state, ((os.path.abspath(place), [str(path) for path in paths]) for place, paths in places))
+    return _read(((os.path.abspath(place), list(map(os.path.abspath, paths))) for place, paths in places), checked)
 
 
 def _journals(folder: str) -> list[str] | str:
     """The journals of a folder, or why nobody can say."""
     try:
-        return [f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(".jsonl")]
+        return [f"{folder}/{name}" for name in os.listdir(folder) if name.endswith(JOURNAL)]
     except NotADirectoryError:
         return []
     except OSError as refusal:
         return f"{folder}: cannot be read: {refusal.strerror}"
 
 
-def _read(state: Path, found: Iterable[tuple[str, list[str] | str]]) -> Listing:
-    runs: list[Listed] = []
+def _read(found: Iterable[tuple[str, list[str] | str]], checked: Checked | None) -> Listing:
     unread: list[str] = []
+    places: dict[str, list[Brief]] = {}
     for place, paths in found:
         if isinstance(paths, str):
             unread.append(paths)
         elif paths:
-            parts = _parts(state, place, paths, unread)
-            if parts:
-                runs.append(Listed(parts[0].header.run, tuple(parts), place))
+            places[place] = [part for path in paths for part in _read_one(path, checked, unread)]
+    copied = dict(without_copies(places))
+    runs = [run for place, parts in places.items() for run in _whole(place, parts, unread)]
     runs.sort(key=lambda run: run.ending.started_utc_ns)
-    return Listing(tuple(runs), tuple(unread))
+    return Listing(tuple(runs), tuple(unread), copied)
 
 
-def _parts(state: Path, place: str, paths: list[str], unread: list[str]) -> list[Brief]:
-    """The parts of one run in order of their start; where two meters may have seen the same, as the whole says."""
-    parts: list[Brief] = []
-    refused: list[str] = []
-    for path in paths:
-        try:
-            parts.append(brief(path) or of_part(fold_path(Path(path)), os.path.basename(path)))
-        except JournalError as refusal:
-            refused.append(refusal.message)
-    unread += refused
-    if len(parts) > 1:
-        parts.sort(key=lambda part: (_began(part), part.header.host, part.header.part))
-        if which_overlap(parts):
-            parts = [of_part(part) for part in load_run(state, place).parts]
-    return parts
+def _whole(place: str, parts: list[Brief], unread: list[str]) -> Iterator[Listed]:
+    """The run of a place; none where nothing of it can be read."""
+    if not parts:
+        return
+    try:
+        yield Listed(parts[0].header.run, tuple(_in_order(place, parts)), place)
+    except Exception as fault:  # as in `_read_one`
+        unread.append(_unforeseen(place, fault))
+
+
+def _unforeseen(place: str, fault: Exception) -> str:
+    if isinstance(fault, JournalError):
+        return fault.message
+    return f"{place}: cannot be read: {type(fault).__name__}: {fault}"
+
+
+def _read_one(path: str, checked: Checked | None, unread: list[str]) -> Iterator[Brief]:
+    """What one journal comes to; nothing where it cannot be read, which is said."""
+    try:
+        yield _brief(path) if checked is None else _checked_brief(path, checked)
+    except Exception as fault:  # what nobody foresaw in one journal hides no other
+        unread.append(_unforeseen(path, fault))
+
+
+def _brief(path: str, is_checked: bool = False) -> Brief:
+    return brief(path, is_checked) or of_part(fold_path(Path(path)), os.path.basename(path))
+
+
+def _checked_brief(path: str, checked: Checked) -> Brief:
+    """What a journal comes to that is as its meter left it, or else what can be read of it."""
+    try:
+        facts = os.stat(path)
+    except OSError as refusal:
+        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
+    key = path, facts.st_size, facts.st_mtime_ns
+    if key in checked:
+        return checked[key]
+    found = _brief(path, is_checked=True)
+    if found.ending.outcome not in ("running", "interrupted"):
+        checked[key] = found
+    return found
+
+
+def _in_order(place: str, parts: list[Brief]) -> list[Brief]:
+    """The parts of one run in order of their start; what two meters saw at once counts once, as in the whole."""
+    if len(parts) == 1:
+        return parts
+    parts.sort(key=lambda part: part.file)  # of two meters alike the order of their names decides, as in `load_run`
+    met = meeting([(part.header, _end_ns(part)) for part in parts])
+    if met:
+        _meet(place, parts, met)
+    return sorted(parts, key=lambda part: (_began(part), part.header.host, part.header.part))
+
+
+def _meet(place: str, parts: list[Brief], met: Sequence[int]) -> None:
+    """Put what counts of those that met in their places."""
+    paths = {at: Path(journal_at(place, parts[at])) for at in met}
+    folded = [fold_path(path) for path in paths.values()]
+    for at, part, elsewhere in zip(met, folded, metered_elsewhere(folded), strict=True):
+        found = of_part(fold_path(paths[at], None, elsewhere), parts[at].file) if elsewhere else parts[at]
+        parts[at] = replace(found, elsewhere=elsewhere, beside=_beside(part, folded))
+
+
+def _beside(part: Part, others: Sequence[Part]) -> tuple[tuple[str, int], ...]:
+    """The GPUs by name that the parts of its host held when this part began."""
+    start_ns, held = part.header.start_ns, dict(part.devices)
+    for other in others:
+        is_there = (other.header.host, other.header.boot_id) == (part.header.host, part.header.boot_id)
+        if is_there and other.start_ns <= start_ns < other.start_ns + other.length_ns:
+            held |= other.devices
+    return tuple(Counter(device.name for device in held.values()).items())
+
+
+def _end_ns(part: Brief) -> int:
+    """When a part's meter had ended, by the clock of its boot."""
+    return part.header.anchor.boottime(part.ending.started_utc_ns) + part.ending.length_ns
 
 
 def _began(part: Brief) -> int:
     return part.header.anchor.utc(part.header.start_ns)
 
 
-def which_overlap(parts: Sequence[Brief]) -> bool:
-    """Whether meters of one host were at work at the same time."""
-    ended: dict[str, int] = {}
-    for part in parts:
-        host = part.header.host
-        if _began(part) < ended.get(host, 0):
-            return True
-        ended[host] = max(ended.get(host, 0), part.ending.ended_utc_ns)
-    return False
-
-
 def of_part(part: Part, file: str = "") -> Brief:
     """The same from a part that was folded, of the journal of this name."""
-    return Brief(part.header, part_ending(part, _is_live(part)), part.summary, part.currency, file, part.problems)
-
-
-def _is_live(part: Part) -> bool:
-    return part.footer is None and lives(part.header)
+    return Brief(part.header, part_ending(part, part_goes_on(part)), part.summary, part.currency, file, part.problems)

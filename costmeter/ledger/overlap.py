@@ -5,8 +5,11 @@ own record, and no second cost.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from costmeter.ledger.query import Part
+from costmeter.ledger.record import Header
+from costmeter.meter.slot import Slot
 
 #: When (UTC) others meter a device whose time is not to be counted again: from, and to before.
 Windows = Mapping[str, tuple[tuple[int, int], ...]]
@@ -24,6 +27,36 @@ def metered_elsewhere(parts: Sequence[Part]) -> list[Windows]:
                     windows[uuid] = (*windows.get(uuid, ()), _window(parts[place], parts[before], uuid))
         found[place] = windows
     return found
+
+
+def ours(slot: Slot, elsewhere: Windows) -> Slot:
+    """A slot without the devices whose time counts from another part: it does where it begins in a window."""
+    if not elsewhere:
+        return slot
+    at_ns = slot.start_utc_ns
+    theirs = {uuid for uuid, windows in elsewhere.items() if any(since <= at_ns < until for since, until in windows)}
+    if theirs.isdisjoint(slot.devices):
+        return slot
+    return replace(slot, devices={uuid: held for uuid, held in slot.devices.items() if uuid not in theirs})
+
+
+def meeting(meters: Sequence[tuple[Header, int]]) -> list[int]:
+    """The places of those that may have run at the same time as another, each told by its header and its end.
+
+    Ends are CLOCK_BOOTTIME. Nobody else can have had a device of theirs twice.
+    """
+    by_boot: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
+    for place, (header, end_ns) in enumerate(meters):
+        by_boot.setdefault((header.host, header.boot_id), []).append((header.start_ns, end_ns, place))
+    found: set[int] = set()
+    for spans in by_boot.values():
+        latest_ns, latest = 0, -1
+        for start_ns, end_ns, place in sorted(spans):
+            if latest >= 0 and start_ns < latest_ns:
+                found |= {latest, place}
+            if latest < 0 or end_ns > latest_ns:
+                latest_ns, latest = end_ns, place
+    return sorted(found)
 
 
 def _rank(part: Part, place: int) -> tuple[bool, int, int]:

@@ -1,11 +1,8 @@
 """Folding journals into runs. The live meter and the report use this same fold, so they cannot disagree."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from costmeter.errors import JournalError
 from costmeter.ledger.journal import Journal
 from costmeter.ledger.record import (
     Budgets,
@@ -44,7 +41,8 @@ class Part:
     `counters_microjoules` are the devices' counters up to which everything is booked, `standings` what more there is
     to say of some. `phases` has all GPUs' totals of every phase that the run told; what is in none of them was before
     it told of any. `redone` is work done again, `saved` the last checkpoint of so many `checkpoints`; `progress` is the
-    last that was told. `milestones` are marks of budgets and of going back to an earlier step.
+    last that was told. `milestones` are marks of budgets and of going back to an earlier step. `problems` are what
+    could not be read, `remarks` what was metered and counts from another part.
     """
 
     header: Header
@@ -74,6 +72,7 @@ class Part:
     milestones: tuple[Mark, ...] = ()
     budgets: tuple[BudgetUse, ...] = ()
     slots: int = 0
+    remarks: tuple[str, ...] = ()
 
     @property
     def start_ns(self) -> int:
@@ -132,10 +131,13 @@ class Run:
         return whole
 
     def by_currency(self) -> "tuple[Run, ...]":
-        """The run taken apart by currency, because there are no exchange rates; each with its parts in order."""
-        groups: dict[str, list[Part]] = {}
+        """The run taken apart by what never adds up: simulated or real, and by currency; each with its parts in order.
+
+        There are no exchange rates, and nobody pays for simulated GPUs.
+        """
+        groups: dict[tuple[bool, str], list[Part]] = {}
         for part in self.parts:
-            groups.setdefault(part.currency, []).append(part)
+            groups.setdefault((part.header.simulated, part.currency), []).append(part)
         return tuple(Run(tuple(parts)) for parts in groups.values())
 
 
@@ -228,26 +230,3 @@ def fold_all(part: Part, records: Iterable[Record]) -> Part:
     for record in records:
         part = fold(part, record)
     return part
-
-
-def paths_of(state: Path, run: str) -> list[Path]:
-    """The journals of a run by its id, or by the path of a journal or a folder of them. Raises JournalError if none."""
-    given = Path(run)
-    is_path = "/" in run or (given.suffix == ".jsonl" and given.exists())
-    folder = given if is_path else state / "runs" / run
-    paths = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
-    if not paths:
-        raise JournalError(f'no run "{run}" here', _closest(state, run))
-    return paths
-
-
-def run_ids(state: Path) -> list[str]:
-    """Ids of all runs recorded under a state directory, newest first. A folder without any journal is no run."""
-    folders = [entry for entry in (state / "runs").glob("*") if any(entry.glob("*.jsonl"))]
-    return [entry.name for entry in sorted(folders, key=lambda entry: entry.stat().st_mtime_ns, reverse=True)]
-
-
-def _closest(state: Path, run_id: str) -> str:
-    others = [other for other in run_ids(state) if other != run_id]
-    closest = [f"Closest: {near}." for near in difflib.get_close_matches(run_id, others, 1)]
-    return " ".join([*closest, "List: costmeter report"])

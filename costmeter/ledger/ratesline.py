@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from costmeter.ledger.kinds import Shape, count, each, either, expect, instant, maybe, price, row, table, text, truth
 from costmeter.ledger.record import RatesChange
 from costmeter.meter.charge import DeviceRates, Origin, Rates
 
@@ -57,10 +58,14 @@ def decode_rates(body: Mapping[str, Any], order: Sequence[str], told: Mapping[st
 
     Raises KeyError, TypeError, ValueError, IndexError or ArithmeticError on anything else.
     """
+    expect(body, _SHAPE)
     items = body["devices"]
     if "device_kinds" in body:
         items = [items[place] for place in body["device_kinds"]]
-    items = items * body.get("device_count", 1)
+    if "device_count" in body:
+        if len(items) != 1 or body["device_count"] != len(order):
+            raise ValueError("device_count")
+        items = items * len(order)
     market, origins = body.get("market_grams_per_kwh"), body["origins"]
     rates = Rates(
         body["currency"],
@@ -103,7 +108,24 @@ def _encode_device(rates: DeviceRates) -> dict[str, object]:
     }
 
 
+_SHAPE: Shape = {
+    "utc_ns": instant,
+    "currency": text,
+    "devices": each(table(lambda _: True)),
+    "device_kinds": each(count),
+    "device_count": count,
+    "electricity_per_kwh": price,
+    "pue": price,
+    "carbon_grams_per_kwh": price,
+    "market_grams_per_kwh": maybe(price),
+    "origins": either(text, table(row(text, text))),
+    "n": maybe(count),
+}
+_DEVICE: Shape = {"hourly": table(price), "pays_electricity": truth, "embodied_grams_per_hour": price}
+
+
 def _decode_device(item: Mapping[str, Any]) -> DeviceRates:
+    expect(item, _DEVICE)
     return DeviceRates(
         tuple((component, Decimal(per_hour)) for component, per_hour in item["hourly"].items()),
         item["pays_electricity"],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from costmeter.clock import Clock
+from costmeter.errors import JournalError
 from costmeter.ledger.ending import lives
 from costmeter.ledger.line import decode, unseal
 from costmeter.ledger.record import Header
@@ -25,8 +26,11 @@ def steps_reached(folder: Path, host: str, clock: Clock) -> int | None:
     Parts that are being written, by other hosts of this run or by this very meter, are not earlier.
     """
     reached: int | None = None
-    for path in sorted(folder.glob("*.jsonl")):
-        with contextlib.suppress(OSError, ValueError):
+    paths: list[Path] = []
+    with contextlib.suppress(OSError):
+        paths = sorted(folder.glob("*.jsonl"))
+    for path in paths:
+        with contextlib.suppress(OSError, ValueError, JournalError):
             if _has_ended(path, host, clock):
                 for line in _lines(path):
                     steps = _steps(line, reached)

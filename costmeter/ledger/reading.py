@@ -2,22 +2,20 @@
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, unseal
+from costmeter.ledger.lines import LONGEST_LINE, lines, opened
+from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.ratesline import Origins, decode_number, fingerprint
 from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
 from costmeter.ledger.sequence import Sequence
 from costmeter.ledger.slotline import decode_slot
 from costmeter.units import NANOSECONDS_PER_HOUR
 
-#: No line of a journal is longer: the devices of 1,024 GPUs are less than a tenth of it.
-LONGEST_LINE = 4 * 2**20
 #: A footer is shorter; the start of what is cut is in no last line.
 _TAIL_BYTES = 4_096
 #: How far what a journal says of itself may be off: a run resumed, a clock set, another machine's time stamp.
@@ -53,43 +51,57 @@ def records(path: Path, problems: list[str]) -> Iterator[Record]:
 
     Raises JournalError when there is no readable header, or a schema of a newer costmeter.
     """
-    reading = Reading(path, problems)
-    for number, line in lines(path, problems):
+    reading, torn = Reading(path, problems, is_ordered=True), list[str]()
+    for number, line in lines_in_order(path, torn):
         record = reading.record(number, line)
         if record is not None:
             yield record
+    problems += torn
     last = reading.last()
     if last is not None:
         yield last
 
 
 class Reading:
-    """One journal while it is read: what its lines mean, and whether they count, hangs on the lines before."""
+    """One journal while it is read: what its lines mean, and whether they count, hangs on the lines before.
 
-    def __init__(self, path: Path, problems: list[str]) -> None:
+    `is_ordered` is for lines that were put in their order, as far as they have one.
+    """
+
+    def __init__(self, path: Path, problems: list[str], is_ordered: bool = False) -> None:
         self.order: tuple[str, ...] = ()
         self.sequence = Sequence()
         self.has_begun = False
         self._path = path
         self._problems = problems
+        self._is_ordered = is_ordered
         self._told: dict[str, Origins] = {}
+
+    @property
+    def is_out_of_order(self) -> bool:
+        """Whether a line so far may belong elsewhere: then the journal is to be read again, by `lines_in_order`."""
+        return self.sequence.is_out_of_order and not self._is_ordered
 
     def record(self, number: int, line: bytes) -> Record | None:
         """What one line says; None where it says nothing that counts. What is damaged goes to the problems.
 
-        Raises JournalError where the first that can be read is no header, or one of a newer costmeter.
+        Raises JournalError where it is of a newer costmeter, or the first that can be read is no header.
         """
         try:
             record = decode(line, self.order, self._told)
         except JournalError as refusal:
             raise JournalError(f"{self._path}: {refusal.message}", refusal.hint) from refusal
         except ValueError as problem:
-            self._problems.append(f"line {number} unreadable, skipped: {problem}{_lost_prices(line)}")
+            if not self._stands_again(line):
+                self._problems.append(f"line {number} unreadable, skipped: {problem}{_lost_prices(line)}")
             return None
         if record is None:
             return None
         if not self.has_begun and not isinstance(record, Header):
-            raise self._headless()
+            if self._is_ordered:
+                raise self._headless()
+            self.sequence.is_out_of_order = True
+            return None
         self.has_begun = True
         if isinstance(record, RatesChange):
             self._told[fingerprint(record.rates.origins)] = record.rates.origins
@@ -98,6 +110,17 @@ class Reading:
         if isinstance(record, Devices):
             self.order = tuple(device.uuid for device in record.devices)
         return record
+
+    def _stands_again(self, line: bytes) -> bool:
+        """Whether a line that cannot be read was read before; one that is whole may only stand in the wrong place."""
+        try:
+            body = unseal(line)
+        except ValueError:
+            return False
+        if self.sequence.takes_again(body.get("type"), body.get("n")):
+            return True
+        self.sequence.is_out_of_order = True
+        return False
 
     def last(self) -> SlotEntry | None:
         """The open slot, once all lines were read; what their numbers tell goes to the problems.
@@ -128,7 +151,7 @@ def ran_outside(path: Path, start_utc_ns: int, end_utc_ns: int) -> bool:
     That is its first line, its footer or else the time it was last written at. When in doubt it was inside.
     """
     try:
-        with _opened(path) as file:
+        with opened(path) as file:
             written_ns = os.fstat(file.fileno()).st_mtime_ns
             header = decode(file.readline(LONGEST_LINE).rstrip(b"\n"))
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
@@ -147,36 +170,10 @@ def ran_outside(path: Path, start_utc_ns: int, end_utc_ns: int) -> bool:
     return max(began_ns, written_ns) + _DOUBT_NS < start_utc_ns
 
 
-def lines(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes]]:
-    """Every whole line and its number. Raises JournalError for a file that cannot be read or is no journal."""
-    try:
-        with _opened(path) as file:
-            number = 0
-            while line := file.readline(LONGEST_LINE):
-                number += 1
-                if line.endswith(b"\n"):
-                    yield number, line[:-1]
-                elif len(line) < LONGEST_LINE:
-                    problems.append("last line torn, dropped")
-                else:
-                    raise JournalError(f"{path}: line {number} is longer than any that a meter writes")
-    except OSError as refusal:
-        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
-
-
-def _opened(path: Path) -> BinaryIO:
-    """A file that ends: no pipe, no device, which are a JournalError. Raises OSError when it cannot be opened."""
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise JournalError(f"{path}: cannot be read: not a file")
-    return os.fdopen(file, "rb")
-
-
 def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
     """The slot that was open at the meter's last tick, whether it was closed since or not."""
     try:
-        with _opened(path.with_suffix(".open")) as file:
+        with opened(path.with_suffix(".open")) as file:
             halves = file.read(2 * LONGEST_LINE)
     except (OSError, JournalError):
         return None
@@ -188,3 +185,6 @@ def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
             if best is None or body["sequence"] > best[0]:
                 best = body["sequence"], SlotEntry(decode_slot(body, order), decode_number(body, "rates"))
     return None if best is None else best[1]
+
+
+__all__ = ["LONGEST_LINE", "Journal", "Reading", "lines", "open_slot", "ran_outside", "read_journal", "records"]

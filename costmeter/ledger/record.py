@@ -89,11 +89,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a line begins in its file, and the last lines of devices and of rates before it: bytes from its start."""
+    """Where a line begins in its file, and the last lines of devices and of rates before it: bytes from its start.
+
+    `crc` is CRC-32 of all bytes before the line; a journal of before does not say.
+    """
 
     at: int
     devices_at: int | None = None
     rates_at: int | None = None
+    crc: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Budgets:
 
 @dataclass(frozen=True, slots=True)
 class Footer:
-    """The last line. `length_ns` is spawn to reap; `exit_code` and `signal` are the child's, one of them None.
+    """The last line. `length_ns` is spawn to reap; `exit_code` and `signal` are the child's, one of them None, or both.
 
     `slots` is how many were closed, `summary` what they come to; a journal of before does not say.
     """

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from costmeter.errors import JournalError
-from costmeter.ledger.journal import LONGEST_LINE
 from costmeter.ledger.line import decode
+from costmeter.ledger.lines import line_blocks
+from costmeter.ledger.pricing import Unpriceable
 from costmeter.ledger.ratesline import Origins, fingerprint
 from costmeter.ledger.record import Devices, Header, RatesChange
 from costmeter.meter.charge import DeviceRates, Origin, Rates
+from costmeter.meter.series import OPEN_END
 from costmeter.rates.book import Book, Quotation
+from costmeter.readings import Device
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: What a scenario may replace of a run's own rates. `gpu` is what its GPUs cost per hour, and whether they pay for
@@ -48,10 +51,6 @@ class Change:
         return self.is_everything or bool(self.replaced & {"gpu", "electricity"})
 
 
-class Unpriceable(Exception):
-    """Why a scenario has no answer for a run, in words."""
-
-
 class OwnRates:
     """The rates that one part was recorded under, by instant. Before the first the first hold."""
 
@@ -70,6 +69,11 @@ class OwnRates:
     def at(self, utc_ns: int) -> Rates:
         """The rates that hold at an instant; the identical object while they hold."""
         return self._rates[max(0, bisect_right(self._starts_utc_ns, utc_ns) - 1)]
+
+    def until(self, utc_ns: int) -> int:
+        """An instant up to which, and not including it, they surely hold."""
+        after = bisect_right(self._starts_utc_ns, utc_ns)
+        return self._starts_utc_ns[after] if after < len(self._starts_utc_ns) else OPEN_END
 
 
 class Changed:
@@ -91,13 +95,30 @@ class Changed:
             last = self._last = (own, other, _over(own, other, self._change))
         return last[2]
 
+    def until(self, utc_ns: int) -> int:
+        """An instant up to which, and not including it, neither the own nor the other rates change; maybe too early."""
+        return min(self._own.until(utc_ns), self._quotation.until(utc_ns + self._shift_ns) - self._shift_ns)
 
-def own_rates(path: Path) -> tuple[Header, OwnRates]:
-    """The header of a journal and the rates in it; slots are not read. Damaged lines are passed over.
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one journal says of how its slots are priced: all of it but them."""
+
+    header: Header
+    devices: tuple[Device, ...]
+    start_utc_ns: int
+    currency: str
+    rates: OwnRates
+
+
+def recipe(path: Path) -> Recipe:
+    """The recipe of a journal; slots are not read. Damaged lines are passed over.
 
     Raises JournalError where there is no readable header.
     """
     header: Header | None = None
+    devices: dict[str, Device] = {}
+    starts_ns: list[int] = []
     order: tuple[str, ...] = ()
     told: dict[str, Origins] = {}
     changes: list[RatesChange] = []
@@ -110,25 +131,22 @@ def own_rates(path: Path) -> tuple[Header, OwnRates]:
             header = header or record
         elif isinstance(record, Devices):
             order = tuple(device.uuid for device in record.devices)
+            devices |= {device.uuid: device for device in record.devices}
+            starts_ns += record.since_ns.values()
         elif isinstance(record, RatesChange):
             told[fingerprint(record.rates.origins)] = record.rates.origins
             changes.append(record)
     if header is None:
         raise JournalError(f"{path}: no readable header line")
-    return header, OwnRates(changes)
+    start_utc_ns = header.anchor.utc(min([header.start_ns, *starts_ns]))
+    currency = changes[-1].rates.currency if changes else header.currency
+    return Recipe(header, tuple(devices.values()), start_utc_ns, currency, OwnRates(changes))
 
 
 def _lines(path: Path) -> Iterable[bytes]:
     """The whole lines of a journal that may be wanted. Raises JournalError for what is no file."""
-    if not path.is_file():
-        raise JournalError(f"{path}: cannot be read: not a file")
-    try:
-        with path.open("rb") as file:
-            while line := file.readline(LONGEST_LINE):
-                if line.startswith(_WANTED) and line.endswith(b"\n"):
-                    yield line[:-1]
-    except OSError as refusal:
-        raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
+    for _, block in line_blocks(path, []):
+        yield from [line for line in block if line.startswith(_WANTED)]
 
 
 def _over(own: Rates | None, other: Rates, change: Change) -> Rates:

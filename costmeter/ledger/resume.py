@@ -89,3 +89,5 @@ def _folded(path: Path) -> Part | None:
         return fold_path(path)
     except JournalError:
         return None
+    except Exception:  # what nobody thought of in an old journal is no reason not to meter a new run
+        return None

@@ -6,10 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from costmeter.errors import JournalError
-from costmeter.ledger.bulk import Prices, load_run
-from costmeter.ledger.query import Part, Run, paths_of
+from costmeter.ledger.bulk import Refusal, load_each
+from costmeter.ledger.finding import paths_of
+from costmeter.ledger.pricing import Prices, PricesFor
+from costmeter.ledger.query import Run
 from costmeter.ledger.record import Header
-from costmeter.ledger.repricing import Change, Changed, OwnRates, Unpriceable, own_rates
+from costmeter.ledger.repricing import Change, Changed, OwnRates, Recipe, recipe
 from costmeter.meter.charge import QUANTUM, Amounts
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals
@@ -70,29 +72,35 @@ class Priced:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A run as it was recorded, and the rates it was recorded under."""
+    """What is known of a recorded run before its slots are read: its parts in order of their start, by key."""
 
     name: str
-    run: Run
-    own: Mapping[tuple[object, ...], OwnRates]
+    parts: Mapping[tuple[object, ...], Recipe]
 
     @property
     def start_utc_ns(self) -> int:
         """When it began."""
-        return min(part.header.anchor.utc(part.start_ns) for part in self.run.parts)
+        return min(part.start_utc_ns for part in self.parts.values())
+
+    @property
+    def currency(self) -> str:
+        """What the money of its first part is in."""
+        return next(iter(self.parts.values())).currency
 
 
 def recorded(state: Path, name: str) -> Recorded:
     """A recorded run, by id or path. Raises JournalError when there is none."""
-    run = load_run(state, name)
-    own: dict[tuple[object, ...], OwnRates] = {}
+    found: list[Recipe] = []
+    refusals: list[JournalError] = []
     for path in paths_of(state, name):
         try:
-            header, rates = own_rates(path)
-        except JournalError:
-            continue  # the run says that this part is not counted
-        own[_key(header)] = rates
-    return Recorded(name, run, own)
+            found.append(recipe(path))
+        except JournalError as refusal:
+            refusals.append(refusal)  # whoever prices the run says that this part is not counted
+    if not found:
+        raise refusals[0]
+    found.sort(key=lambda part: part.header.anchor.utc(part.header.start_ns))
+    return Recorded(name, {_key(part.header): part for part in found})
 
 
 def price(state: Path, runs: Sequence[Recorded], scenario: Scenario) -> list[Priced]:
@@ -100,32 +108,59 @@ def price(state: Path, runs: Sequence[Recorded], scenario: Scenario) -> list[Pri
 
     Where one of them cannot be priced so, none is, and the answer says which and why.
     """
-    if scenario.unpriced:
-        return [Priced(scenario, runs[0].run.parts[0].currency, unpriced=scenario.unpriced)]
-    by_currency: dict[str, list[Run]] = {}
-    try:
-        for each in runs:
-            for run in _repriced(state, each, scenario).by_currency():
-                by_currency.setdefault(run.parts[0].currency, []).append(run)
-    except (Unpriceable, JournalError) as why:
-        return [Priced(scenario, runs[0].run.parts[0].currency, unpriced=f"{each.name}: {why}")]
+    return price_each(state, runs, (scenario,))[0]
+
+
+def price_each(state: Path, runs: Sequence[Recorded], scenarios: Sequence[Scenario]) -> list[list[Priced]]:
+    """The same in one scenario after another, for which every journal is read once.
+
+    Raises JournalError where nothing of a run can be read.
+    """
+    asked = [scenario for scenario in scenarios if not scenario.unpriced]
+    found: list[list[Run | Refusal]] = [[] for _ in asked]
+    for each in runs:
+        prices = {id(scenario): _prices(each, scenario) for scenario in asked}
+        rows = list(dict.fromkeys(prices.values()))  # several may be of the run's own rates
+        loaded = load_each(state, each.name, rows) if rows else []
+        for answers, scenario in zip(found, asked, strict=True):
+            answers.append(loaded[rows.index(prices[id(scenario)])])
+    answered = iter(found)
     return [
-        Priced(scenario, currency, tuple(found), _whole(found, scenario)) for currency, found in by_currency.items()
+        [Priced(scenario, runs[0].currency, unpriced=scenario.unpriced)]
+        if scenario.unpriced
+        else _answers(runs, scenario, next(answered))
+        for scenario in scenarios
     ]
 
 
-def _repriced(state: Path, each: Recorded, scenario: Scenario) -> Run:
+def _answers(runs: Sequence[Recorded], scenario: Scenario, found: Sequence[Run | Refusal]) -> list[Priced]:
+    """One for each currency, or why there is none."""
+    by_currency: dict[str, list[Run]] = {}
+    for each, run in zip(runs, found, strict=True):
+        if isinstance(run, Run):
+            for alike in run.by_currency():
+                by_currency.setdefault(alike.parts[0].currency, []).append(alike)
+        elif scenario.change is None and isinstance(run, JournalError):
+            raise run
+        else:
+            return [Priced(scenario, runs[0].currency, unpriced=f"{each.name}: {run}")]
+    return [Priced(scenario, currency, tuple(of), _whole(of, scenario)) for currency, of in by_currency.items()]
+
+
+def _prices(each: Recorded, scenario: Scenario) -> PricesFor | None:
+    """What a scenario prices a run with; None is its own rates."""
     change = scenario.change
     if change is None:
-        return each.run
+        return None
     floor_utc_ns = each.start_utc_ns - each.start_utc_ns % NANOSECONDS_PER_MINUTE
     shift_ns = scenario.shift(floor_utc_ns) if scenario.shift is not None else 0
 
     def prices(header: Header, devices: tuple[Device, ...], node_gpus: int) -> Prices:
-        own = each.own.get(_key(header), OwnRates(()))
+        part = each.parts.get(_key(header))
+        own = OwnRates(()) if part is None else part.rates
         return Changed(own, change.book.quotation(devices, node_gpus), change, shift_ns)
 
-    return load_run(state, each.name, prices)
+    return prices
 
 
 def _whole(runs: Sequence[Run], scenario: Scenario) -> DeviceTotals:
@@ -200,5 +235,5 @@ def _key(header: Header) -> tuple[object, ...]:
 
 def devices_of(runs: Sequence[Recorded]) -> tuple[Device, ...]:
     """Every GPU of these runs, once."""
-    parts: list[Part] = [part for each in runs for part in each.run.parts]
-    return tuple({uuid: device for part in parts for uuid, device in part.devices.items()}.values())
+    parts = [part for each in runs for part in each.parts.values()]
+    return tuple({device.uuid: device for part in parts for device in part.devices}.values())

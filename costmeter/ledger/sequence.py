@@ -1,7 +1,7 @@
-"""Which line of a journal belongs where: by numbers alone, because the wall clock may be set while a run is metered.
+"""What the lines of a journal say of each other: by numbers alone, for a wall clock may be set meanwhile.
 
 Slots are numbered. Rates are, too, and every slot names those it is priced under. So a line that went missing, stands
-twice or was moved shows in those that are left, and what it costs can be said.
+twice or was moved shows in those that are left, and what it costs can be said. `order` puts back what was moved.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,9 +12,9 @@ from costmeter.ledger.record import Devices, Footer, RatesChange, Record, SlotEn
 MISSING = "slots missing: {}, not counted"
 REPEATED = "slots that stand there again: {}, counted once"
 MISPLACED = "slots out of their order: {}"
-STALE = "rates that stand there again or too late: {}, skipped"
+STALE = "rates that stand there again: {}, skipped"
 SHRUNK = "lines of devices that stand there again: {}, skipped"
-MISPRICED = "slots with other prices than their own, which are lost or out of order: {}"
+MISPRICED = "slots with other prices than their own, which are lost: {}"
 
 
 @dataclass(slots=True)
@@ -45,13 +45,19 @@ class Numbering:
 class Sequence:
     """What the numbers of a journal's lines say while it is read. Journals of before number no rates: they say less.
 
-    `closed` are the numbers of the slots there were.
+    `closed` are the numbers of the slots there were. `is_out_of_order` is set where a line may belong elsewhere than
+    where it stands; one that is there again does not.
     """
 
     closed: set[int] = field(default_factory=set)
+    is_out_of_order: bool = False
     _latest: int = -1
     _rates: int | None = None
     _gpus: frozenset[str] = frozenset()
+    _awaits_rates: bool = False
+    _has_ended: bool = False
+    _told: set[int] = field(default_factory=set)
+    _listed: set[int] = field(default_factory=set)
     _devices_repeated: int = 0
     _slots_repeated: int = 0
     _rates_repeated: int = 0
@@ -60,33 +66,37 @@ class Sequence:
 
     def takes(self, record: Record) -> bool:
         """Whether a line counts: no slot does twice, no rates again after later ones, and no GPU is ever let go."""
-        if isinstance(record, Devices):
-            gpus = frozenset(device.uuid for device in record.devices)
-            if not gpus >= self._gpus:
-                self._devices_repeated += 1
-                return False
-            self._gpus = gpus
-        if isinstance(record, RatesChange) and record.number is not None:
-            if self._rates is not None and record.number <= self._rates:
-                self._rates_repeated += 1
-                return False
-            self._rates = record.number
         if isinstance(record, SlotEntry):
-            if record.slot.number in self.closed:
-                self._slots_repeated += 1
-                return False
-            self._slots_misplaced += record.slot.number < self._latest
-            self._slots_mispriced += self._are_others(record.rates)
-            self._close(record.slot.number)
-        if isinstance(record, Footer) and record.slots is not None:
-            self._latest = max(self._latest, record.slots - 1)
+            return self._takes_slot(record)
+        if isinstance(record, Devices):
+            return self._takes_devices(record)
+        if isinstance(record, RatesChange):
+            return self._takes_rates(record)
+        if isinstance(record, Footer):
+            self._has_ended = True
+            if record.slots is not None:
+                self._latest = max(self._latest, record.slots - 1)
         return True
+
+    def takes_again(self, kind: object, number: object) -> bool:
+        """Whether a slot or rates that cannot be read where they stand were read before; they are told as such."""
+        if not isinstance(number, int):
+            return False
+        if kind == "slot" and number in self.closed:
+            self._slots_repeated += 1
+            return True
+        if kind == "rates" and number in self._told:
+            self._rates_repeated += 1
+            return True
+        return False
 
     def takes_slots(self, first: int, rates: list[int | None]) -> None:
         """Take slots numbered from `first` on, one by one, beyond all before; `rates` are those that they name."""
         after = first + len(rates)
         self.closed.update(range(first, after))
         self._latest = after - 1
+        if self._awaits_rates or self._has_ended or rates.count(self._rates) < len(rates):
+            self.is_out_of_order = True
         if self._rates is not None:
             self._slots_mispriced += len(rates) - rates.count(None) - rates.count(self._rates)
 
@@ -97,6 +107,47 @@ class Sequence:
         is_older = entry.rates is not None and self._rates is not None and entry.rates < self._rates
         self._slots_mispriced += not is_older and self._are_others(entry.rates)
         self._close(entry.slot.number)
+        return True
+
+    def _takes_slot(self, entry: SlotEntry) -> bool:
+        number = entry.slot.number
+        if number in self.closed:
+            self._slots_repeated += 1
+            return False
+        is_behind = self._awaits_rates or self._has_ended or number < self._latest
+        self.is_out_of_order |= is_behind or entry.rates != self._rates
+        self._slots_misplaced += number < self._latest
+        self._slots_mispriced += self._are_others(entry.rates)
+        self._close(number)
+        return True
+
+    def _takes_devices(self, record: Devices) -> bool:
+        gpus = frozenset(device.uuid for device in record.devices)
+        is_first = len(record.devices) not in self._listed
+        self._listed.add(len(record.devices))
+        if not gpus >= self._gpus:
+            self.is_out_of_order |= is_first
+            self._devices_repeated += 1
+            return False
+        self.is_out_of_order |= self._has_ended and is_first
+        self._awaits_rates |= is_first and bool(gpus)  # rates follow wherever there are more
+        self._gpus = gpus
+        return True
+
+    def _takes_rates(self, change: RatesChange) -> bool:
+        self._awaits_rates = False
+        if change.number is None:
+            return True
+        if change.number in self._told:
+            self._rates_repeated += 1
+            return False
+        self._told.add(change.number)
+        self.is_out_of_order |= self._has_ended
+        if self._rates is not None and change.number < self._rates:
+            self.is_out_of_order = True
+            self._rates_repeated += 1
+            return False
+        self._rates = change.number
         return True
 
     def problems(self) -> list[str]:

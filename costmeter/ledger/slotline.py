@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, fields
 from typing import Any
 
+from costmeter.ledger import kinds
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.meter.standing import Standing
@@ -54,8 +55,8 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
 def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     """The slot that was written. Raises KeyError, TypeError or ValueError on anything else."""
     count = len(order)
-    if type(body["n"]) is not int:
-        raise ValueError("n is no number")
+    _check_numbers(body)
+    _check_devices(body, count)
     arrays = {name: _take(body, key, count) for key, name in STATE_ARRAYS.items()}
     resting_ns = [sum(pair) for pair in zip(arrays["idle_nanoseconds"], arrays["unknown_nanoseconds"], strict=True)]
     left_ns = [body["ns"] - nanoseconds for nanoseconds in resting_ns]
@@ -67,20 +68,72 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
         arrays[name] = energy_uj if body.get("method") == method else _take(body, f"{method}_uj", count)
     columns = (arrays[name] for name in _FIELDS)
     devices = {uuid: Quantities(*row) for uuid, row in zip(order, zip(*columns, strict=True), strict=True)}
-    standings = {uuid: Standing(*values) for uuid, values in body.get("standings", {}).items()}
+    standings = take_standings(body)
     end_utc_ns, counters = body["utc_ns"] + body["ns"], take_counters(body, order)
     phase, redone, progress = take_progress(body)
     return Slot(body["utc_ns"], end_utc_ns, devices, counters, body["n"], standings, phase, redone, progress)
+
+
+def devices_in_slot(body: Mapping[str, Any]) -> int | None:
+    """For how many devices a slot is: 0 where it has nothing of any; None where all its values stand for all alike."""
+    lists = (values for key in _ARRAYS if isinstance(values := body.get(key), list))
+    if (values := next(lists, None)) is not None:
+        return len(values)
+    return None if any(key in body for key in _ARRAYS) else 0
+
+
+def _check_numbers(body: Mapping[str, Any]) -> None:
+    """Raises ValueError where a slot has no number, or was at no time."""
+    if type(body["n"]) is not int or body["n"] < 0:
+        raise ValueError("n is no number")
+    if not (kinds.instant(body["utc_ns"]) and kinds.count(body["ns"])):
+        raise ValueError("utc_ns or ns is no time")
+    counters = (body[key] for key in ("counters_mj", "counters_uj") if key in body)
+    if not all(map(_COUNTERS, counters)):
+        raise ValueError("a counter is no number")
+
+
+def take_standings(body: Mapping[str, Any]) -> dict[str, Standing]:
+    """What a slot says of its accounts. Raises ValueError where that is garbled."""
+    standings = body.get("standings", {})
+    if type(standings) is not dict or not all(map(is_standing, standings.values())):
+        raise ValueError("standings are garbled")
+    return {uuid: Standing(*values) for uuid, values in standings.items()}
+
+
+def is_standing(values: Any) -> bool:
+    """Whether these are a Standing's values; those it has defaults for may lack at the end."""
+    return (
+        type(values) is list
+        and 2 <= len(values) <= len(_STANDING)
+        and all(kind(value) for kind, value in zip(_STANDING, values, strict=False))
+    )
+
+
+_COUNTERS = kinds.each(kinds.maybe(kinds.whole))
+_STANDING = (kinds.whole, kinds.count, kinds.whole, kinds.whole, kinds.truth, kinds.truth, kinds.count)
+
+
+def _check_devices(body: Mapping[str, Any], count: int) -> None:
+    """Raises ValueError where a slot is of devices, and those before it are none or others."""
+    found = devices_in_slot(body)
+    if count == 0 and found != 0:
+        raise ValueError("its devices: no readable devices before it")
+    counters = next((body[key] for key in ("counters_mj", "counters_uj") if key in body), None)
+    if isinstance(counters, list) and len(counters) != count:
+        raise ValueError(f"its devices: {len(counters)} counters, and {count} devices before it")
 
 
 def take_progress(body: Mapping[str, Any]) -> tuple[str, bool, Progress | None]:
     """What a slot says of the run's phase, work done again and progress. Raises ValueError on anything else."""
     phase, redone = body.get("phase", ""), body.get("redone", False)
     told = {key: body[key] for key in _PROGRESS if key in body}
-    counted = all(type(told.get(key, 0)) is int for key in ("steps", "tokens", "of_steps"))
+    counted = all(type(count) is int for key, count in told.items() if key != "loss")
     if not (isinstance(phase, str) and isinstance(redone, bool) and counted):
         raise ValueError("progress is garbled")
-    if not isinstance(told.get("loss", 0.0), int | float):
+    if not all(kinds.finite(count) and abs(count) < kinds.WIDEST for key, count in told.items() if key != "loss"):
+        raise ValueError("progress is beyond what anything counts")
+    if not kinds.finite(told.get("loss", 0.0)):
         raise ValueError("loss is no number")
     return phase, redone, Progress(**told) if told else None
 
@@ -99,6 +152,8 @@ def _put_progress(slot: Slot) -> dict[str, object]:
 
 _FIELDS = tuple(each.name for each in fields(Quantities))
 _PROGRESS = tuple(each.name for each in fields(Progress))
+#: The keys that have a value for every device, or one for all.
+_ARRAYS = ("counters_mj", "counters_uj", "busy_ns", "observed_ns", *STATE_ARRAYS, *(f"{m}_uj" for m in METHOD_ARRAYS))
 _STATES = ("busy", "idle", "unknown")
 
 
@@ -125,11 +180,12 @@ def _put(body: dict[str, object], key: str, values: list[int]) -> None:
 
 def _take(body: Mapping[str, Any], key: str, count: int) -> list[int]:
     values = body.get(key, 0)
-    if isinstance(values, int):
-        return [values] * count
-    if len(values) != count or not all(isinstance(value, int) for value in values):
+    row = [values] * count if type(values) is int else values
+    if type(row) is not list or len(row) != count or not all(isinstance(value, int) for value in row):
         raise ValueError(f"{key} is not {count} integers")
-    return list(values)
+    if row and max(max(row), -min(row)) >= kinds.WIDEST:
+        raise ValueError(f"{key} is beyond what anything counts")
+    return row
 
 
 def _put_counters(body: dict[str, object], counters_uj: list[int | None]) -> None:

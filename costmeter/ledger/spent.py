@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from costmeter.errors import JournalError
 from costmeter.ledger.brief import Brief
-from costmeter.ledger.journal import records, safe_name
+from costmeter.ledger.copies import identity
+from costmeter.ledger.cutting import cut
 from costmeter.ledger.listing import Listed
-from costmeter.ledger.query import priced_only
-from costmeter.ledger.record import Header, RatesChange, SlotEntry
+from costmeter.ledger.overlap import Windows
+from costmeter.ledger.record import Header
 from costmeter.meter.budget import PROJECT, Budget
-from costmeter.meter.charge import Rates
 from costmeter.meter.period import Period
-from costmeter.meter.totals import totals
 
 _NOTHING = Decimal(0)
+_BEFORE = "before"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,64 +52,70 @@ class Whose:
         return not budget.is_of_project or header.labels.get(PROJECT, "") == budget.project
 
     def _is_own(self, header: Header) -> bool:
-        own = self.own
-        return own is not None and (header.run, header.host, header.boot_id, header.pid, header.start_ns) == (
-            own.run, own.host, own.boot_id, own.pid, own.start_ns
-        )  # fmt: skip
+        return self.own is not None and identity(header) == identity(self.own)
+
+
+#: What slots before an instant cost: the journal, the instant, and what of that counts from other parts.
+_Before = tuple[Path, int, tuple[tuple[str, tuple[tuple[int, int], ...]], ...]]
 
 
 @dataclass(slots=True)
-class Spending:
-    """Adds up what was spent. What a journal had cost before a day or month began never changes, and is kept."""
+class SpentSums:
+    """Adds up what was spent. What a journal had cost before a day or month began never changes, and is kept.
 
-    before: dict[tuple[Path, int], Decimal] = field(default_factory=dict)
+    Of a part that cannot be read at a look, what the last one found counts, or nothing; `faults` says so till the next.
+    """
+
+    before: dict[_Before, Decimal] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    _found: dict[tuple[Path, Period | None], Decimal] = field(default_factory=dict)
 
     def of(self, whose: Whose, runs: Iterable[Listed]) -> Spent:
         """What those runs have spent."""
         amount, count = _NOTHING, 0
+        self.faults.clear()
         for run in runs:
-            costs = [cost for part in run.parts if whose.counts(part) for cost in self._costs(part, run, whose.period)]
+            costs = [cost for part in run.parts if whose.counts(part) for cost in self._cost(part, run, whose.period)]
             amount += sum(costs, _NOTHING)
             count += bool(costs)
         return Spent(amount, count)
 
-    def _costs(self, part: Brief, run: Listed, period: Period | None) -> Iterator[Decimal]:
+    def _cost(self, part: Brief, run: Listed, period: Period | None) -> Iterator[Decimal]:
         """What a part cost within a period; nothing where it lies outside."""
+        path = run.path_of(part)
+        try:
+            costs = list(self._costs(part, path, period))
+        except Exception as fault:  # one journal must not cost a run the sum over all others, nor stop it
+            self.faults.append(f"{path}: {fault}")
+            costs = [self._found[path, period]] if (path, period) in self._found else []
+        for cost in costs:
+            self._found[path, period] = cost
+            yield cost
+
+    def _costs(self, part: Brief, path: Path, period: Period | None) -> Iterator[Decimal]:
         cost, ending = part.summary.whole.cost, part.ending
         if period is None:
             yield cost
+        elif ending.clock_was_set:  # by its slots alone
+            until = self._before(path, period.end_utc_ns, part.elsewhere)
+            yield from filter(None, [until - self._before(path, period.start_utc_ns, part.elsewhere)])
         elif ending.started_utc_ns < period.end_utc_ns and ending.ended_utc_ns > period.start_utc_ns:
-            path = journal_of(run.place, part.header)
             if ending.ended_utc_ns > period.end_utc_ns:
-                cost = self._before(path, period.end_utc_ns)
+                cost = self._before(path, period.end_utc_ns, part.elsewhere)
             if ending.started_utc_ns < period.start_utc_ns:
-                cost -= self._before(path, period.start_utc_ns)
+                cost -= self._before(path, period.start_utc_ns, part.elsewhere)
             yield cost
 
-    def _before(self, path: Path, edge_utc_ns: int) -> Decimal:
-        """What a journal's slots cost that began before an instant; nothing where it cannot be read."""
-        known = self.before.get((path, edge_utc_ns))
-        if known is None:
-            known = self.before[path, edge_utc_ns] = _cost_before(path, edge_utc_ns)
-        return known
+    def _before(self, path: Path, edge_utc_ns: int, elsewhere: Windows) -> Decimal:
+        """What a journal's slots cost that began before an instant. Raises JournalError, and nothing is kept then."""
+        earlier = ((uuid, _until(windows, edge_utc_ns)) for uuid, windows in sorted(elsewhere.items()))
+        key = path, edge_utc_ns, tuple(each for each in earlier if each[1])
+        if key not in self.before:
+            pieces = cut(path, lambda utc_ns: _BEFORE if utc_ns < edge_utc_ns else "", elsewhere)
+            self.before[key] = sum((whole.cost for _, when, _, whole, _ in pieces if when == _BEFORE), _NOTHING)
+        return self.before[key]
 
 
-def journal_of(place: Path, header: Header) -> Path:
-    """The journal of a part in the folder of its run; `place` may also be the journal itself."""
-    return place if place.suffix == ".jsonl" else place / f"{safe_name(header.host)}.{header.part}.jsonl"
-
-
-def _cost_before(path: Path, edge_utc_ns: int) -> Decimal:
-    cost = _NOTHING
-    rates: Rates | None = None
-    try:
-        for record in records(path, []):
-            if isinstance(record, RatesChange):
-                rates = record.rates
-            elif isinstance(record, SlotEntry) and record.slot.start_utc_ns >= edge_utc_ns:
-                break
-            elif isinstance(record, SlotEntry) and rates is not None:
-                cost += totals(priced_only(record.slot, rates)[0], rates).whole.cost
-    except JournalError:
-        return _NOTHING
-    return cost
+def _until(windows: tuple[tuple[int, int], ...], edge_utc_ns: int) -> tuple[tuple[int, int], ...]:
+    """What lies of windows before an instant."""
+    return tuple((start_ns, min(end_ns, edge_utc_ns)) for start_ns, end_ns in windows if start_ns < edge_utc_ns)

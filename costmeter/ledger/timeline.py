@@ -14,20 +14,22 @@ from pathlib import Path
 from costmeter.errors import JournalError
 from costmeter.ledger.journal import records
 from costmeter.ledger.query import priced_only
-from costmeter.ledger.record import Mark, RatesChange, SlotEntry
+from costmeter.ledger.record import Header, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates, charge
 from costmeter.meter.slot import Slot
 from costmeter.units import NANOSECONDS_PER_SECOND, portion
 
 #: As many steps as a page of paper shows apart.
 POINTS = 600
-#: The shortest step; a record is by the minute, and finer only where a phase changed.
-_FINEST_NS = 15 * NANOSECONDS_PER_SECOND
+#: The step to begin with, short enough for a run of seconds; doubled often enough it is 15 s, and then whole minutes.
+_FINEST_NS = 15 * NANOSECONDS_PER_SECOND // 512
 _NOTHING = Decimal(0)
 #: Charges are in millionths of a millionth: as many of them are an integer.
 _DIGITS = 12
 #: A run that saves every second would cover its own picture with ticks.
 _MARKS_KEPT = 10_000
+#: Phases that change more often than this are told by their shares of each step alone.
+_SPANS_KEPT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A time that one host spent in one phase; "" is before it told of any."""
+
+    start_utc_ns: int
+    end_utc_ns: int
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
-    """Steps in order of time, with nothing where nothing was recorded; checkpoints and goings-back as instants."""
+    """Steps in order of time, with nothing where nothing was recorded; checkpoints and goings-back as instants.
+
+    `spans` are the phases of the first host that told of any, `spans_host`, exactly when they were: all hosts of a run
+    tell of the same ones. There are none where they changed more often than anybody could draw.
+    """
 
     steps: tuple[Step, ...] = ()
     step_nanoseconds: int = 0
     checkpoints_utc_ns: tuple[int, ...] = ()
     resumes_utc_ns: tuple[int, ...] = ()
+    spans: tuple[Span, ...] = ()
+    spans_host: str = ""
 
 
 def timeline(paths: Iterable[Path], points: int = POINTS) -> Timeline:
@@ -75,20 +92,51 @@ def timeline(paths: Iterable[Path], points: int = POINTS) -> Timeline:
     Money is in the currency of each journal: paths of one currency belong together. Journals of two meters that held
     the same GPU at the same time are both drawn.
     """
-    grid, checkpoints, resumes = _Grid(points), set[int](), set[int]()
+    grid, checkpoints, resumes, hosts = _Grid(points), set[int](), set[int](), dict[str, _Spans]()
     for path in paths:
         rates: Rates | None = None
+        spans = _Spans()
         try:
             for record in records(path, []):
                 if isinstance(record, SlotEntry):
                     grid.add(record.slot, rates)
+                    spans.add(record.slot)
+                elif isinstance(record, Header):
+                    spans = hosts.setdefault(record.host, spans)
                 elif isinstance(record, RatesChange):
                     rates = record.rates
                 elif isinstance(record, Mark) and len(checkpoints) + len(resumes) < _MARKS_KEPT:
                     {"checkpoint": checkpoints, "resume": resumes}.get(record.kind, set()).add(record.at_utc_ns)
         except JournalError:
             continue
-    return Timeline(grid.steps(), grid.width_ns, tuple(sorted(checkpoints)), tuple(sorted(resumes)))
+    host = next((host for host, spans in hosts.items() if spans.has_told), "")
+    seen = hosts[host].all if host else ()
+    return Timeline(grid.steps(), grid.width_ns, tuple(sorted(checkpoints)), tuple(sorted(resumes)), seen, host)
+
+
+class _Spans:
+    """The phases of one host in the making, neighbours of one phase as one; none once they are too many."""
+
+    def __init__(self) -> None:
+        self._spans: list[Span] | None = []
+        self.has_told = False
+
+    @property
+    def all(self) -> tuple[Span, ...]:
+        """In order of time."""
+        return tuple(sorted(self._spans or (), key=lambda span: span.start_utc_ns))
+
+    def add(self, slot: Slot) -> None:
+        """One slot more."""
+        self.has_told = self.has_told or bool(slot.phase)
+        if self._spans is None or slot.start_utc_ns >= slot.end_utc_ns:
+            return
+        start_ns = slot.start_utc_ns
+        if self._spans and self._spans[-1].phase == slot.phase and self._spans[-1].end_utc_ns == start_ns:
+            start_ns = self._spans.pop().start_utc_ns
+        self._spans.append(Span(start_ns, slot.end_utc_ns, slot.phase))
+        if len(self._spans) > _SPANS_KEPT:
+            self._spans = None
 
 
 #: The integers of a `Step` in its order, from busy nanoseconds to money in 1e-12.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.journal import ran_outside, records
+from costmeter.ledger.overlap import Windows, ours
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.meter.charge import Component, DeviceCharge, Rates, charge
@@ -31,10 +32,11 @@ class PricedSlot:
     rates: Rates
 
 
-def priced_slots(path: Path, problems: list[str]) -> Iterator[PricedSlot]:
+def priced_slots(path: Path, problems: list[str], elsewhere: Windows | None = None) -> Iterator[PricedSlot]:
     """The slots of one journal, the open one last. What cannot be read is added to `problems`, and the rest is read.
 
-    Raises JournalError where nothing can be.
+    Devices in a window of `elsewhere` are in none of them: they count from another journal. Raises JournalError where
+    nothing can be read.
     """
     header: Header | None = None
     devices: dict[str, Device] = {}
@@ -43,7 +45,7 @@ def priced_slots(path: Path, problems: list[str]) -> Iterator[PricedSlot]:
     try:
         for record in records(path, found):
             if isinstance(record, SlotEntry) and header is not None:
-                slot, problem = priced_only(record.slot, rates)
+                slot, problem = priced_only(ours(record.slot, elsewhere or {}), rates)
                 if problem and problem not in found:
                     found.append(problem)
                 if rates is not None:
@@ -141,17 +143,18 @@ class Found:
     refusals: list[str] = field(default_factory=list)
 
 
-def use_by_period(paths: Sequence[Path], sought: Sought) -> Found:
+def use_by_period(paths: Sequence[Path], sought: Sought, elsewhere: Mapping[Path, Windows] | None = None) -> Found:
     """What journals hold, by billing period, currency and whether it was simulated.
 
-    A journal that says itself that it lies outside `only` is not read.
+    What is `elsewhere`, by journal, counts from another one. A journal that says itself that it lies outside `only` is
+    not read.
     """
     found = Found(journals=len(paths))
     for path in paths:
         if sought.only and ran_outside(path, sought.only.start_utc_ns, sought.only.end_utc_ns):
             continue
         try:
-            for priced in priced_slots(path, found.problems):
+            for priced in priced_slots(path, found.problems, (elsewhere or {}).get(path)):
                 _count(priced, sought, found.uses)
         except JournalError as refusal:
             found.refusals.append(f"{refusal.message}; not counted")

@@ -26,6 +26,16 @@ class DeviceTotals:
         """Charges less credits."""
         return sum(self.charges.values(), Decimal(0)) - sum(self.credits.values(), Decimal(0))
 
+    @property
+    def facility_microjoules(self) -> int:
+        """All energy: GPUs, host and what PUE adds."""
+        return self.quantities.microjoules + self.quantities.host_microjoules + self.overhead_microjoules
+
+    @property
+    def emitted_micrograms(self) -> int:
+        """Operational and embodied emissions."""
+        return self.operational_micrograms + self.embodied_micrograms
+
     def __add__(self, other: "DeviceTotals") -> "DeviceTotals":
         return DeviceTotals(
             self.quantities + other.quantities,

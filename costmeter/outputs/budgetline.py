@@ -2,8 +2,14 @@
 
 from decimal import Decimal
 
+from costmeter.ledger.query import Part
 from costmeter.meter.budget import Budget, BudgetUse, percent
+from costmeter.meter.charge import Rates
 from costmeter.outputs.figures import about, money
+
+#: How the price of a GPU is told that is its model's list price because nobody set one.
+_LIST, _UNSET = "list price", "gpu.price"
+_CENT = Decimal("0.01")
 
 
 def reached_line(use: BudgetUse, share: Decimal, own: Decimal, per_hour: Decimal | None, currency: str) -> str:
@@ -26,6 +32,24 @@ def amount_of(budget: Budget, currency: str) -> str:
     kept = f" ({money(budget.amount, currency)} less {percent(budget.buffer)} % kept back)" if budget.buffer else ""
     per = "" if budget.per == "run" else f" per {budget.per}"
     return f"{money(budget.usable, currency)}{kept}{per}" + (f" ({budget.project})" if budget.project else "")
+
+
+def list_price(part: Part) -> str:
+    """`the list price $3.39 per GPU-hour`, where any GPU is charged its model's and nobody chose that; else empty."""
+    rates = part.rates
+    if rates is None:
+        return ""
+    found = [uuid for uuid in rates.devices if _is_default(rates, uuid)]
+    prices = {sum((price for _, price in rates.devices[uuid].hourly), Decimal(0)) for uuid in found}
+    if not prices:
+        return ""
+    dearest = f"{money(max(prices), rates.currency, _CENT)} per GPU-hour"
+    return f"the list price {dearest}" if len(prices) == 1 else f"list prices up to {dearest}"
+
+
+def _is_default(rates: Rates, uuid: str) -> bool:
+    origin = rates.origins.get(f"gpu.price.{uuid}") or rates.origins.get("gpu.price")
+    return origin is not None and origin.word.startswith(_LIST) and origin.detail.endswith(_UNSET)
 
 
 def _lasting(left: Decimal, per_hour: Decimal | None, currency: str) -> str:

@@ -10,9 +10,14 @@ from costmeter.meter.period import Period
 from costmeter.outputs.budgetline import amount_of
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import money, plain
+from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
 
 _HEAD = ("BUDGET", "SPENT", "LEFT", "SHARE", "RUNS", "BEYOND IT", "SET IN")
 _RIGHT = frozenset((1, 2, 3, 4))
+#: The columns that are cut where a line is too long, and how much of each stays: where it was set, of which the end
+#: says most, the budget, the runs.
+_SET_IN = 6
+_CUT = {_SET_IN: 18, 0: 12, 4: 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,31 @@ def as_json(budgets: Sequence[InForce]) -> list[dict[str, Any]]:
     return [_object(each) for each in budgets]
 
 
-def as_text(budgets: Sequence[InForce]) -> list[str]:
-    """A table, one line for each."""
+def as_text(budgets: Sequence[InForce], style: Style) -> list[str]:
+    """A table, one line for each, as far as it goes no wider than the terminal: where it is set is cut first, then
+    the budget's name, then the run's. Figures never are.
+    """
     if not budgets:
         return ["no budget is set.  Set one: costmeter budget set 500/month"]
-    return columns([_HEAD, *map(_line, budgets)], _RIGHT)
+    rows = [_HEAD, *map(_line, budgets)]
+    cut = "…" if style.unicode else "..."
+    for column, least in _CUT.items():
+        too_long = max(map(len, columns(rows, _RIGHT))) - max(style.width, MINIMUM_WIDTH)
+        if too_long > 0:
+            room = max(least, max(len(row[column]) for row in rows) - too_long)
+            rows = [
+                (*row[:column], _shortened(row[column], room, cut, column == _SET_IN), *row[column + 1 :])
+                for row in rows
+            ]
+    return [unadorned(line, style) for line in columns(rows, _RIGHT)]
+
+
+def _shortened(text: str, room: int, cut: str, is_end: bool) -> str:
+    """A text without its end, or, of a path, without its beginning."""
+    if len(text) <= room:
+        return text
+    kept = room - len(cut)
+    return cut + text[-kept:] if is_end else text[:kept] + cut
 
 
 def _object(each: InForce) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Runs as FOCUS 1.2 (FinOps Open Cost and Usage Specification): what finance tools read beside the clouds' own bills.
 
-One row for each run, GPU model and UTC day, and another for the electricity where that is paid on top. What is rented
-is billed as it costs; of owned GPUs nothing is billed, and their capital is the effective cost of the day. So the
-effective costs of all rows add up to the receipts, exactly.
+One row for each part of a run, GPU model and UTC day, another for the electricity where that is paid on top, and one
+for each line item on the day the run ended. What is rented is billed as it costs; of owned GPUs nothing is billed, and
+their capital is the effective cost of the day. So the effective costs of all rows that are no line item add up to the
+receipts, exactly.
 
 The names that 1.3 gives to providers stand beside those of 1.2, which it deprecates. Columns of our own begin with x_.
 """
@@ -12,12 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
-from costmeter.ledger.grouping import Piece
-from costmeter.ledger.listing import Listed
+from costmeter.ledger.charged import Account
+from costmeter.ledger.cutting import Piece
+from costmeter.ledger.query import Part, Run
 from costmeter.meter.totals import DeviceTotals, by_component, net
 from costmeter.outputs.figures import plain
-from costmeter.outputs.runcsv import csv_text, exact_grams, exact_kwh, harmless
+from costmeter.outputs.items import item_rows, items_of
+from costmeter.outputs.pricefacts import PriceFacts, price_facts
+from costmeter.outputs.runcsv import csv_text, exact_grams, exact_kwh, harmless, shown
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 
 #: The version whose columns these are.
@@ -63,6 +68,7 @@ COLUMNS = (
     "SkuId",
     "SkuPriceId",
     "SkuMeter",
+    "SkuPriceDetails",
     "SubAccountId",
     "SubAccountName",
     "CommitmentDiscountCategory",
@@ -71,6 +77,7 @@ COLUMNS = (
     "CommitmentDiscountStatus",
     "CommitmentDiscountType",
     "Tags",
+    "x_FocusVersion",
     "x_RunId",
     "x_RunName",
     "x_Outcome",
@@ -79,48 +86,75 @@ COLUMNS = (
     "x_CO2eKg",
     "x_GpuUtilization",
     "x_IdleCost",
+    "x_LineItem",
+    "x_PUE",
+    "x_CarbonMethod",
     "x_Simulated",
 )
 _UNIT_PRICE = Decimal("1e-12")
 _NANO = Decimal("1e-9")
 _GRAMS_PER_KILOGRAM = 1_000
 _UNKNOWN = "unknown"
+#: Whom the rows are billed to where no label `account` says.
+_ACCOUNT = "default"
+_COMPUTE = ("Compute", "Other (Compute)")
+_OTHER = ("Other", "Other (Other)")
+#: What line items are for those who read bills, by kind.
+_SERVICES = {
+    "path": ("Storage", "Other (Storage)"),
+    "gb": ("Storage", "Other (Storage)"),
+    "network": ("Networking", "Other (Networking)"),
+    "per_gpu_hour": _COMPUTE,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Charge:
-    """What one row charges for: so much of a unit, what it cost, and what of that somebody sends a bill for."""
+    """What one row charges for: so much of a unit, what it cost, and what of that somebody sends a bill for.
+
+    `price` is that of one unit while it was charged for; None where that changed, so that the mean has to do.
+    """
 
     what: str
     unit: str
     quantity: Decimal
+    price: Decimal | None
     cost: Decimal
     billed: Decimal
-    category: str
-    subcategory: str
-    service: str
+    service: tuple[str, str, str]
     provider: str
     pricing: str
+    sku: str
+    sku_price: str
 
 
-def focus_csv(cut: Iterable[tuple[Listed, Iterable[Piece]]]) -> str:
-    """Runs, each cut by GPU model and UTC day, as FOCUS rows."""
-    rows = (row for run, pieces in cut for piece in pieces for row in _rows(run, piece))
+def focus_csv(accounts: Iterable[Account]) -> str:
+    """Runs as FOCUS rows."""
+    rows = (row for account in accounts for row in _rows(account))
     return csv_text(COLUMNS, ([row.get(name, "") for name in COLUMNS] for row in rows))
 
 
-def _rows(run: Listed, piece: Piece) -> Iterator[Mapping[str, str]]:
+def _rows(account: Account) -> Iterator[Mapping[str, str]]:
+    for charged in account.charged:
+        for piece in charged.pieces:
+            yield from _metered(account, charged.part, piece)
+    if account.last_day:
+        yield from _items(account)
+
+
+def _metered(account: Account, part: Part, piece: Piece) -> Iterator[Mapping[str, str]]:
+    """The GPUs of one model on one day, and their electricity."""
     model, day, currency, whole, _ = piece
-    energy_is_told = False
-    for charged in _charges(whole, model or "GPU"):
-        row = _common(run, day, currency, model) | _priced(charged) | _service(charged, model)
-        if not energy_is_told:  # on one row only, so that sums over rows are true
-            row |= _measured(whole)
-            energy_is_told = True
+    facts = price_facts(part, model)
+    common = _common(account, day, currency) | _resource(part, facts) | {"x_PUE": facts.pue}
+    for place, charge in enumerate(_charges(whole, model or "GPU", facts, part.header.labels)):
+        row = common | _priced(charge) | _service(charge)
+        if place == 0:  # on one row only, so that sums over rows are true
+            row |= _measured(whole) | _listed(facts)
         yield row
 
 
-def _charges(whole: DeviceTotals, model: str) -> Iterator[_Charge]:
+def _charges(whole: DeviceTotals, model: str, facts: PriceFacts, labels: Mapping[str, str]) -> Iterator[_Charge]:
     """The GPUs, and their electricity where there is a charge for it."""
     components = by_component(net(whole.charges, whole.credits))
     electricity = components.pop("electricity", None)
@@ -128,25 +162,52 @@ def _charges(whole: DeviceTotals, model: str) -> Iterator[_Charge]:
     cost = sum(components.values(), Decimal(0))
     hours = (Decimal(whole.quantities.nanoseconds) / NANOSECONDS_PER_HOUR).quantize(_NANO)
     is_owned = "capital" in components
-    provider, pricing = ("on-premises", "Other") if is_owned else ("GPU rental", "Standard")
+    seller = facts.provider or labels.get("provider", "") or "GPU rental"
+    provider, pricing = ("on-premises", "Other") if is_owned else (seller, facts.category)
     what = f"{model}, {'owned: capital' if is_owned else 'rented'}, by the GPU-hour held"
-    service = ("Compute", "Other (Compute)", "costmeter on-prem GPU" if is_owned else "costmeter rented GPU")
-    yield _Charge(what, "GPU-Hours", hours, cost, cost - owned, *service, provider, pricing)
+    service = (*_COMPUTE, "costmeter on-prem GPU" if is_owned else "costmeter rented GPU")
+    price_id = facts.key or f"{model}/GPU-Hours"
+    yield _Charge(
+        what, "GPU-Hours", hours, facts.per_hour, cost, cost - owned, service, provider, pricing, model, price_id
+    )
     if electricity is not None:
-        quantities = whole.quantities
-        drawn_uj = quantities.microjoules + quantities.host_microjoules + whole.overhead_microjoules
-        kwh = (Decimal(drawn_uj) / MICROJOULES_PER_KWH).quantize(_NANO)
-        what = f"electricity of {model}, host and cooling included"
-        service = ("Other", "Other (Other)", "costmeter electricity")
-        yield _Charge(what, "kWh", kwh, electricity, electricity, *service, "electricity supplier", "Standard")
+        kwh = (Decimal(whole.facility_microjoules) / MICROJOULES_PER_KWH).quantize(_NANO)
+        what, service = f"electricity of {model}, host and cooling included", (*_OTHER, "costmeter electricity")
+        pricing = "Standard" if facts.per_kwh is not None else "Dynamic"
+        amounts = (kwh, facts.per_kwh, electricity, electricity)
+        names = ("electricity supplier", pricing, "electricity", "electricity/kWh")
+        yield _Charge(what, "kWh", *amounts, service, *names)
 
 
-def _common(run: Listed, day: str, currency: str, model: str) -> dict[str, str]:
-    """What all rows of a run, model and day share."""
+def _items(account: Account) -> Iterator[Mapping[str, str]]:
+    """What stands beside the metered cost, as far as its cost is known."""
+    run, parts = account.run, tuple(charged.part for charged in account.charged)
+    for item in item_rows(items_of(Run(parts))):
+        if item["cost"] is not None:
+            charge = _item_charge(item)
+            told = {"x_LineItem": item["name"], "ResourceId": run.id, "ResourceName": run.id, "ResourceType": "Run"}
+            common = _common(account, account.last_day, parts[0].currency)
+            yield common | _priced(charge) | _service(charge) | {key: harmless(of) for key, of in told.items()}
+
+
+def _item_charge(item: Mapping[str, Any]) -> _Charge:
+    cost, quantity = Decimal(item["cost"]), Decimal(repr(item["quantity"] or 0)).quantize(_NANO)
+    service = (*_SERVICES.get(item["kind"], _OTHER), "costmeter line item")
+    name, unit = item["name"], item["unit"]
+    return _Charge(
+        f"line item: {name}", unit, quantity, Decimal(item["price"]), cost, cost, service, _UNKNOWN, "Standard", name,
+        f"{name}/{unit}",
+    )  # fmt: skip
+
+
+def _common(of: Account, day: str, currency: str) -> dict[str, str]:
+    """What all rows of a run and day share."""
+    run = of.run
     first = date.fromisoformat(day)
     month = first.replace(day=1)
-    account = harmless(run.header.user or run.hosts[0] or _UNKNOWN)
-    tags = dict(run.header.labels) | {"run_id": run.id}
+    labels = run.header.labels
+    account, project = harmless(labels.get("account") or _ACCOUNT), harmless(labels.get("project", ""))
+    tags = {shown(key): shown(value) for key, value in (dict(labels) | {"run_id": run.id}).items()}
     return {
         "BillingAccountId": account,
         "BillingAccountName": account,
@@ -157,11 +218,10 @@ def _common(run: Listed, day: str, currency: str, model: str) -> dict[str, str]:
         "ChargeFrequency": "Usage-Based",
         "ChargePeriodStart": _midnight(first),
         "ChargePeriodEnd": _midnight(first + timedelta(days=1)),
-        "ResourceId": harmless(f"{run.id}/{run.hosts[0]}"),
-        "ResourceName": harmless(" ".join(run.hosts)),
-        "ResourceType": "GPU",
-        "SkuId": harmless(model or "GPU"),
+        "SubAccountId": project,
+        "SubAccountName": project,
         "Tags": json.dumps(tags, ensure_ascii=False, sort_keys=True),
+        "x_FocusVersion": VERSION,
         "x_RunId": harmless(run.id),
         "x_RunName": harmless(run.header.name),
         "x_Outcome": run.ending.outcome,
@@ -170,50 +230,63 @@ def _common(run: Listed, day: str, currency: str, model: str) -> dict[str, str]:
     }
 
 
-def _priced(charged: _Charge) -> dict[str, str]:
-    """Quantity and money. The unit price is the mean of the day."""
-    unit_price = (charged.cost / charged.quantity).quantize(_UNIT_PRICE) if charged.quantity else Decimal(0)
-    cost, price, quantity = plain(charged.cost), plain(unit_price), plain(charged.quantity)
+def _resource(part: Part, facts: PriceFacts) -> dict[str, str]:
+    """The GPU where there is one, else the node that has them."""
+    node = harmless(part.header.host or _UNKNOWN)
+    gpu = facts.uuids[0] if len(facts.uuids) == 1 else node
+    return {"ResourceId": harmless(gpu), "ResourceName": node, "ResourceType": "GPU"}
+
+
+def _listed(facts: PriceFacts) -> dict[str, str]:
+    """Where and when the price was found in a list."""
+    details = json.dumps({"x_snapshot_date": facts.snapshot}) if facts.snapshot else ""
+    region = harmless(facts.region)
+    return {"RegionId": region, "RegionName": region, "SkuPriceDetails": details}
+
+
+def _priced(charge: _Charge) -> dict[str, str]:
+    """Quantity and money."""
+    price = charge.price
+    if price is None:
+        price = (charge.cost / charge.quantity).quantize(_UNIT_PRICE) if charge.quantity else Decimal(0)
+    cost, unit_price, quantity = plain(charge.cost), plain(price), plain(charge.quantity)
     return {
-        "BilledCost": plain(charged.billed),
+        "BilledCost": plain(charge.billed),
         "EffectiveCost": cost,
         "ListCost": cost,
         "ContractedCost": cost,
-        "ListUnitPrice": price,
-        "ContractedUnitPrice": price,
+        "ListUnitPrice": unit_price,
+        "ContractedUnitPrice": unit_price,
         "PricingQuantity": quantity,
         "ConsumedQuantity": quantity,
-        "PricingUnit": charged.unit,
-        "ConsumedUnit": charged.unit,
-        "PricingCategory": charged.pricing,
+        "PricingUnit": charge.unit,
+        "ConsumedUnit": charge.unit,
+        "PricingCategory": charge.pricing,
     }
 
 
-def _service(charged: _Charge, model: str) -> dict[str, str]:
-    return {
-        "ChargeDescription": harmless(charged.what),
-        "InvoiceIssuerName": charged.provider,
-        "ProviderName": charged.provider,
-        "PublisherName": charged.provider,
-        "ServiceProviderName": charged.provider,
-        "HostProviderName": charged.provider,
-        "ServiceCategory": charged.category,
-        "ServiceSubcategory": charged.subcategory,
-        "ServiceName": charged.service,
-        "SkuMeter": charged.unit,
-        "SkuPriceId": harmless(f"{model or 'GPU'}/{charged.unit}"),
+def _service(charge: _Charge) -> dict[str, str]:
+    category, subcategory, name = charge.service
+    whose = ("InvoiceIssuerName", "ProviderName", "PublisherName", "ServiceProviderName", "HostProviderName")
+    return dict.fromkeys(whose, harmless(charge.provider)) | {
+        "ChargeDescription": harmless(charge.what),
+        "ServiceCategory": category,
+        "ServiceSubcategory": subcategory,
+        "ServiceName": name,
+        "SkuId": harmless(charge.sku),
+        "SkuMeter": charge.unit,
+        "SkuPriceId": harmless(charge.sku_price),
     }
 
 
 def _measured(whole: DeviceTotals) -> dict[str, str]:
     quantities = whole.quantities
-    energy_uj = quantities.microjoules + quantities.host_microjoules + whole.overhead_microjoules
-    emitted_ug = whole.operational_micrograms + whole.embodied_micrograms
     idle = sum((paid for (_, state), paid in net(whole.charges, whole.credits).items() if state == "idle"), Decimal(0))
     utilization = quantities.mean_utilization
     return {
-        "x_EnergyKWh": exact_kwh(energy_uj),
-        "x_CO2eKg": plain(Decimal(exact_grams(emitted_ug)) / _GRAMS_PER_KILOGRAM),
+        "x_EnergyKWh": exact_kwh(whole.facility_microjoules),
+        "x_CO2eKg": plain(Decimal(exact_grams(whole.emitted_micrograms)) / _GRAMS_PER_KILOGRAM),
+        "x_CarbonMethod": "location-based",
         "x_GpuUtilization": "" if utilization is None else f"{utilization:.4f}",
         "x_IdleCost": plain(idle),
     }

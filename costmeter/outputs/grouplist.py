@@ -4,13 +4,18 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from costmeter.ledger.grouping import Group
+from costmeter.ledger.grouping import NONE, Group
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import carbons, energies, gpu_hours, plain, quantum, rounded
-from costmeter.outputs.runcsv import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless
-from costmeter.outputs.runlist import escaped
+from costmeter.outputs.runcsv import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
+from costmeter.outputs.runlist import SIMULATED, escaped
 from costmeter.outputs.terminal import Style, unadorned
-from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_SECOND
+from costmeter.units import (
+    MICROGRAMS_PER_GRAM,
+    MICROJOULES_PER_JOULE,
+    MICROJOULES_PER_KWH,
+    NANOSECONDS_PER_SECOND,
+)
 
 SCHEMA = "costmeter.groups/1"
 _RIGHT = frozenset(range(1, 8))
@@ -30,15 +35,13 @@ _COLUMNS = (
 
 
 def document(groups: Sequence[Group], key: str) -> dict[str, Any]:
-    """Groups as data: money is text, and adds up to the receipts exactly."""
-    return {"schema": SCHEMA, "by": key, "groups": [{key: group.word} | _facts(group) for group in groups]}
+    """Groups as data: money is text, and adds up to the receipts exactly; the rest are numbers and truths."""
+    return {"schema": SCHEMA, "by": key, "groups": [{key: _word(group) or None} | _facts(group) for group in groups]}
 
 
-def csv(groups: Sequence[Group], key: str) -> str:
-    """One line a group, a line of heads above."""
-    facts = (_facts(group) for group in groups)
-    rows = [[harmless(group.word), *map(str, each.values())] for group, each in zip(groups, facts, strict=True)]
-    return csv_text([key, *_COLUMNS], rows)
+def _word(group: Group) -> str:
+    """What a group has in common, as every file has it; nothing where nobody knows."""
+    return "" if group.word == NONE else shown(group.word)
 
 
 def _facts(group: Group) -> dict[str, Any]:
@@ -46,6 +49,31 @@ def _facts(group: Group) -> dict[str, Any]:
     quantities = spent.whole.quantities
     values = (
         len(group.runs),
+        spent.currency,
+        spent.simulated,
+        plain(spent.cost),
+        plain(spent.idle),
+        plain(spent.redone),
+        spent.microjoules / MICROJOULES_PER_KWH,
+        spent.microjoules / MICROJOULES_PER_JOULE,
+        quantities.nanoseconds / NANOSECONDS_PER_SECOND,
+        quantities.idle_nanoseconds / NANOSECONDS_PER_SECOND,
+        spent.micrograms / MICROGRAMS_PER_GRAM,
+    )
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def csv(groups: Sequence[Group], key: str) -> str:
+    """One line a group, a line of heads above. Quantities are exact."""
+    return csv_text([key, *_COLUMNS], map(_cells, groups))
+
+
+def _cells(group: Group) -> list[str]:
+    spent = group.spending
+    quantities = spent.whole.quantities
+    return [
+        harmless(_word(group)),
+        str(len(group.runs)),
         spent.currency,
         "true" if spent.simulated else "false",
         plain(spent.cost),
@@ -56,8 +84,7 @@ def _facts(group: Group) -> dict[str, Any]:
         exact_seconds(quantities.nanoseconds),
         exact_seconds(quantities.idle_nanoseconds),
         exact_grams(spent.micrograms),
-    )
-    return dict(zip(_COLUMNS, values, strict=True))
+    ]
 
 
 def render(groups: Sequence[Group], key: str, style: Style) -> str:
@@ -65,7 +92,7 @@ def render(groups: Sequence[Group], key: str, style: Style) -> str:
     lines: list[str] = []
     for block in _blocks(groups):
         if block[0].spending.simulated:
-            lines.append("simulated GPUs, which nobody pays for:")
+            lines.append(f"{SIMULATED}:")
         lines += [*columns(list(_table(block, key)), _RIGHT), ""]
     return "\n".join(unadorned(line, style) for line in lines).rstrip("\n") + "\n"
 
@@ -75,6 +102,8 @@ def markdown(groups: Sequence[Group], key: str) -> str:
     lines: list[str] = []
     for block in _blocks(groups):
         heads, *rows = _table(block, key)
+        if block[0].spending.simulated:
+            lines += [f"**{SIMULATED}**", ""]
         lines += [_row(heads), "|---|" + "---:|" * (len(heads) - 1), *map(_row, rows), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -99,7 +128,7 @@ def _table(block: list[Group], key: str) -> Iterator[list[str]]:
     used, kwh = energies([group.spending.microjoules / MICROJOULES_PER_KWH for group in block])
     emitted, mass = carbons([group.spending.micrograms / MICROGRAMS_PER_GRAM for group in block])
     hours = gpu_hours(group.spending.whole.quantities.nanoseconds / NANOSECONDS_PER_SECOND for group in block)
-    yield [key.upper(), "RUNS", "GPU-h", currency, "IDLE", kwh, f"{mass} CO2e"]
+    yield [key.upper(), "RUNS", "GPU-h", currency, f"IDLE {currency}", kwh, f"{mass} CO2e"]
     for at, group in enumerate(block):
         row = [group.word, f"{len(group.runs):,}", f"{hours[at]:,}", f"{costs[at]:,}", f"{idle[at]:,}"]
         yield [*row, used[at], emitted[at]]

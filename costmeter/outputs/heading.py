@@ -9,8 +9,10 @@ from costmeter.outputs.sourcelines import is_priced
 
 
 def ending(run: Mapping[str, Any]) -> str:
-    """`exit 1 (failed)`, `signal 15 (preempted)`, `interrupted`."""
+    """`exit 1 (failed)`, `signal 15 (preempted)`, `interrupted`; `imported` where nobody saw how it ended."""
     outcome = run["outcome"]
+    if run["imported"] is not None and run["signal"] is None and run["exit_code"] is None:
+        return "imported"
     if run["signal"] is not None:
         return f"signal {run['signal']} ({outcome})"
     if run["exit_code"] is None:

@@ -163,6 +163,10 @@ def _over_time(receipt: Mapping[str, Any], timeline: Timeline | None, where: Whe
     legend += " Ticks: checkpoints." if timeline.checkpoints_utc_ns else ""
     legend += " Dashed: the run went back to one." if timeline.resumes_utc_ns else ""
     is_lost = receipt["sunk"]["lost_since_checkpoint"] is not None
+    if phases and len(receipt["run"]["hosts"]) > 1 and timeline.spans:
+        legend += f" Phases: those of {timeline.spans_host}."
+    if phases and not timeline.spans:
+        legend += " Phases changed too often to be shown apart: of every step the share of each."
     legend += " Red: paid after the last checkpoint, and lost." if is_lost else ""
     drawn = over_time(timeline, phases, kinds, receipt["currency"], is_lost)
     return _section("Over time", element("figure", drawn, element("figcaption", legend)))

@@ -9,7 +9,7 @@ from costmeter.outputs.columns import flowing
 from costmeter.outputs.figures import duration, energy, money, quantum, rounded
 from costmeter.outputs.itemlines import item_lines
 from costmeter.outputs.markup import Markup, element
-from costmeter.outputs.notelines import meter_lines, note_lines
+from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
 from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
 from costmeter.outputs.svg import letter
 from costmeter.outputs.unitlines import unit_lines
@@ -66,6 +66,7 @@ def _note(row: Row, where: Where) -> str:
 def said(receipt: Mapping[str, Any]) -> Markup:
     """What the terminal says below its table, as a list of terms."""
     lines = chain(
+        part_lines(receipt),
         source_lines(receipt),
         item_lines(receipt, _ITEM_WIDTH),
         unit_lines(receipt),

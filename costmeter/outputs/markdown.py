@@ -11,7 +11,7 @@ from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names
 from costmeter.outputs.heading import ending, headline, span
 from costmeter.outputs.itemlines import item_lines
-from costmeter.outputs.notelines import note_lines
+from costmeter.outputs.notelines import note_lines, part_lines
 from costmeter.outputs.sourcelines import is_priced, source_lines
 from costmeter.outputs.uncounted import uncounted
 from costmeter.outputs.unitlines import unit_lines
@@ -89,7 +89,13 @@ def _where(receipt: Mapping[str, Any]) -> str:
 
 def _said(receipt: Mapping[str, Any]) -> str:
     """What the terminal says below its table, as a list."""
-    lines = chain(source_lines(receipt), item_lines(receipt, _ITEM_WIDTH), unit_lines(receipt), note_lines(receipt, ()))
+    lines = chain(
+        part_lines(receipt),
+        source_lines(receipt),
+        item_lines(receipt, _ITEM_WIDTH),
+        unit_lines(receipt),
+        note_lines(receipt, ()),
+    )
     said = ""
     for label, words in lines:
         said += f"\n- **{label}** " if label else "<br>"
@@ -109,9 +115,9 @@ def _provenance(receipt: Mapping[str, Any]) -> str:
 def _sentence(receipt: Mapping[str, Any]) -> str:
     """The run in one sentence, for a model card or a paper."""
     run, devices = receipt["run"], receipt["devices"]
-    hours = sum(receipt["gpu_seconds"].values()) / 3_600
-    used = f"{hours:,.1f} GPU-hours on {gpu_names(devices)}" if devices else "no GPU time"
-    said = f"This run took {used}"
+    used = f"{where_it_went(receipt).hours:,} GPU-hours on {gpu_names(devices)}" if devices else "no GPU time"
+    part = "" if run["part"] is None else f"Part {run['part']} of this"
+    said = f"{part or 'This'} run{' (simulated)' if receipt['simulated'] else ''} took {used}"
     if receipt["rates"] is not None:
         cost, energy, carbon, _ = headline(receipt)
         said += f" and cost {cost}" if is_priced(receipt) else ""

@@ -13,6 +13,13 @@ _WORTH_A_SHARE_SECONDS = 10
 _SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 
 
+def part_lines(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
+    """That there is more of a run than its later part has, and what shows all of it."""
+    run = receipt["run"]
+    if run["part"] is not None:
+        yield "Part", f"{run['part']} of this run; all of it: costmeter report {run['id']}"
+
+
 def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterator[Labelled]:
     run, meter = receipt["run"], receipt["meter"]
     if run["outcome"] == "interrupted":

@@ -47,7 +47,8 @@ class PhaseUse:
 def phases_of(run: Run) -> dict[str, PhaseUse]:
     """Every phase of a run in order of first appearance; their sum is the run. Empty where it never told of any.
 
-    What a host was at before its first word is `start-up`. A host that never had one was at nobody knows what.
+    What a host was at before its first word is `start-up`, as is what it called so. A host that never had a word was at
+    nobody knows what.
     """
     told = {part.header.host for part in run.parts if _has_told(part)}
     phases: dict[str, PhaseUse] = {}
@@ -80,12 +81,12 @@ def _has_told(part: Part) -> bool:
 
 
 def _of(part: Part, before: str) -> dict[str, PhaseUse]:
-    """The phases of one part; first, where there is any, what no phase has."""
+    """The phases of one part; first, where there is any, what no phase has, with what was told under that very name."""
     told = {name: _use(totals) for name, totals in part.phases.items()}
     rest = _use(part.totals.whole)
     for use in told.values():
         rest = rest - use
-    return told if rest == PhaseUse() else {before: rest, **told}
+    return told if rest == PhaseUse() else {before: rest} | told | {before: rest + told.get(before, PhaseUse())}
 
 
 def _use(totals: DeviceTotals) -> PhaseUse:

@@ -3,13 +3,14 @@
 Money is text, because binary floats cannot hold it. Joules, grams and seconds are numbers, rendered from integers.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
 from costmeter import __version__
 from costmeter.ledger.ending import Ending, Lost, run_ending, run_lost
-from costmeter.ledger.query import Run
+from costmeter.ledger.query import Part, Run
 from costmeter.meter.band import BANDS, band, found
 from costmeter.meter.projection import Projection
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
@@ -20,7 +21,7 @@ from costmeter.outputs.identified import identified
 from costmeter.outputs.inforce import has_market, rates_in_force
 from costmeter.outputs.items import full, item_rows, items_of
 from costmeter.outputs.phases import phase_rows, phases_of
-from costmeter.outputs.progress import progress_of
+from costmeter.outputs.progress import part_number, progress_of
 from costmeter.outputs.provenance import origins
 from costmeter.outputs.sunk import last_checkpoint_utc_ns, sunk_of
 from costmeter.readings import Device, Mig
@@ -32,12 +33,21 @@ from costmeter.units import (
 )
 
 SCHEMA = "costmeter.receipt/1"
+#: What a run that no meter saw says, among its versions, that it was made from.
+_IMPORTED = "imported"
+
+
+def _nobody(_: Part) -> bool:
+    return False
 
 
 def receipt(
-    run: Run, running: bool = False, with_full_cost: bool = False, projection: Projection | None = None
+    run: Run,
+    is_live: Callable[[Part], bool] = _nobody,
+    with_full_cost: bool = False,
+    projection: Projection | None = None,
 ) -> dict[str, Any]:
-    """The receipt of a run. `running` says that its meter still lives, so the last part is not interrupted.
+    """The receipt of a run. `is_live` says which meters still live: a part without an end is then not interrupted.
 
     Line items stand beside the cost; `with_full_cost` adds them up with it, in a figure of its own. `projection` is
     where a run that still goes on is going to end.
@@ -47,7 +57,7 @@ def receipt(
     (currency,) = {part.currency for part in run.parts}
     run = identified(run)
     whole = run.totals.whole
-    ended, lost = run_ending(run, lambda _: running), run_lost(run, lambda _: running)
+    ended, lost = run_ending(run, is_live), run_lost(run, is_live)
     known = sorted(origins(run, whole, lost).items())
     amounts = net(whole.charges, whole.credits)
     quantities, items = whole.quantities, items_of(run)
@@ -66,7 +76,7 @@ def receipt(
         "phases": phase_rows(phases),
         "energy": _energy(whole),
         "emissions": {
-            "total_grams": _grams(whole.operational_micrograms + whole.embodied_micrograms),
+            "total_grams": _grams(whole.emitted_micrograms),
             "operational_grams": _grams(whole.operational_micrograms),
             "embodied_grams": _grams(whole.embodied_micrograms),
             "market_grams": _grams(whole.market_micrograms) if has_market(run) else None,
@@ -96,6 +106,8 @@ def _run(run: Run, ended: Ending) -> dict[str, Any]:
     header = run.parts[0].header
     return {
         "id": header.run,
+        "part": part_number(run),
+        "imported": header.versions.get(_IMPORTED),
         "name": header.name,
         "labels": dict(header.labels),
         "command": None if header.command is None else list(header.command),
@@ -117,13 +129,12 @@ def _sunk(run: Run, ended: Ending, lost: Lost | None) -> dict[str, Any]:
 
 def _energy(whole: DeviceTotals) -> dict[str, Any]:
     quantities = whole.quantities
-    gpu_uj = quantities.microjoules
-    total_uj = gpu_uj + whole.quantities.host_microjoules + whole.overhead_microjoules
+    total_uj = whole.facility_microjoules
     by_method = found(quantities)
     return {
         "total_joules": _joules(total_uj),
-        "gpu_joules": _joules(gpu_uj),
-        "host_joules": _joules(whole.quantities.host_microjoules),
+        "gpu_joules": _joules(quantities.microjoules),
+        "host_joules": _joules(quantities.host_microjoules),
         "overhead_joules": _joules(whole.overhead_microjoules),
         "total_kwh": total_uj / MICROJOULES_PER_KWH,
         "methods": {method: _joules(uj) for method, uj in by_method.items()},
@@ -175,7 +186,7 @@ def _meter(run: Run) -> dict[str, Any]:
         "readings": sum(footer.readings for footer in footers),
         "faults": faults,
         "faults_dropped": sum(part.marks_dropped for part in run.parts),
-        "journal_problems": [problem for part in run.parts for problem in part.problems],
+        "journal_problems": [problem for part in run.parts for problem in (*part.problems, *part.remarks)],
     }
 
 

@@ -44,7 +44,8 @@ COLUMNS = (
 )
 _NANO = Decimal("1e-9")
 #: What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = ("=", "+", "-", "@")
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 def runs_csv(runs: Iterable[Listed]) -> str:
@@ -58,11 +59,17 @@ def csv_text(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heads)
     writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "backslashreplace").decode()
+    return text.getvalue()
+
+
+def shown(text: str) -> str:
+    """A text with a question mark for all that is no sign: controls of terminals and of direction, line ends."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def harmless(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: one that begins like one has an apostrophe before it."""
+    """The same, and no spreadsheet takes it for a formula: one that begins like one has an apostrophe before it."""
+    text = shown(text)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -91,23 +98,24 @@ def _exact(quantity: int, per_unit: int) -> str:
 
 
 def _rows(run: Listed) -> Iterator[list[str]]:
-    ended, header, last = run.ending, run.header, run.progress
-    for spent in run.spendings:
-        quantities = spent.whole.quantities
+    labels = {shown(key): shown(value) for key, value in run.header.labels.items()}
+    for ours, spent in zip(run.apart, run.spendings, strict=True):  # each currency with its own hosts and time
+        header, quantities = run.header, spent.whole.quantities
+        ended, last = ours.ending, ours.progress
         yield [
             harmless(run.id),
             harmless(header.name),
             harmless(header.labels.get("experiment", "")),
             harmless(header.labels.get("project", "")),
             harmless(header.user),
-            harmless(" ".join(run.hosts)),
+            harmless(" ".join(ours.hosts)),
             timestamp(ended.started_utc_ns),
             timestamp(ended.ended_utc_ns),
             exact_seconds(ended.length_ns),
-            ended.outcome,
-            _or_empty(ended.exit_code),
-            _or_empty(ended.signal),
-            harmless(brief_names(run.gpus)),
+            run.ending.outcome,
+            _or_empty(run.ending.exit_code),
+            _or_empty(run.ending.signal),
+            harmless(brief_names(ours.gpus)),
             spent.currency,
             "true" if spent.simulated else "false",
             plain(spent.cost),
@@ -122,7 +130,7 @@ def _rows(run: Listed) -> Iterator[list[str]]:
             _or_empty(last.steps if last else None),
             _or_empty(last.tokens if last else None),
             _or_empty(last.loss if last else None),
-            harmless(json.dumps(dict(header.labels), ensure_ascii=False)),
+            _JSON.encode(labels),
         ]
 
 

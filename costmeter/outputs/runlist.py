@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from decimal import Decimal
 
+from costmeter.ledger.ending import NOTHING_LOST, WORST_FIRST
+from costmeter.ledger.finding import when
 from costmeter.ledger.listing import Listed, Listing, Spending, all_together
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import energies, money, quantum, rounded
@@ -13,11 +15,12 @@ from costmeter.outputs.models import brief_names
 from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
+#: What stands above every block of runs that cost nobody anything.
+SIMULATED = "simulated GPUs, which nobody pays for"
 #: So many lines are shown unless all are asked for.
 LINES_SHOWN = 30
 _UNREAD_SHOWN = 3
 _LEAST_ROOM = 8
-_WEEK_NS = 7 * 24 * 60 * NANOSECONDS_PER_MINUTE
 #: The columns that end together: time, money, energy, idle.
 _RIGHT = frozenset((4, 5, 6, 7))
 #: The columns that are cut where a line is too long: name, GPUs, ending.
@@ -64,6 +67,8 @@ def markdown(listing: Listing, shown: Shown) -> str:
     lines: list[str] = []
     for entries in sections(listing.runs, shown.apart):
         heads, *rows, total = _table(entries, shown)
+        if entries[0].spending.simulated:
+            lines += [f"**{SIMULATED}**", ""]
         lines += [_markdown_row(heads), "|---|---|---|---|" + "---:|" * 4 + "---|"]
         lines += [*map(_markdown_row, rows), _markdown_row(total), "", _remark(entries), ""]
     lines += _said(listing)
@@ -80,8 +85,8 @@ def sections(runs: Sequence[Listed], apart: bool) -> list[list[Entry]]:
     for of in sorted(sweeps.values(), key=lambda sweep: sweep[-1].ending.started_utc_ns):
         spent: dict[tuple[bool, str], list[tuple[Listed, Spending]]] = {}
         for run in of:
-            for each in run.spendings:
-                spent.setdefault((each.simulated, each.currency), []).append((run, each))
+            for ours, each in zip(run.apart, run.spendings, strict=True):  # each with its own hosts, GPUs and time
+                spent.setdefault((each.simulated, each.currency), []).append((ours, each))
         for key, pairs in spent.items():
             name = pairs[0][0].header.name
             if len(pairs) > 1:
@@ -93,7 +98,7 @@ def sections(runs: Sequence[Listed], apart: bool) -> list[list[Entry]]:
 
 def _block(entries: list[Entry], shown: Shown, style: Style) -> Iterator[str]:
     if entries[0].spending.simulated:
-        yield "simulated GPUs, which nobody pays for:"
+        yield f"{SIMULATED}:"
     rows = _table(entries, shown)
     rows = _fitted(rows, max(style.width, MINIMUM_WIDTH), "…" if style.unicode else "...")
     *lines, _ = columns(rows, _RIGHT)
@@ -147,7 +152,7 @@ def _table(entries: list[Entry], shown: Shown) -> list[list[str]]:
         entry = entries[at]
         run = entry.newest
         time = _clock(sum(each.ending.length_ns for each in entry.runs))
-        start = _when(run.ending.started_utc_ns, shown)
+        start = when(run.ending.started_utc_ns, shown.now_utc_ns, shown.zone)
         gpus = brief_names(_held(entry.runs))
         cells = [run.id, start, entry.name, gpus, time, f"{costs[at]:,}", used[at], _idle(entry), _end(entry)]
         rows.append(cells)
@@ -172,27 +177,26 @@ def _counted(entries: list[Entry]) -> str:
 
 
 def _remark(entries: list[Entry]) -> str:
-    """What of the money bought nothing."""
+    """What of the money bought nothing: all that a run cost which came to no good end, as its receipt has it."""
     currency = entries[0].spending.currency
     total = sum((entry.spending.cost for entry in entries), Decimal(0))
     idle = sum((entry.spending.idle for entry in entries), Decimal(0))
-    failed = sum(
-        (spent.cost for entry in entries for spent in _of(entry, currency, "failed")),
-        Decimal(0),
-    )
     lost = sum((entry.spending.lost.cost for entry in entries if entry.spending.lost is not None), Decimal(0))
     redone = sum((entry.spending.redone for entry in entries), Decimal(0))
     step = quantum(total)
     share = f" ({100 * idle / total:.0f} %)" if total > 0 else ""
     said = [f"Idle {money(idle, currency, step)}{share}"]
-    named = (("failed", failed), ("lost since last checkpoint", lost), ("work redone", redone))
+    named = (*_sunk(entries), ("lost since last checkpoint", lost), ("work redone", redone))
     return " · ".join([*said, *(f"{what} {money(amount, currency, step)}" for what, amount in named if amount)])
 
 
-def _of(entry: Entry, currency: str, outcome: str) -> Iterator[Spending]:
-    for run in entry.runs:
-        if run.ending.outcome == outcome:
-            yield from (spent for spent in run.spendings if spent.currency == currency)
+def _sunk(entries: list[Entry]) -> Iterator[tuple[str, Decimal]]:
+    """What runs cost that came to no good end, by how they ended."""
+    amounts: dict[str, Decimal] = {}
+    for run in (run for entry in entries for run in entry.runs):
+        outcome, (spent,) = run.ending.outcome, run.spendings
+        amounts[outcome] = amounts.get(outcome, Decimal(0)) + spent.cost
+    return ((outcome, amounts[outcome]) for outcome in WORST_FIRST if outcome in amounts.keys() - {*NOTHING_LOST})
 
 
 def _said(listing: Listing) -> list[str]:
@@ -204,6 +208,7 @@ def _said(listing: Listing) -> list[str]:
         lines += [f"  {refusal}" for refusal in listing.unread[:_UNREAD_SHOWN]]
         if count > _UNREAD_SHOWN:
             lines.append(f"  and {count - _UNREAD_SHOWN:,} more")
+    lines += listing.copies
     damaged = [run.id for run in listing.runs if run.problems]
     if damaged:
         more = f" and {len(damaged) - _UNREAD_SHOWN:,} more" if len(damaged) > _UNREAD_SHOWN else ""
@@ -237,12 +242,6 @@ def _end(entry: Entry) -> str:
 def _lost(nanoseconds: int) -> str:
     minutes = round(nanoseconds / NANOSECONDS_PER_MINUTE)
     return f"{minutes} min" if minutes < _IN_MINUTES else f"{minutes / 60:.1f} h"
-
-
-def _when(utc_ns: int, shown: Shown) -> str:
-    """`Sun 14:03` in the last week, else `2026-11-22`."""
-    local = datetime.fromtimestamp(utc_ns // NANOSECONDS_PER_SECOND, shown.zone)
-    return f"{local:%a %H:%M}" if 0 <= shown.now_utc_ns - utc_ns < _WEEK_NS else f"{local:%Y-%m-%d}"
 
 
 def _clock(nanoseconds: int) -> str:

@@ -6,11 +6,14 @@ and every chart has a title and a description for those who do not see it.
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import accumulate, pairwise
 
-from costmeter.ledger.timeline import Step, Timeline
+from costmeter.ledger.timeline import Timeline
 from costmeter.meter.progress import START_UP
 from costmeter.outputs.figures import money, significant
 from costmeter.outputs.markup import Markup, element, joined
+from costmeter.outputs.phases import NOT_TOLD
+from costmeter.outputs.where import row_name
 from costmeter.units import watts_from_energy
 
 WIDTH = 760
@@ -22,11 +25,13 @@ _CHARACTER = 6.4
 #: Lengths of time between two marks on the time axis, in seconds, and what they are read in.
 _TICKS = (
     *((seconds, 1, "s") for seconds in (1, 5, 10, 15, 30)),
-    *((60 * minutes, 60, "min") for minutes in (1, 2, 5, 10, 15, 30)),
-    *((3_600 * hours, 3_600, "h") for hours in (1, 2, 3, 6, 12)),
+    *((60 * minutes, 60, "min") for minutes in (1, 2, 5, 10, 15)),
+    *((round(3_600 * hours), 3_600, "h") for hours in (0.5, 1, 2, 3, 6, 12)),
     *((86_400 * days, 86_400, "d") for days in (1, 2, 5, 10, 20, 50, 100)),
 )
 _MOST_TICKS = 8
+#: From so many seconds on nobody counts in minutes.
+_IN_HOURS = 7_200
 _SECOND_NS = 1_000_000_000
 
 
@@ -100,14 +105,12 @@ class _Drawing:
         return f"{significant(seconds / size)} {unit}"
 
     def cost(self, top: int, height: int, currency: str) -> Markup:
-        """What had been paid by the end of each step."""
-        total, sums = Decimal(0), []
-        for step in self._steps:
-            total += step.cost
-            sums.append(float(total))
-        most = max(*sums, 0.0)
+        """What had been paid by each instant: within a step it grows evenly, from what the one before it left."""
+        sums = [Decimal(0), *accumulate(step.cost for step in self._steps)]
+        most = max(map(float, sums))
         label = money(Decimal(str(most)), currency) if most else ""
-        return self._panel(top, height, "cost so far", label, self._curve("cost so far", sums, most, top, height))
+        values = [(float(before), float(after)) for before, after in pairwise(sums)]
+        return self._panel(top, height, "cost so far", label, self._curve("cost so far", values, most, top, height))
 
     def lost(self, top: int, height: int) -> Markup:
         """What was paid after the last checkpoint, as a band of its own."""
@@ -126,7 +129,7 @@ class _Drawing:
         watts = [watts_from_energy(step.microjoules, step.end_utc_ns - step.start_utc_ns) for step in self._steps]
         most = _ceiling(max(watts))
         label = f"{most / 1_000:g} kW" if most >= 1_000 else f"{most:g} W"
-        curve = self._curve("GPU power", watts, most, top, height)
+        curve = self._curve("GPU power", _level(watts), most, top, height)
         return self._panel(top, height, "GPU power", label if most else "", curve)
 
     def utilization(self, top: int, height: int) -> Markup:
@@ -135,20 +138,18 @@ class _Drawing:
             step.utilized_nanoseconds / step.observed_nanoseconds if step.observed_nanoseconds else None
             for step in self._steps
         ]
-        return self._panel(top, height, "utilization", "100 %", self._curve("utilization", ratios, 1.0, top, height))
+        curve = self._curve("utilization", _level(ratios), 1.0, top, height)
+        return self._panel(top, height, "utilization", "100 %", curve)
 
     def strip(self, top: int, height: int, phases: Sequence[str], kinds: Sequence[str]) -> Markup:
-        """Which phase it was in: of every step a column, in which each phase has its share of the time."""
+        """Which phase it was in, and when; where that changed too often, in every step each phase's share of it."""
         paths: dict[str, list[str]] = {name: [] for name in phases}
-        letters, other = [], phases[-1]
-        for steps in _alike(self._steps):
-            left, right = self._x(steps[0].start_utc_ns), self._x(steps[-1].end_utc_ns)
-            whole, upto = sum(steps[0].phases.values()) or 1, 0.0
-            for name, nanoseconds in steps[0].phases.items():
-                share = nanoseconds / whole
+        letters = []
+        for start_utc_ns, end_utc_ns, shares in self._columns():
+            left, right, upto = self._x(start_utc_ns), self._x(end_utc_ns), 0.0
+            for phase, share in shares:
                 box = f"M{_n(left)} {_n(top + height * upto)}h{_n(right - left)}v{_n(height * share)}H{_n(left)}z"
-                name = name or START_UP
-                name = name if name in paths else other
+                name = _row_of(phase, phases)
                 paths[name].append(box)
                 upto += share
                 if share == 1 and right - left >= 14:
@@ -163,6 +164,15 @@ class _Drawing:
             if paths[name]
         ]
         return joined(element("text", "phase", x=_LEFT - 6, y=top + 11, class_="axis end"), *drawn, *letters)
+
+    def _columns(self) -> Iterator[tuple[int, int, list[tuple[str, float]]]]:
+        """From when to when it was in which phases: in one, or in each for a share of the time."""
+        if self._timeline.spans:
+            yield from ((span.start_utc_ns, span.end_utc_ns, [(span.phase, 1.0)]) for span in self._timeline.spans)
+            return
+        for step in self._steps:
+            whole = sum(step.phases.values()) or 1
+            yield step.start_utc_ns, step.end_utc_ns, [(name, part / whole) for name, part in step.phases.items()]
 
     def idle_bands(self, top: int, height: int) -> Markup:
         """A hatched band wherever the GPUs were idle for most of a step."""
@@ -185,13 +195,14 @@ class _Drawing:
     def time_axis(self, top: int) -> Markup:
         """Time since the start, at even instants."""
         seconds = (self._end_ns - self._start_ns) / _SECOND_NS
-        every, size, unit = next((tick for tick in _TICKS if seconds / tick[0] <= _MOST_TICKS), _TICKS[-1])
+        ticks = [tick for tick in _TICKS if seconds < _IN_HOURS or tick[1] >= 3_600]
+        every, size, unit = next((tick for tick in ticks if seconds / tick[0] <= _MOST_TICKS), ticks[-1])
         pieces = [element("path", d=f"M{_LEFT} {top}h{_PLOT}", class_="line")]
         for number in range(int(seconds // every) + 1):
             x = self._x(self._start_ns + number * every * _SECOND_NS)
             if x > WIDTH - 30 and number:
                 break
-            words = f"{number * every // size} {unit}" if number else "start"
+            words = f"{number * every / size:g} {unit}" if number else "start"
             pieces.append(element("path", d=f"M{_n(x)} {top}v4", class_="line"))
             pieces.append(element("text", words, x=_n(x), y=top + 16, class_="axis middle" if number else "axis"))
         return joined(*pieces)
@@ -206,24 +217,27 @@ class _Drawing:
             curve,
         )
 
-    def _curve(self, name: str, values: Iterable[float | None], most: float, top: int, height: int) -> Markup:
-        """Values as steps, with a gap where nothing was recorded or nobody knows."""
+    def _curve(
+        self, name: str, values: Iterable[tuple[float, float] | None], most: float, top: int, height: int
+    ) -> Markup:
+        """Values at start and end of every step, with a gap where nothing was recorded or nobody knows."""
         if not most:
             return Markup("")
         bottom, lines = top + height, list[str]()
-        starts, last_ns = list[str](), -1
+        starts, last_ns, last_y = list[str](), -1, ""
         for step, value in zip(self._steps, values, strict=True):
             if value is None:
                 last_ns = -1
                 continue
-            y = _n(bottom - height * max(0.0, value) / most)
+            before, after = (_n(bottom - height * max(0.0, each) / most) for each in value)
             if step.start_utc_ns != last_ns:
                 starts.append(_n(self._x(step.start_utc_ns)))
-                lines.append(f"M{starts[-1]} {y}")
-            else:
-                lines[-1] += f"V{y}"
-            lines[-1] += f"H{_n(self._x(step.end_utc_ns))}"
-            last_ns = step.end_utc_ns
+                lines.append(f"M{starts[-1]} {before}")
+            elif before != last_y:
+                lines[-1] += f"V{before}"
+            x = _n(self._x(step.end_utc_ns))
+            lines[-1] += f"H{x}" if before == after else f"L{x} {after}"
+            last_ns, last_y = step.end_utc_ns, after
         area = "".join(f"{line}V{bottom}H{start}z" for line, start in zip(lines, starts, strict=True))
         kind = name.replace(" ", "-")
         return joined(
@@ -236,22 +250,15 @@ class _Drawing:
         return _LEFT + (_PLOT * (utc_ns - self._start_ns) / length_ns if length_ns else 0.0)
 
 
-def _alike(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Neighbouring steps that lie in one and the same phase, together; any other alone."""
-    group: list[Step] = []
-    for step in steps:
-        is_more = (
-            group
-            and len(step.phases) == 1
-            and step.phases.keys() == group[-1].phases.keys()
-            and step.start_utc_ns == group[-1].end_utc_ns
-        )
-        if group and not is_more:
-            yield group
-            group = []
-        group.append(step)
-    if group:
-        yield group
+def _level(values: Iterable[float | None]) -> Iterator[tuple[float, float] | None]:
+    """Values that hold for all of their step."""
+    return (None if value is None else (value, value) for value in values)
+
+
+def _row_of(phase: str, rows: Sequence[str]) -> str:
+    """The row in which a phase is counted: its own, or, with all that have none, the last."""
+    own = (row_name(phase),) if phase else (START_UP, NOT_TOLD)
+    return next((name for name in own if name in rows), rows[-1])
 
 
 def _ceiling(value: float) -> float:

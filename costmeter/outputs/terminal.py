@@ -10,7 +10,7 @@ from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names as gpu_names
 from costmeter.outputs.heading import ending, headline, span
 from costmeter.outputs.itemlines import item_lines
-from costmeter.outputs.notelines import meter_lines, note_lines
+from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
 from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
 from costmeter.outputs.unitlines import unit_lines
 from costmeter.outputs.where import Row, Where, where_it_went
@@ -27,6 +27,7 @@ _STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
+_SHORTEST_RULE = 2
 _NO_BREAK = "\u00a0"
 
 
@@ -43,6 +44,7 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
     """The whole receipt, newline at the end. `unsaved` is what is not on disk, `warnings` the faults found at start."""
     width = max(style.width, MINIMUM_WIDTH)
     labelled = [
+        *part_lines(receipt),
         *source_lines(receipt),
         *item_lines(receipt, width - _LABEL_WIDTH - 1),
         *unit_lines(receipt),
@@ -84,10 +86,16 @@ def wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:
 
 
 def _frame(receipt: Mapping[str, Any], width: int) -> str:
+    """The rule above everything, in as many words as there is room for; the id stands below once more."""
     run = receipt["run"]
-    left = "── costmeter " + ("(simulated GPUs) " if receipt["simulated"] else "")
-    right = f" {run['id']} · {ending(run)} ──"
-    return left + "─" * max(2, width - len(left) - len(right)) + right
+    mark = "(simulated GPUs) " if receipt["simulated"] else ""
+    for simulated, ended in ((mark, ending(run)), (mark.replace(" GPUs", ""), str(run["outcome"]))):
+        left, right = f"── costmeter {simulated}", f" · {ended} ──"
+        room = width - len(left) - len(right) - 1 - _SHORTEST_RULE
+        if len(run["id"]) <= room:
+            break
+    right = f" {_shortened(run['id'], max(room, 1))}{right}"
+    return left + "─" * max(_SHORTEST_RULE, width - len(left) - len(right)) + right
 
 
 def _heading(receipt: Mapping[str, Any], width: int) -> Iterator[str]:

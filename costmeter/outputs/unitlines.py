@@ -27,25 +27,33 @@ def unit_lines(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
     yield from _sunk(receipt)
     label = "Budget"
     for budget in receipt["budgets"]:
-        yield label, budget_text(budget, receipt["currency"])
+        yield label, budget_text(budget, receipt["currency"], Decimal(receipt["cost"]["total"]))
         label = ""
     if receipt["progress"]["projected"] is not None:
         yield "To go", to_go(receipt)
 
 
 def unit_costs(receipt: Mapping[str, Any]) -> Iterator[str]:
-    """What steps and tokens cost, each in a number of them that has a price people can read."""
+    """What steps and tokens cost, each in a number of them that has a price people can read, and where they began.
+
+    A million that cost less than a millionth of the currency is a count that nobody made, and is left out.
+    """
     progress, currency = receipt["progress"], receipt["currency"]
     if progress["cost_per_step"] is not None:
         cost = Decimal(progress["cost_per_step"])
         count, name = next(
             ((count, name) for count, name in _STEPS if abs(cost * count) >= Decimal("0.01")), _STEPS[-1]
         )
-        yield f"{_told(cost * count, currency)} per {name}"
+        if abs(cost * count) >= _LEAST:
+            began = f" (from step {progress['from_steps']:,} on)" if progress["from_steps"] else ""
+            yield f"{_told(cost * count, currency)} per {name}{began}"
     if progress["cost_per_million_tokens"] is not None:
-        yield f"{_told(Decimal(progress['cost_per_million_tokens']), currency)} per M tokens"
+        cost = Decimal(progress["cost_per_million_tokens"])
+        if abs(cost) >= _LEAST:
+            yield f"{_told(cost, currency)} per M tokens"
 
 
+_LEAST = Decimal("0.000001")
 _STEPS = ((1, "step"), (_THOUSAND, "1,000 steps"), (_MILLION, "M steps"))
 
 
@@ -68,8 +76,11 @@ def _sunk(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
         yield "Redone", f"{redone} ({hours:,} GPU-h) of work done twice after a restart"
 
 
-def budget_text(budget: Mapping[str, Any], currency: str) -> str:
-    """`79.7 % of $80.00 used, $16.22 left`: of what is usable of a budget."""
+def budget_text(budget: Mapping[str, Any], currency: str, own: Decimal | None = None) -> str:
+    """`79.7 % of $80.00 used, $16.22 left`: of what is usable of a budget.
+
+    `own` is what the receipt is of; where more than that counts, it says whose.
+    """
     usable, left = Decimal(budget["usable"]), Decimal(budget["left"])
     whose, _, period = budget["per"].rpartition("/")
     per = f" per {period}" if period in ("day", "month") else ""
@@ -77,6 +88,8 @@ def budget_text(budget: Mapping[str, Any], currency: str) -> str:
         per += f" (project {budget['project']})" if budget["project"] else " (its project)"
     kept_back = Decimal(budget["amount"]) - usable
     text = f"{100 * Decimal(budget['share']):.1f} % of {money(usable, currency)}{per} used"
+    if own is not None and Decimal(budget["spent"]) > own:
+        text += " by all parts of this run" if budget["per"] == "run" else " by this run and others"
     text += f", {money(left, currency)} left" if left >= 0 else f", {money(-left, currency)} over"
     text += f"; a buffer of {money(kept_back, currency)} is kept back" if kept_back else ""
     return f"{text}; the run was stopped" if budget["stopped"] else text

@@ -30,7 +30,7 @@ SCHEMA = "costmeter.what-if/1"
 #: What the row of the runs' own rates is called.
 AS_RUN = "as run"
 _NONE = "–"
-_FIGURES = frozenset({2, 3, 4})
+_WHAT, _FIGURES = 1, frozenset({2, 3, 4})
 _COLUMNS = ("name", "what", "currency", "cost", "difference", "vs_percent", "energy_kwh", "emissions_grams")
 #: What a scenario may replace.
 _SETTINGS = ("gpu.price", "electricity.", "carbon.")
@@ -89,17 +89,15 @@ def as_text(own: Sequence[Priced], others: Sequence[Priced], width: int) -> list
     is_one = len(currencies) == 1
     costs = [each.whole.cost for each in rows if not each.unpriced]
     step = quantum(min((abs(cost) for cost in costs if cost), default=Decimal(1)))
-    head = ("", "", next(iter(currencies)) if is_one else "cost", "vs", "CO2e")
-    room = max(width - 42, 20)
     is_heavy = any(_emitted_ug(each) >= 100 * MICROGRAMS_PER_GRAM for each in rows)
-    table = [head]
+    table = [("", "", next(iter(currencies)) if is_one else "cost", "vs", "CO2e")]
     for each in rows:
         amount = _amount(each, step, is_one)
-        table.append((each.scenario.name, _cut(what_of(each), room), amount, _versus(own, each), _co2(each, is_heavy)))
+        table.append((each.scenario.name, what_of(each), amount, _versus(own, each), _co2(each, is_heavy)))
     notes = [note for each in rows for note in (*_priced_by(own, each), *each.scenario.notes)]
     notes += [f"{each.scenario.name}: not priced: {each.unpriced}" for each in rows if each.unpriced]
     below = [line for note in dict.fromkeys(notes) for line in folded(" ", note, width)]
-    return [_title(own), *columns(table, _FIGURES), "", *below]
+    return [_title(own), *columns(_narrowed(table, width), _FIGURES), "", *below]
 
 
 def _title(own: Sequence[Priced]) -> str:
@@ -109,8 +107,15 @@ def _title(own: Sequence[Priced]) -> str:
     return f"Same {samples}, priced again" if runs == 1 else f"Same {runs} runs, {samples}, priced again"
 
 
-def _cut(text: str, room: int) -> str:
-    return text if len(text) <= room else text[: room - 1].rstrip(" ,") + "…"
+def _narrowed(table: Sequence[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """Rows in which what a scenario changes goes on below itself where the line has no room for it."""
+    others = sum(max(len(row[at]) for row in table) + len("  ") for at in range(len(table[0])) if at != _WHAT)
+    found: list[tuple[str, ...]] = []
+    for row in table:
+        first, *more = folded("", row[_WHAT], width - others)
+        found.append((*row[:_WHAT], first, *row[_WHAT + 1 :]))
+        found += [("", line, *("" for _ in row[_WHAT + 1 :])) for line in more]
+    return found
 
 
 def _amount(each: Priced, step: Decimal, is_alone: bool) -> str:

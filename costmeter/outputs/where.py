@@ -13,6 +13,15 @@ PHASES_SHOWN = 12
 _IDLE_FROM, _IDLE_THROUGHOUT = 0.05, 0.95
 
 
+#: Words that a row by its own right has, in this table or in the one by state.
+_TAKEN = ("total", "busy", "idle", "unknown")
+
+
+def row_name(phase: str) -> str:
+    """What the row of a phase is called: its name, told apart from the rows that everybody has."""
+    return f"{phase} (phase)" if phase in _TAKEN else phase
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row: GPU-hours, money in the receipt's currency, and its share of the whole in per cent.
@@ -71,7 +80,7 @@ def _states(receipt: Mapping[str, Any]) -> list[_Piece]:
 
 def _phases(phases: Sequence[Mapping[str, Any]]) -> list[_Piece]:
     """The phases in order of first appearance; where they are too many, the costliest, and the others as one."""
-    pieces = [(phase["name"], Decimal(phase["cost"]), phase["gpu_seconds"]) for phase in phases]
+    pieces = [(row_name(phase["name"]), Decimal(phase["cost"]), phase["gpu_seconds"]) for phase in phases]
     if len(pieces) <= PHASES_SHOWN:
         return pieces
     shown = sorted(pieces, key=lambda piece: abs(piece[1]), reverse=True)[: PHASES_SHOWN - 1]

@@ -85,13 +85,13 @@ class Result:
     warnings: tuple[str, ...]
 
 
-def source(simulate: str | None, clock: Clock) -> NvmlSource:
+def source(simulate: str | None, clock: Clock, warn: Callable[[str], None] = lambda _: None) -> NvmlSource:
     """The driver of this machine, or the simulated one of a scenario."""
     if simulate is None:
         return NvmlSource(clock)
     from costmeter.sources.simulated import open_library
 
-    return NvmlSource(clock, open_library(simulate, load_yaml, clock))
+    return NvmlSource(clock, open_library(simulate, load_yaml, clock, warn=warn))
 
 
 def assumed(book: Book, count: int) -> tuple[Device, ...]:
@@ -129,7 +129,7 @@ class Metering:
         self._recording = self._record(header, earlier)
         self._items = ItemWatch(self._line_items(), self._clock, options.spawned_ns, self._events.put)
         self._notify = notify(options.environ, folder, header.host, self._clock, self._events.put, self._warn)
-        driver, host = source(options.simulate, self._clock), self._host.read if self._host else None
+        driver, host = source(options.simulate, self._clock, self._warn), self._host.read if self._host else None
         period_ns = header.period_ns
         self._reader = Reader(driver, self._clock, self._anchor, period_ns, self._hold, self._events.put, host)
 
@@ -175,9 +175,9 @@ class Metering:
     def _counted(self) -> Part:
         """The run as recorded; where counting stopped before the footer, with the slot that was open then."""
         part, last = self._recorder.part, self._writer.snapshot
-        if part.footer is not None or last is None or last.open_slot is None:
-            return part
-        return fold(last.part, SlotEntry(last.open_slot))
+        if part.footer is None and last is not None and last.open_slot is not None:
+            part = fold(last.part, SlotEntry(last.open_slot))
+        return replace(part, header=replace(part.header, part=self._writer.part))
 
     def _tell(self, text: str) -> None:
         """A line for everybody, which is no warning."""
@@ -243,6 +243,9 @@ class Metering:
         try:
             return left_behind(folder, header.host, header.boot_id, self._clock.boottime_ns())
         except OSError:  # a folder that may not even be looked into; the writer says so
+            return NOTHING_EARLIER
+        except Exception as fault:  # garbled as nobody thought of; this run is metered all the same
+            self._warn(f"{folder}: not gone on with what is recorded there ({type(fault).__name__}: {fault})")
             return NOTHING_EARLIER
 
     def _record(self, header: Header, earlier: Earlier) -> RecordingWriter | None:

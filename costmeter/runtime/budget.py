@@ -15,15 +15,15 @@ from pathlib import Path
 from costmeter.clock import Clock
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import load_run
-from costmeter.ledger.listing import Listed, listing, listing_of
+from costmeter.ledger.listing import Checked, Listed, listing, listing_of
 from costmeter.ledger.query import Part
 from costmeter.ledger.record import Budgets, Header, Mark, Record, SlotEntry
-from costmeter.ledger.spent import Spending, Whose
+from costmeter.ledger.spent import SpentSums, Whose
 from costmeter.meter.budget import WHOLE, Budget, BudgetUse, said_of, stop_said_of
 from costmeter.meter.period import Period
 from costmeter.meter.totals import totals
 from costmeter.outputs.budget import is_charged
-from costmeter.outputs.budgetline import amount_of, reached_line
+from costmeter.outputs.budgetline import amount_of, list_price, reached_line
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.runtime.recorder import Post
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
@@ -86,9 +86,11 @@ class BudgetWatch:
         self._found: tuple[_Found, ...] | None = None
         self._over = threading.Event()
         self._look_now = threading.Event()
-        self._spending = Spending()
+        self._spending = SpentSums()
+        self._checked: Checked = {}
         self._told_earlier: tuple[Mark, ...] | None = None
-        self._has_looked = self._has_stopped = self._told_of_price = self._told_of_disk = False
+        self._has_looked = self._has_stopped = self._told_of_price = self._told_of_disk = self._told_of_fault = False
+        self._list_price: str | None = None
         self._closed_slots, self._closed = -1, Decimal(0)
         self._pace: deque[tuple[int, Decimal]] = deque(maxlen=_PACES)
 
@@ -115,6 +117,8 @@ class BudgetWatch:
         if not is_charged(snapshot.part.rates):
             self._warn_of_price(snapshot.part)
             return
+        if self._list_price is None and snapshot.part.devices:
+            self._see_list_price(snapshot.part)
         self._adopt()
         own = self._own(snapshot)
         if not self._pace or snapshot.at_utc_ns - self._pace[-1][0] >= _PACE_NS:
@@ -180,7 +184,8 @@ class BudgetWatch:
         if not self._has_stopped:
             self._has_stopped = True
             self._mark(stop_said_of(budget))
-            return f"; {self._hooks.stop()}"
+            counted = f", counted at {self._list_price}, not yours: --price P" if self._list_price else ""
+            return f"; {self._hooks.stop()}{counted}"
         return ""
 
     def _per_hour(self, at_utc_ns: int, own: Decimal) -> Decimal | None:
@@ -195,6 +200,14 @@ class BudgetWatch:
             self._told_of_price = True
             names = ", ".join(amount_of(watched.budget, part.currency) for watched in self._watched)
             self._hooks.warn(f"budget of {names}: no GPU has a price, so it cannot be watched. Set one: --price P")
+
+    def _see_list_price(self, part: Part) -> None:
+        """A stop that rests on what others are asked for a GPU is said before it comes."""
+        self._list_price = list_price(part)
+        if self._list_price and any(watched.budget.on_exceed == "stop" for watched in self._watched):
+            self._hooks.warn(
+                f"budget: the command is stopped by {self._list_price}, which may not be yours. Set it: --price P"
+            )
 
     def _mark(self, what: str) -> None:
         self._hooks.record(Mark(self._clock.utc_ns(), "budget", what))
@@ -224,11 +237,15 @@ class BudgetWatch:
             began_ns = self._clock.boottime_ns()
             try:
                 self._found = self._look()
-            except Exception as fault:  # a journal that nobody foresaw costs no run its own budget
-                self._hooks.warn(f"budget: what other runs spent cannot be read ({type(fault).__name__}: {fault})")
-                return
+            except Exception as fault:  # a journal that nobody foresaw costs no run its budgets, for more than a look
+                self._warn_of_fault(f"{type(fault).__name__}: {fault}")
             now_ns = self._clock.boottime_ns()
             self._clock.wait(self._look_now, now_ns + max(_LOOK_NS, _REST * (now_ns - began_ns)))
+
+    def _warn_of_fault(self, fault: str) -> None:
+        if not self._told_of_fault:
+            self._told_of_fault = True
+            self._hooks.warn(f"budget: what other runs spent cannot be read ({fault}); it is tried again every minute")
 
     def _look(self) -> tuple[_Found, ...]:
         """What others have spent by now. What cannot be read is nothing: the receipt of that run says why."""
@@ -236,11 +253,13 @@ class BudgetWatch:
         if self._told_earlier is None:
             self._told_earlier = self._milestones()
         only_own = all(watched.budget.per == "run" for watched in self._watched)
-        runs = self._own_run() if only_own else listing(self._state).runs
+        runs = self._own_run() if only_own else listing(self._state, self._checked).runs
         found = []
         for watched in self._watched:
             period = watched.budget.window(now_utc_ns, self._zone)
             spent = self._spending.of(self._whose(watched.budget, period), runs)
+            if self._spending.faults:
+                self._warn_of_fault(self._spending.faults[0])
             found.append(_Found(period, spent.amount, self._said_before(watched.budget, period)))
         return tuple(found)
 
@@ -250,7 +269,7 @@ class BudgetWatch:
 
     def _own_run(self) -> tuple[Listed, ...]:
         try:
-            return listing_of(self._state, (self._header.run,)).runs
+            return listing_of(self._state, (self._header.run,), self._checked).runs
         except (JournalError, OSError):
             return ()
 

@@ -1,8 +1,9 @@
 """How a run has come along: the furthest it told of, and points from which its end can be projected."""
 
+from dataclasses import replace
 from decimal import Decimal
 
-from costmeter.meter.progress import UNTOLD, Progress
+from costmeter.meter.progress import UNTOLD
 from costmeter.meter.projection import Point
 from costmeter.runtime.events import Told
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -26,7 +27,7 @@ class Course:
         """Take what the run said."""
         now, most = told.progress, self.furthest
         steps, tokens = _more(now.steps, most.steps), _more(now.tokens, most.tokens)
-        self.furthest = Progress(steps, tokens, now.loss, now.of_steps)
+        self.furthest = replace(now, steps=steps, tokens=tokens)
         self._steps = now.steps
 
     def is_due(self, at_ns: int) -> bool:

@@ -52,7 +52,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The child was reaped at `at_ns` (CLOCK_BOOTTIME). One of `exit_code` and `signal` is None.
+    """The child was reaped at `at_ns` (CLOCK_BOOTTIME). One of `exit_code` and `signal` is None, or both (imported).
 
     `heard` are the signals that reached the meter meanwhile; `orphans` are processes the child left behind. A run that
     was `stopped` by its budget may have ended in any way.

@@ -7,6 +7,7 @@ log does not say is missing: time without lines for longer than the recorder cal
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,7 @@ from costmeter.readings import Device, Method, Missing, Reading
 from costmeter.runtime.events import Batch, Ended, Opened
 from costmeter.runtime.recorder import Post, Pricing, Recorder
 from costmeter.sources.smicsv import BadLine, Line, Reader
-from costmeter.units import NANOSECONDS_PER_SECOND
+from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_SECOND
 
 #: The label, and the key among the header's versions, that say where a run's readings came from.
 IMPORTED, FROM = "imported", "nvidia-smi CSV"
@@ -35,6 +36,11 @@ ABSENT = Missing("no line of it in the log")
 _TICKS_LOOKED_AT = 50
 #: So many bad lines are told one by one.
 _TOLD = 5
+#: A line of such a log is a few hundred characters long; what is longer is none.
+LONGEST_LINE_BYTES = 10_000
+#: Zones and clocks that are set wrong are within a day of now.
+_DAY_NS = 24 * NANOSECONDS_PER_HOUR
+_LONGEST_GAP_NS = 366 * _DAY_NS
 #: A period the recorder can be asked to watch with; a log with longer ones has gaps.
 _SHORTEST_PERIOD_NS = NANOSECONDS_PER_SECOND // 20
 
@@ -43,9 +49,16 @@ class NoLength(JournalError):
     """A log in which nothing lies between two readings: there is no time to meter."""
 
 
+class TooFarApart(JournalError):
+    """A log with a gap of more than a year: every minute of it would be a slot, and be paid for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line says of an import. Instants are UTC nanoseconds; None is as far as the log goes."""
+    """What the command line says of an import. Instants are UTC nanoseconds; None is as far as the log goes.
+
+    What is a day later than `now_utc_ns` is yet to come; None is said of no line.
+    """
 
     run_id: str
     name: str
@@ -53,6 +66,7 @@ class Asked:
     host: str = NO_HOST
     from_utc_ns: int | None = None
     to_utc_ns: int | None = None
+    now_utc_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +77,14 @@ class Heard:
     bad: int = 0
     first_bad: list[str] = field(default_factory=list)
     went_back: int = 0
+    yet_to_come: int = 0
+    first_to_come: str = ""
+
+    def doubt(self, number: int, line: Line) -> None:
+        """Count a line that is used though its time is yet to come."""
+        self.yet_to_come += 1
+        if not self.first_to_come:
+            self.first_to_come = f"line {number}: its time, {_day(line.utc_ns)}, is yet to come"
 
     def refuse(self, number: int, why: str) -> None:
         """Count a line that says nothing usable."""
@@ -79,28 +101,28 @@ class Tick:
     lines: Mapping[str, Line]
 
 
-def ticks(lines: Iterable[str], reader: Reader, asked: Asked, heard: Heard) -> Iterator[Tick]:
-    """The log's passes in order. A pass ends where a GPU comes again, or one that stood before the last.
+def ticks(lines: Iterable[str | None], reader: Reader, asked: Asked, heard: Heard) -> Iterator[Tick]:
+    """The passes in order; lines of None are too long. A pass ends where a GPU comes again, or one before the last.
 
-    Raises NotThisFormat for what is no such log.
+    Raises NotThisFormat for what is no such log, TooFarApart for one with a gap that no run has.
     """
     order: dict[str, int] = {}
     passed: dict[str, Line] = {}
     start_utc_ns = last_place = -1
     for number, text in enumerate(lines, 1):
         try:
-            line = reader.line(text)
+            line = _read(text, reader)
+            if line is None or not _is_within(line, asked):
+                continue
+            _check(number, line, start_utc_ns, asked, heard)
+            above = passed.get(line.identity)
+            if above is not None and above.utc_ns == line.utc_ns:
+                raise BadLine("a line above has the same GPU at the same time")
         except BadLine as why:
             heard.refuse(number, str(why))
             continue
-        if line is None or not _is_within(line, asked):
-            continue
-        if line.utc_ns < start_utc_ns:
-            heard.went_back += 1
-            heard.refuse(number, "its time is before that of the lines above")
-            continue
         place = order.setdefault(line.identity, len(order)) if line.index is None else line.index
-        if passed and (place <= last_place or line.identity in passed):
+        if passed and (place <= last_place or above is not None):
             yield Tick(start_utc_ns, passed)
             passed = {}
         if not passed:
@@ -109,6 +131,32 @@ def ticks(lines: Iterable[str], reader: Reader, asked: Asked, heard: Heard) -> I
         heard.used += 1
     if passed:
         yield Tick(start_utc_ns, passed)
+
+
+def _check(number: int, line: Line, start_utc_ns: int, asked: Asked, heard: Heard) -> None:
+    """Raise BadLine for a time that cannot be, after a pass that began then; TooFarApart for a gap that no run has."""
+    if line.utc_ns < start_utc_ns:
+        heard.went_back += 1
+        raise BadLine("its time is before that of the lines above")
+    if asked.now_utc_ns is not None and line.utc_ns > asked.now_utc_ns + _DAY_NS:
+        if 0 <= start_utc_ns <= asked.now_utc_ns + _DAY_NS:
+            raise BadLine(f"its time, {_day(line.utc_ns)}, is yet to come")
+        heard.doubt(number, line)  # it began there, so that clock may have been set wrong
+    if 0 <= start_utc_ns < line.utc_ns - _LONGEST_GAP_NS:
+        raise TooFarApart(
+            f"line {number}: from {_day(start_utc_ns)} to {_day(line.utc_ns)} there is nothing: that is no one run",
+            f"costmeter import FILE --from {_day(line.utc_ns)}, or --to {_day(line.utc_ns - _DAY_NS)}",
+        )
+
+
+def _read(text: str | None, reader: Reader) -> Line | None:
+    if text is None:
+        raise BadLine(f"longer than {LONGEST_LINE_BYTES // 1_000} kB")
+    return reader.line(text)
+
+
+def _day(utc_ns: int) -> str:
+    return f"{datetime.fromtimestamp(utc_ns // NANOSECONDS_PER_SECOND, timezone.utc):%Y-%m-%d}"
 
 
 def _is_within(line: Line, asked: Asked) -> bool:
@@ -142,7 +190,7 @@ def meter(passes: Iterable[Tick], asked: Asked, settings: Settings, journal: Jou
             recorder.handle(held.opened())
         recorder.handle(held.batch(tick))
         last_ns = tick.utc_ns
-    recorder.handle(Ended(last_ns, 0, None))
+    recorder.handle(Ended(last_ns, None, None))  # nobody saw how it ended
     return _without_overhead(recorder.part)
 
 

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """How the command can be stopped: its pid, what signals it while it lives, and how long it is given."""
+    """How the command can be stopped: its pid, what signals it while it lives, and how long it is given.
+
+    `below_us` are the processes below the meter that are not its own; `command` is its command line.
+    """
 
     pid: int
     send: Callable[[int], bool]
     grace_seconds: float
+    below_us: Callable[[], list[int]] = lineage.living_orphans
+    command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +65,15 @@ class Limits:
     ) -> None:
         self._clock, self._told = clock, told
         in_force = applying(budgets, header.labels.get(PROJECT, ""))
-        why_not = why_no_stop(environ, state) if stop is not None else "there is nothing to stop here"
+        why_not = why_no_stop(environ, state, stop.command) if stop is not None else "there is nothing to stop here"
         if why_not and any(budget.on_exceed == "stop" for budget in in_force):
             told.warn(f"budget: not stopped when it is used up, only warned: {why_not}")
             in_force = tuple(replace(budget, on_exceed="warn") for budget in in_force)
         self._stopper: Stopper | None = None
         if stop is not None and any(budget.on_exceed == "stop" for budget in in_force):
-            command = Command(stop.pid, stop.send, lineage.wrapper_mark(), stop_file(environ), can_stop)
-            self._stopper = Stopper(command, stop.grace_seconds, clock, self._note)
+            mark, asks_by = lineage.wrapper_mark(), stop_file(environ)
+            command = Command(stop.pid, stop.send, mark, asks_by, can_stop, stop.below_us)
+            self._stopper = Stopper(command, stop.grace_seconds, clock, self._note, self._tell)
         self._watch: BudgetWatch | None = None
         if in_force:  # reading the journals of others takes half a house of modules
             from costmeter.runtime import budget as watching
@@ -107,6 +113,9 @@ class Limits:
             return "nothing to stop"
         self._stopper.begin()
         return f"stopping the command, which has {about(self._stopper.grace_seconds)} to save and end"
+
+    def _tell(self, what: str) -> None:
+        self._told.tell(f"budget: {what}")
 
     def _note(self, what: str) -> None:
         self._told.record(Mark(self._clock.utc_ns(), "budget", what))

@@ -1,7 +1,7 @@
 """Whether a run is on several nodes, and whether its meters can see each other's journals there."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 #: File systems that every node of a cluster sees alike, by the beginning of their names in /proc/self/mountinfo.
@@ -11,13 +11,47 @@ _FUSE = "fuse."
 MOUNTS = "/proc/self/mountinfo"
 
 
-def nodes(environ: Mapping[str, str]) -> int:
-    """On how many nodes the run is, as Slurm or its launcher says; 1 where nobody says so."""
-    counts = [_number(environ.get(name)) for name in ("SLURM_NNODES", "SLURM_JOB_NUM_NODES")]
-    world, local = _number(environ.get("WORLD_SIZE")), _number(environ.get("LOCAL_WORLD_SIZE"))
-    if world > local > 0:
-        counts.append(-(-world // local))
-    return max(1, *counts)
+#: Who tells a process how many there are, and how many of them on its own node: torchrun, Open MPI, MPICH.
+_SIZES = (
+    ("WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("PMI_SIZE", "MPI_LOCALNRANKS"),
+)
+_COUNTS = ("SLURM_NNODES", "SLURM_JOB_NUM_NODES", "PET_NNODES")
+#: The options of torchrun, accelerate and deepspeed.
+_FLAGS = ("--nnodes", "--num_machines", "--num_nodes")
+
+
+def nodes(environ: Mapping[str, str], command: Sequence[str] = ()) -> int | None:
+    """On how many nodes the run is at most, as Slurm, MPI or its launcher says; 1 where nobody says anything.
+
+    None where there are several processes and nobody says how many of them are on this node.
+    """
+    counts = [_most(environ.get(name, "")) for name in _COUNTS] + _asked_for(command)
+    is_unknown = False
+    for all_of_them, of_this_node in _SIZES:
+        world, local = _number(environ.get(all_of_them)), _number(environ.get(of_this_node))
+        if world > 1 and local == 0:
+            is_unknown = True
+        elif local:
+            counts.append(-(-world // local))
+    most = max(counts, default=0)
+    return most if most > 0 else None if is_unknown else 1
+
+
+def _asked_for(command: Sequence[str]) -> list[int]:
+    """What a launcher's command line says: `--nnodes=2`, `--nnodes 1:4`."""
+    counts = []
+    for word, following in zip(command, (*command[1:], ""), strict=False):
+        name, equals, value = word.partition("=")
+        if name.replace("-", "_").replace("__", "--", 1) in _FLAGS:
+            counts.append(_most(value if equals else following))
+    return counts
+
+
+def _most(text: str) -> int:
+    """The larger number of `2` or `1:4`; 0 where it is none."""
+    return max(map(_number, text.split(":")))
 
 
 def is_shared(folder: Path, mountinfo: str) -> bool:
@@ -34,12 +68,12 @@ def is_shared(folder: Path, mountinfo: str) -> bool:
     return kind.removeprefix(_FUSE).startswith(_SHARED)
 
 
-def why_no_stop(environ: Mapping[str, str], state: Path) -> str:
+def why_no_stop(environ: Mapping[str, str], state: Path, command: Sequence[str] = ()) -> str:
     """Why a run may not be stopped by its budget; empty where it may.
 
     On several nodes each meter sees what its own costs; only in a folder that all of them see do they see the whole.
     """
-    count = nodes(environ)
+    count = nodes(environ, command)
     if count == 1:
         return ""
     try:
@@ -49,7 +83,8 @@ def why_no_stop(environ: Mapping[str, str], state: Path) -> str:
         mounted = ""
     if is_shared(state, mounted):
         return ""
-    return f"the run is on {count} nodes, and {state} is not on a file system that they share"
+    on = f"on {count} nodes" if count else "on nobody says how many nodes (no LOCAL_WORLD_SIZE or the like)"
+    return f"the run is {on}, and {state} is not on a file system that they share"
 
 
 def _number(text: str | None) -> int:

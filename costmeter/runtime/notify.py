@@ -8,7 +8,6 @@ import contextlib
 import os
 import select
 import socket
-import stat
 import struct
 import threading
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from costmeter.clock import Clock
 from costmeter.ledger.identity import start_ticks
 from costmeter.ledger.reached import steps_reached
 from costmeter.runtime.events import Told
-from costmeter.runtime.notifypath import STOP_SUFFIX, VARIABLE
+from costmeter.runtime.notifypath import STOP_SUFFIX, VARIABLE, make_folder
 from costmeter.runtime.progress import LONGEST_DATAGRAM, Sender, State, Tracker
 from costmeter.units import NANOSECONDS_PER_SECOND
 
@@ -37,7 +36,7 @@ _SWEEP_NS = NANOSECONDS_PER_SECOND
 _DRAINED_AT_END = 2_000
 _CREDENTIALS = struct.Struct("3i")
 _CREDENTIALS_SPACE = socket.CMSG_SPACE(_CREDENTIALS.size)
-_PRIVATE_FOLDER, _PRIVATE_SOCKET = 0o700, 0o600
+_PRIVATE_SOCKET = 0o600
 
 
 class Notify:
@@ -96,6 +95,8 @@ class Notify:
             with receiver:
                 self._tracker = Tracker(_lives, self._reached())
                 self._take_until_closed(receiver)
+        except Exception as fault:  # the job and its meter go on without
+            self._warn(f"progress is not heard any more: {type(fault).__name__}: {fault}")
         finally:
             for path in (self._path, self.stop_path):
                 with contextlib.suppress(OSError):
@@ -206,12 +207,9 @@ def _lives(sender: Sender) -> bool:
 
 def _opened(path: str) -> socket.socket:
     """The socket, in a folder that is ours alone. Raises OSError where it cannot be."""
-    folder = Path(path).parent
-    folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-    facts = folder.lstat()
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o022:
-        raise PermissionError(0, "the folder is not this user's own")
-    _remove_left_over(folder)
+    if refusal := make_folder(os.path.dirname(path)):
+        raise PermissionError(0, refusal)
+    _remove_left_over(Path(path))
     receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -223,14 +221,28 @@ def _opened(path: str) -> socket.socket:
     return receiver
 
 
-def _remove_left_over(folder: Path) -> None:
-    """Remove sockets at which nobody listens any more: of meters that were killed."""
-    for path in folder.glob("*.sock"):
+def _remove_left_over(own: Path) -> None:
+    """Remove sockets at which nobody listens any more, and requests to stop beside none: of meters that were killed.
+
+    A request beside our own is ours: one that was left there is gone since before the job began.
+    """
+    dead = set()
+    for path in own.parent.glob("*.sock"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect(str(path))
             except ConnectionRefusedError:
-                for left in (path, path.with_name(path.name + STOP_SUFFIX)):
-                    left.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+                dead.add(path)
             except OSError:
                 continue
+    for request in own.parent.glob(f"*.sock{STOP_SUFFIX}"):
+        path = request.with_suffix("")
+        if path != own and (path in dead or not (path.exists() or _has_meter(path))):
+            request.unlink(missing_ok=True)
+
+
+def _has_meter(path: Path) -> bool:
+    """Whether a process lives that has the pid in a socket's name."""
+    pid = path.stem.rpartition(".")[2]
+    return pid.isdecimal() and start_ticks(int(pid)) is not None

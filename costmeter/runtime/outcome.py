@@ -12,12 +12,13 @@ def outcome(ended: Ended) -> Outcome:
 
     A command that ends well after INT was `ok`, as it chose to be. One that ends well after TERM was preempted all the
     same: it saved its work and left, and did not reach its end. What a budget stopped was stopped, however it ended.
+    Of a run without a fate, as an imported one, nothing says that it went wrong.
     """
     if ended.stopped:
         return "stopped by budget"
     seen = ended.heard if ended.signal is None else ended.heard | {ended.signal}
     if _PREEMPTS in seen or ended.exit_code == 128 + _PREEMPTS:
         return "preempted"
-    if ended.exit_code == 0:
+    if ended.exit_code == 0 or (ended.exit_code is None and not seen):
         return "ok"
     return "cancelled" if _CANCELS in seen or ended.exit_code == 128 + _CANCELS else "failed"

@@ -8,7 +8,7 @@ until another one says otherwise, so that a shell can tell of progress with proc
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from costmeter.meter.progress import CHECKPOINT, TRAINING, UNTOLD, Progress
+from costmeter.meter.progress import CHECKPOINT, TRAINING, UNTOLD, Progress, began_at
 
 #: A datagram longer than this is none of ours.
 LONGEST_DATAGRAM = 4_096
@@ -17,9 +17,11 @@ PHASES_KEPT, LONGEST_NAME = 32, 64
 OTHER = "other"
 #: Of so many processes states are kept.
 SENDERS_KEPT = 256
-_LARGEST = 2**63 - 1
-_DIGITS = 19
+#: A count beyond this cannot be meant: a hundred times the tokens of the largest run there was.
+LARGEST_COUNT = 10**15
+_DIGITS = 16
 _NONE_YET = "none"
+_COUNTS = ("STEP", "TOKENS", "OF", "FROM", "FROM_TOKENS")
 
 #: A process: its pid, and its start time in ticks where it still lived when it was looked at.
 Sender = tuple[int, int | None]
@@ -28,7 +30,8 @@ Sender = tuple[int, int | None]
 @dataclass(frozen=True, slots=True)
 class Message:
     """The state of one process. `phase` None: it names none. `checkpoint`: of its last one, "" before the first, None
-    where it does not tell of checkpoints. `can_stop`: it looks whether it shall stop.
+    where it does not tell of checkpoints. `can_stop`: it looks whether it shall stop. In `progress` the counts that it
+    began from are 0 where it says so, and None where it does not say.
     """
 
     progress: Progress = UNTOLD
@@ -52,6 +55,27 @@ class State:
 
 
 @dataclass(slots=True)
+class _Beginning:
+    """Where a count began: as the first process that says so has it, else as the first two counts tell."""
+
+    at: int | None = None
+    _first: int | None = None
+    _is_found: bool = False
+    _is_said: bool = False
+
+    def see(self, count: int | None, said: int | None) -> None:
+        """Take the count there is now, and what a process says."""
+        if said is not None and not self._is_said:
+            self.at, self._is_said, self._is_found = said or None, True, True
+        elif self._is_found or count is None:
+            return
+        elif self._first is None or count < self._first:
+            self._first = count
+        elif count > self._first:
+            self.at, self._is_found = began_at(self._first, count), True
+
+
+@dataclass(slots=True)
 class _Known:
     message: Message
     has_named: bool = False
@@ -67,6 +91,7 @@ class Tracker:
         self._owner: Sender | None = None
         self._last_checkpoint = ""
         self._furthest = self._position = before
+        self._from_steps, self._from_tokens = _Beginning(), _Beginning()
         self.state = State()
         self.bad_values = 0
 
@@ -123,7 +148,11 @@ class Tracker:
             self._furthest = max(position, self._furthest if self._furthest is not None else position)
         steps = self._position if told or self.state.progress.steps is not None else None
         is_redone = steps is not None and self._furthest is not None and steps < self._furthest
-        self.state = replace(self.state, progress=self._progress(steps), redone=is_redone)
+        progress = self._progress(steps)
+        self._from_steps.see(said, message.progress.from_steps)
+        self._from_tokens.see(progress.tokens, message.progress.from_tokens)
+        progress = replace(progress, from_steps=self._from_steps.at, from_tokens=self._from_tokens.at)
+        self.state = replace(self.state, progress=progress, redone=is_redone)
 
     def _go_back(self, to_steps: int, from_steps: int) -> None:
         self._last_checkpoint = ""
@@ -184,7 +213,7 @@ def parse(datagram: bytes) -> tuple[Message | None, int]:
     pairs = dict(line.partition("=")[::2] for line in text.split("\n") if "=" in line)
     if not pairs:
         return None, 1
-    counts = {key: _count(pairs[key]) for key in ("STEP", "TOKENS", "OF") if key in pairs}
+    counts = {key: _count(pairs[key]) for key in _COUNTS if key in pairs}
     loss = _loss(pairs["LOSS"]) if "LOSS" in pairs else None
     name = _name(pairs.get("PHASE", ""))
     saved = pairs.get("CHECKPOINT")
@@ -192,7 +221,8 @@ def parse(datagram: bytes) -> tuple[Message | None, int]:
     bad = sum(count is None for count in counts.values()) + ("LOSS" in pairs and loss is None)
     bad += name is None and "PHASE" in pairs
     bad += checkpoint is None and saved is not None
-    progress = Progress(counts.get("STEP"), counts.get("TOKENS"), loss, counts.get("OF"))
+    steps, tokens, of_steps, from_steps, from_tokens = (counts.get(key) for key in _COUNTS)
+    progress = Progress(steps, tokens, loss, of_steps, from_steps, from_tokens)
     return Message(progress, name or None, checkpoint, pairs.get("STOPS") == "1"), bad
 
 
@@ -200,7 +230,7 @@ def _count(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
         return None
     count = int(text)
-    return count if count <= _LARGEST else None
+    return count if count <= LARGEST_COUNT else None
 
 
 def _loss(text: str) -> float | None:

@@ -58,6 +58,11 @@ class Writer:
         return self._exposed
 
     @property
+    def part(self) -> int:
+        """The number of the part that is being written; 0 while there is no file."""
+        return 0 if self._file is None else self._file.part
+
+    @property
     def unsaved(self) -> str:
         """What is not on disk and why, for the receipt; empty when everything is."""
         lost = f"{self.lines_lost} lines were lost: {self._lost_to}" if self.lines_lost else ""

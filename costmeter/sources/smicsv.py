@@ -37,6 +37,10 @@ _MONITOR = re.compile(r"#\s*(?:gpu|Idx|Date)\b")
 _BYTES = {None: 2**20, "MiB": 2**20, "MB": 10**6, "GiB": 2**30}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LEAST_FIELDS = 2
+_TO_THE_MILLISECOND = len("2026/11/22 14:03:12.345")
+_NANOSECONDS_PER_MILLISECOND = 1_000_000
+#: So many different texts of a column are kept with what they say; a log repeats itself.
+_KEPT = 10_000
 
 
 class BadLine(ValueError):
@@ -90,12 +94,22 @@ class Reader:
 
     def __init__(self, found: Mapping[str, int] | None, zone: tzinfo | None) -> None:
         self._columns = dict(found) if found else None
+        self._last_place = max(found.values()) if found else 0
         self._instants = _Instants(zone)
+        self._power = _Quantity("power", _watts)
+        self._utilization = _Quantity("utilization", lambda value, _: min(1.0, value / 100))
+        self._limit = _Quantity("limit", _watts)
+        self._memory = _Quantity("memory", lambda value, unit: value * _BYTES.get(unit, 2**20))
 
     @property
     def has_columns(self) -> bool:
         """Whether it is known by now what stands where."""
         return self._columns is not None
+
+    @property
+    def time_place(self) -> int:
+        """In which field, from 1, the time is; 1 while nobody knows."""
+        return 1 if self._columns is None else self._columns["timestamp"] + 1
 
     def line(self, text: str) -> Line | None:
         """What a line says; None for an empty one and for a header, which holds for what follows.
@@ -105,34 +119,34 @@ class Reader:
         text = text.strip()
         if not text:
             return None
-        if _MONITOR.match(text):
+        if text[0] == "#" and _MONITOR.match(text):
             raise NotThisFormat("this is a table of nvidia-smi dmon or pmon, which is not read")
-        fields = text.split(",")
         if self._columns is None or "timestamp" in text:
             found = columns(text)
             if found is not None:
-                self._columns = found
+                self._columns, self._last_place = found, max(found.values())
                 return None
         if self._columns is None:
             raise BadLine("no header yet")
-        if len(fields) < _LEAST_FIELDS or len(fields) <= max(self._columns.values()):
-            raise BadLine(f"{len(fields)} fields where {max(self._columns.values()) + 1} are needed")
+        fields = text.split(",")
+        if len(fields) < _LEAST_FIELDS or len(fields) <= self._last_place:
+            raise BadLine(f"{len(fields)} fields where {self._last_place + 1} are needed")
         return self._read([field.strip() for field in fields], self._columns)
 
     def _read(self, fields: Sequence[str], at: Mapping[str, int]) -> Line:
         index = at.get("index")
         if index is not None and not fields[index].isdecimal():
             raise BadLine(f'index "{fields[index][:20]}" is no number')
-        memory = _quantity(fields, at, "memory", lambda value, unit: value * _BYTES.get(unit, 2**20))
+        memory = self._memory.of(fields, at)
         return Line(
             self._instants.utc_ns(fields[at["timestamp"]]),
             None if index is None else int(fields[index]),
             _word(fields, at, "uuid"),
             _word(fields, at, "name"),
             _word(fields, at, "bus"),
-            _quantity(fields, at, "power", _watts),
-            _quantity(fields, at, "utilization", lambda value, _: min(1.0, value / 100)),
-            _quantity(fields, at, "limit", _watts),
+            self._power.of(fields, at),
+            self._utilization.of(fields, at),
+            self._limit.of(fields, at),
             memory if isinstance(memory, Missing) else round(memory),
         )
 
@@ -145,9 +159,14 @@ class _Instants:
         self._minutes: dict[tuple[str, int], int] = {}
         self._last_local = ""
         self._fold = 0
+        self._last_second, self._second_ns = "", 0
 
     def utc_ns(self, text: str) -> int:
         """Nanoseconds since 1970. Raises BadLine for what is no timestamp."""
+        if len(text) == _TO_THE_MILLISECOND and text.startswith(self._last_second) and self._last_second:
+            milliseconds = text[20:]  # of the second that the line before was in, as most are
+            if text[19] == "." and milliseconds.isascii() and milliseconds.isdecimal():
+                return self._second_ns + int(milliseconds) * _NANOSECONDS_PER_MILLISECOND
         match = _TIMESTAMP.fullmatch(text)
         if match is None:
             raise BadLine(f'"{text[:40]}" is no timestamp such as 2026/11/22 14:03:12.345')
@@ -168,7 +187,8 @@ class _Instants:
         if seconds > 59:
             raise BadLine(f'"{text[:40]}" is no timestamp such as 2026/11/22 14:03:12.345')
         fraction_ns = int((match[7] or "0").ljust(9, "0"))
-        return minute_ns + seconds * NANOSECONDS_PER_SECOND + fraction_ns
+        self._last_second, self._second_ns = text[:19], minute_ns + seconds * NANOSECONDS_PER_SECOND
+        return self._second_ns + fraction_ns
 
     def _is_ambiguous(self, match: re.Match[str]) -> bool:
         return self._minute_ns(match, 0) != self._minute_ns(match, 1)
@@ -189,23 +209,37 @@ def _word(fields: Sequence[str], at: Mapping[str, int], name: str) -> str:
     return "" if place is None or fields[place].startswith("[") else fields[place]
 
 
-def _quantity(
-    fields: Sequence[str], at: Mapping[str, int], name: str, convert: "Callable[[float, str | None], float]"
-) -> "float | Missing":
-    """A number in our unit; what stands in brackets, or is not in the log, is missing with that reason."""
-    place = at.get(name)
-    if place is None:
-        return Missing(f"{FIELDS[name][0]} is not in the log")
-    text = fields[place]
-    match = _NUMBER.fullmatch(text)
-    if match is None:
-        if text.startswith("[") or text in ("N/A", "", "Not Supported", "ERR!"):
-            return Missing(f"{FIELDS[name][0]}: nvidia-smi said {text.strip('[]') or 'nothing'}")
-        raise BadLine(f'{FIELDS[name][0]} "{text[:20]}" is no number')
-    value = float(match[1])
-    if value < 0 or not math.isfinite(value):
-        raise BadLine(f'{FIELDS[name][0]} "{text[:20]}" is below nothing')
-    return convert(value, match[2])
+class _Quantity:
+    """A column of numbers in our unit; what stands in brackets, or is not in the log, is missing with that reason."""
+
+    def __init__(self, name: str, convert: Callable[[float, str | None], float]) -> None:
+        self._name, self._theirs, self._convert = name, FIELDS[name][0], convert
+        self._absent = Missing(f"{self._theirs} is not in the log")
+        self._known: dict[str, float | Missing] = {}
+
+    def of(self, fields: Sequence[str], at: Mapping[str, int]) -> float | Missing:
+        """What a line says of it. Raises BadLine for what is neither a number nor a word of the tool's."""
+        place = at.get(self._name)
+        if place is None:
+            return self._absent
+        text = fields[place]
+        said = self._known.get(text)
+        if said is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            said = self._known[text] = self._read(text)
+        return said
+
+    def _read(self, text: str) -> float | Missing:
+        match = _NUMBER.fullmatch(text)
+        if match is None:
+            if text.startswith("[") or text in ("N/A", "", "Not Supported", "ERR!"):
+                return Missing(f"{self._theirs}: nvidia-smi said {text.strip('[]') or 'nothing'}")
+            raise BadLine(f'{self._theirs} "{text[:20]}" is no number')
+        value = float(match[1])
+        if value < 0 or not math.isfinite(value):
+            raise BadLine(f'{self._theirs} "{text[:20]}" is below nothing')
+        return self._convert(value, match[2])
 
 
 def _watts(value: float, unit: str | None) -> float:

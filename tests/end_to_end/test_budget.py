@@ -5,9 +5,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
@@ -158,6 +160,67 @@ def test_what_the_launcher_leaves_behind_has_its_grace_and_is_killed_too(home: d
     assert spent > 12 + Decimal("1.9") * PER_SECOND  # the grace was metered to its end
 
 
+def test_a_daemon_without_our_mark_is_stopped_too(home: dict[str, str]) -> None:
+    """Started in a session of its own with an empty environment by a shell that has gone: it is still the command's."""
+    script = "(setsid env -i sleep 301 & echo $!); sleep 300"
+    done = run(home, ["--budget", "4", "--on-budget", "stop", "--grace", "30s"], ["bash", "-c", script])
+    daemon = Path("/proc", done.stdout.strip(), "cmdline")
+    assert not daemon.exists() or b"301" not in daemon.read_bytes()
+    assert milestones(home)[-1] == "TERM to 2 processes"
+
+
+def test_the_wait_for_what_is_left_is_told_and_ends_by_ctrl_c(home: dict[str, str]) -> None:
+    """The command ended by TERM, its rank did not: for how long and for whom is said, and Ctrl-C leaves it running."""
+    options = ["--budget", "12", "--on-budget", "stop", "--grace", "10m"]
+    argv = [COSTMETER, "run", *PRICED, *options, "--", sys.executable, "-c", LAUNCHER, LISTENER]
+    meter = subprocess.Popen(argv, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert meter.stdout is not None
+    assert meter.stderr is not None
+    said = next(line for line in meter.stderr if "the command ended" in line)
+    (rank,) = map(int, re.findall(r"pid (\d+) \(python", said))
+    try:
+        assert "waiting up to 10 m for pid" in said
+        assert said.endswith("; Ctrl-C leaves it\n")
+        meter.send_signal(signal.SIGINT)
+        left = next(line for line in meter.stderr if "left running" in line)
+        assert f"pid {rank} (python" in left
+        assert -signal.SIGTERM == meter.wait(PATIENCE_SECONDS)
+        assert Path(f"/proc/{rank}").exists()
+    finally:
+        os.kill(rank, signal.SIGKILL)
+        meter.stdout.close()
+        meter.stderr.close()
+
+
+def test_a_grace_that_was_slept_through_is_not_over(home: dict[str, str], tmp_path: Path) -> None:
+    """Meter and command are frozen for longer than the grace while the command saves: it goes on and ends by itself."""
+    saves = "import sys, time; print('TERM', flush=True); time.sleep(1); print('saved', flush=True); sys.exit(0)"
+    script = LISTENER.replace('    print("TERM", flush=True)\n', f"    {saves}\n")
+    options = ["--budget", "4", "--on-budget", "stop", "--grace", "3s"]
+    argv = [COSTMETER, "run", *PRICED, *options, "--", sys.executable, "-c", script, "0"]
+    meter = subprocess.Popen(argv, env=home, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert meter.stdout is not None
+    assert ["up\n", "TERM\n"] == [meter.stdout.readline(), meter.stdout.readline()]
+    os.killpg(meter.pid, signal.SIGSTOP)
+    time.sleep(5)  # longer than the grace
+    os.killpg(meter.pid, signal.SIGCONT)
+    assert (0, "saved\n") == (meter.wait(PATIENCE_SECONDS), meter.stdout.read())
+    meter.stdout.close()
+    assert not any(what.startswith("KILL") for what in milestones(home))
+
+
+@pytest.mark.parametrize("options", [["--price", "3600"], []])
+def test_a_stop_by_a_list_price_is_said_before_and_then(home: dict[str, str], options: list[str]) -> None:
+    """8 GPUs at their model's list price: nobody's rent perhaps. At a price of one's own nothing is said of it."""
+    simulated = ["--simulate", "healthy", "--json", str(out(home))]
+    argv = [COSTMETER, "run", *simulated, *options, "--budget", "0.01", "--on-budget", "stop", "--", "sleep", "60"]
+    done = subprocess.run(argv, env=home, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+    warned = "warning: budget: the command is stopped by the list price $3.39 per GPU-hour, which may not be yours"
+    assert (warned in done.stderr) == (not options)
+    assert ("counted at the list price $3.39 per GPU-hour, not yours: --price P" in done.stderr) == (not options)
+    assert "stopped by budget" == receipt(out(home))["run"]["outcome"]
+
+
 def test_nobody_else_is_signalled(home: dict[str, str]) -> None:
     """A process that our shell started before it became the wrapper is a child of ours, and none of the command's."""
     script = 'sleep 300 & echo $!; exec "$@"'
@@ -182,9 +245,18 @@ def test_a_stopped_command_is_continued_so_that_it_can_save(home: dict[str, str]
     assert (3, ["up", "TERM"]) == (done.returncode, done.stdout.split())
 
 
-def test_several_nodes_without_a_shared_folder_are_not_stopped(home: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("environ", "command"),
+    [
+        pytest.param({"SLURM_NNODES": "2"}, ["sleep", "2.2"], id="slurm"),
+        pytest.param({}, ["sh", "-c", "sleep 2.2", "torchrun", "--nnodes=2"], id="torchrun"),
+    ],
+)
+def test_several_nodes_without_a_shared_folder_are_not_stopped(
+    home: dict[str, str], environ: dict[str, str], command: list[str]
+) -> None:
     """Each of several meters sees its own cost alone: the stop is refused in words, and the budget warns."""
-    done = run(home | {"SLURM_NNODES": "2"}, ["--budget", "4", "--on-budget", "stop"], ["sleep", "2.2"])
+    done = run(home | environ, ["--budget", "4", "--on-budget", "stop"], command)
     assert 0 == done.returncode
     assert "not stopped when it is used up, only warned: the run is on 2 nodes" in done.stderr
     assert budget_lines(done)[-1].endswith("; the command runs on")

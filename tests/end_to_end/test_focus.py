@@ -25,20 +25,26 @@ BROKEN = {
 
 
 @pytest.mark.skipif(VALIDATOR is None, reason="focus-validator is not installed (FOCUS_VALIDATOR=/path/to/it)")
-@pytest.mark.parametrize("gpu", ["price: 2.49", "{billing: owned, owned: {purchase: 30000}}"], ids=["rented", "owned"])
+@pytest.mark.parametrize(
+    "gpu",
+    ["price: 2.49", "price: {catalog: aws/p4d.24xlarge/us-east-2/spot}", "{billing: owned, owned: {purchase: 30000}}"],
+    ids=["rented", "spot", "owned"],
+)
 def test_the_validator_finds_nothing(tmp_path: Path, gpu: str) -> None:
-    """Every rule of FOCUS 1.0 that a file can pass is passed by a rented and by an owned run."""
+    """Every rule of FOCUS 1.0 that a file can pass is passed by rented and by owned runs, and by their line items."""
     assert VALIDATOR is not None
     block = gpu if gpu.startswith("{") else f"{{{gpu}}}"
     config, file = tmp_path / "costmeter.yaml", tmp_path / "focus.csv"
-    config.write_text(f"gpu: {block}\nelectricity: {{price: 0.17}}\n")
+    items = "items: [{name: people, per_hour: 85}, {name: scratch, gb: 500, per_gb_month: 0.1}]"
+    config.write_text(f"gpu: {block}\nelectricity: {{price: 0.17}}\n{items}\n")
     with own_home() as environ:
-        metered = [COSTMETER, "run", "-q", "--simulate", "healthy", "--config", str(config), "--", "sleep", "1"]
-        subprocess.run(metered, env=environ, check=True, timeout=60)
-        told = [COSTMETER, "report", "--format", "focus", "-o", str(file)]
+        metered = [COSTMETER, "run", "-q", "--simulate", "healthy", "-c", str(config), "--label", "project=llm"]
+        subprocess.run([*metered, "--", "sleep", "1"], env=environ, check=True, timeout=60)
+        told = [COSTMETER, "report", "--format", "focus", "--simulated", "-o", str(file)]
         subprocess.run(told, env=environ, check=True, timeout=60)
         checked = [VALIDATOR, "--data-file", str(file), "--validate-version", "1.0"]
         done = subprocess.run(checked, env=environ, capture_output=True, text=True, timeout=100)
+    assert 3 <= len(file.read_text().splitlines())
     failed = set(re.findall(r"^(\w+) failed:", done.stdout, re.MULTILINE))
     assert "Validation" in done.stdout, done.stderr
     assert set() == failed - BROKEN

@@ -48,23 +48,34 @@ def browse(file: Path, *options: str) -> str:
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=100, check=True).stderr
 
 
-def colours(png: Path) -> int:
-    """How many different bytes a picture is made of, once unpacked: few for a blank sheet."""
+def unpacked(png: Path) -> bytes:
+    """The rows of a picture: a byte that says how it is packed, then red, green and blue of every point.
+
+    However the first row is packed, its first point is as it is: everything before it counts as 0.
+    """
     packed, at, data = png.read_bytes(), len(b"\x89PNG\r\n\x1a\n"), b""
     while at < len(packed):
         (length,) = struct.unpack(">I", packed[at : at + 4])
         if packed[at + 4 : at + 8] == b"IDAT":
             data += packed[at + 8 : at + 8 + length]
         at += length + 12
-    return len(set(zlib.decompress(data)))
+    return zlib.decompress(data)
 
 
-@pytest.mark.parametrize("scheme", [pytest.param((), id="light"), pytest.param(("--force-dark-mode",), id="dark")])
-def test_the_page_is_shown(pages: Path, scheme: tuple[str, ...]) -> None:
-    """A screenshot is no blank sheet, and the browser had nothing to refuse: no error, no address, no script."""
+@pytest.mark.parametrize(
+    ("paper", "scheme"),
+    [
+        pytest.param("ffffff", (), id="light"),
+        pytest.param("111315", ("--force-dark-mode",), id="dark"),
+    ],
+)
+def test_the_page_is_shown(pages: Path, paper: str, scheme: tuple[str, ...]) -> None:
+    """A screenshot is no blank sheet, on paper of the reader's choice; the browser had nothing to refuse."""
     picture = pages / "shown.png"
     said = browse(pages / "receipt.html", *scheme, f"--screenshot={picture}", "--window-size=900,1400")
-    assert colours(picture) > 50
+    points = unpacked(picture)
+    assert paper == points[1:4].hex()
+    assert len(set(points)) > 50
     assert [] == REFUSED.findall(said)
 
 

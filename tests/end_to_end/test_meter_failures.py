@@ -293,13 +293,6 @@ def test_a_faulty_scenario_file_is_a_wrong_flag(tmp_path: Path) -> None:
     assert "sede" in done.stderr
 
 
-def test_a_budget_that_nobody_watches_is_told() -> None:
-    """A budget is a setting already and acts on nothing yet: whoever relies on it is warned."""
-    done = run(["--simulate", "healthy"], JOB, COSTMETER_BUDGET_AMOUNT="5")
-    assert 3 == done.returncode
-    assert "budget: this version does not watch it" in done.stderr
-
-
 def test_a_killed_meter_leaves_the_job_alone_and_a_receipt_behind(tmp_path: Path) -> None:
     """kill -9 of the meter: the job runs on to its end, and the report prices the run to the last tick."""
     ended = tmp_path / "ended"

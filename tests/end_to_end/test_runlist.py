@@ -3,13 +3,34 @@
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from costmeter.ledger.identity import boot_id, start_ticks
+from costmeter.ledger.record import RatesChange, Record, SlotEntry
+from costmeter.meter.progress import Progress
+from tests.end_to_end.installed import COSTMETER, uncovered
 from tests.end_to_end.test_report import Recorded, two_runs
+from tests.ledger.written import write
+from tests.samples import (
+    BEGAN_UTC_NS,
+    HOUR,
+    MINUTE,
+    devices,
+    footer,
+    header,
+    held,
+    measured,
+    rates,
+    rental,
+    slot,
+    uuids,
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +72,7 @@ def test_runs_are_chosen(recorded: Recorded, options: list[str], names: list[str
 def test_groups_add_up_to_the_receipts(recorded: Recorded) -> None:
     """Both runs by day and by model are what their receipts say, to the last digit."""
     total = sum(Decimal(each["cost"]["total"]) for each in json.loads(recorded.report("--json").stdout))
-    for key in ("day", "model", "user", "host", "outcome", "name"):
+    for key in ("day", "month", "model", "user", "host", "outcome", "name"):
         told = json.loads(recorded.report("--by", key, "--json").stdout)
         assert total == sum(Decimal(group["cost"]) for group in told["groups"]), key
 
@@ -60,9 +81,10 @@ def test_groups_add_up_to_the_receipts(recorded: Recorded) -> None:
 def test_every_format_is_written_whole_into_a_file(recorded: Recorded, tmp_path: Path, kind: str) -> None:
     """`-o` writes what stdout would have had, and prints nothing."""
     file = tmp_path / "report"
-    done = recorded.report("--format", kind, "-o", str(file))
+    options = ["--format", kind, *(["--simulated"] if kind == "focus" else [])]
+    done = recorded.report(*options, "-o", str(file))
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
-    assert recorded.report("--format", kind).stdout == file.read_text()
+    assert recorded.report(*options).stdout == file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +98,10 @@ def test_every_format_is_written_whole_into_a_file(recorded: Recorded, tmp_path:
         pytest.param(["--by", "day", "--format", "focus"], "no focus form", id="groups-as-focus"),
         pytest.param(["r-x", "--since", "7d"], "--since is for the list", id="run-and-filter"),
         pytest.param(["--by", "dy"], "invalid choice", id="by-what"),
+        pytest.param(["--by", "mnth"], 'Did you mean "month"?', id="by-month"),
+        pytest.param(["--by", "day", "--by", "user"], "given twice", id="by-two"),
+        pytest.param(["--simulated"], "--simulated is for --format focus", id="simulated-list"),
+        pytest.param(["--format", "focus", "--timezone", "UTC"], "those of FOCUS are UTC's", id="focus-zone"),
     ],
 )
 def test_what_makes_no_sense_is_refused(recorded: Recorded, options: list[str], says: str) -> None:
@@ -105,3 +131,67 @@ def test_a_folder_of_somebody_else_is_told(recorded: Recorded, tmp_path: Path) -
     done = recorded.report(XDG_STATE_HOME=str(tmp_path))
     assert (0, "") == (done.returncode, done.stderr)
     assert "Not counted: 1 journal that cannot be read" in done.stdout
+
+
+def unprivileged(recorded: Recorded, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The report command of somebody whom the rights of files stop, as they do not stop root."""
+    without = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else []
+    environ = uncovered(recorded.environ) | {"XDG_STATE_HOME": str(state)}
+    return subprocess.run(
+        [*without, COSTMETER, "report", *arguments], env=environ, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("closed", ["costmeter", "costmeter/runs", "costmeter/runs/r-theirs"])
+@pytest.mark.parametrize("options", [[], ["last"], ["r-theirs"], ["--by", "user"], ["--json"]], ids=" ".join)
+def test_runs_that_are_somebody_elses_are_not_none(
+    recorded: Recorded, tmp_path: Path, closed: str, options: list[str]
+) -> None:
+    """Where the rights of a folder stop us, that folder is named, and nobody is told that nothing was recorded."""
+    shutil.copytree(recorded.folder, tmp_path / "costmeter" / "runs" / "r-theirs")
+    folder = tmp_path / closed
+    folder.chmod(0)
+    try:
+        done = unprivileged(recorded, tmp_path, *options)
+    finally:
+        folder.chmod(0o700)
+    said = done.stdout + done.stderr
+    assert f"{tmp_path}/costmeter" in said
+    assert "cannot be read: Permission denied" in said
+    assert "no runs recorded" not in said
+    assert "Traceback" not in said
+
+
+def test_an_unreadable_journal_is_counted_beside_the_others(recorded: Recorded, tmp_path: Path) -> None:
+    """One run of ours and one of somebody else: ours is listed, theirs is named."""
+    runs = tmp_path / "costmeter" / "runs"
+    shutil.copytree(recorded.folder, runs / "r-ours")
+    shutil.copytree(recorded.folder, runs / "r-theirs")
+    for journal in (runs / "r-theirs").iterdir():
+        journal.chmod(0)
+    done = unprivileged(recorded, tmp_path)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "1 entry, 1 run" in done.stdout
+    assert "Not counted: 1 journal that cannot be read" in done.stdout
+    assert f"{runs / 'r-theirs'}/" in done.stdout
+
+
+def test_a_run_that_goes_on_says_where_it_ends(recorded: Recorded, tmp_path: Path) -> None:
+    """600 of 1,200 steps in an hour, two GPUs at $2.49: an hour more, $9.96 in all, by hand; nothing once it ended."""
+    order = uuids(devices(2))
+    records: list[Record] = [held(devices(2)), RatesChange(BEGAN_UTC_NS, rates(dict.fromkeys(order, rental())))]
+    for minute in range(60):
+        told = Progress(10 * (minute + 1), None, None, 1_200)
+        records.append(SlotEntry(replace(slot(dict.fromkeys(order, measured(MINUTE)), minute), progress=told)))
+    pid = os.getpid()
+    going = header(run="r-going", pid=pid, pid_start_ticks=start_ticks(pid), boot_id=boot_id())
+    write(tmp_path / "costmeter" / "runs" / "r-going", going, records)
+    write(tmp_path / "costmeter" / "runs" / "r-gone", replace(going, run="r-gone"), [*records, footer(HOUR)])
+    receipts = json.loads(recorded.report("r-going", "r-gone", "--json", XDG_STATE_HOME=str(tmp_path)).stdout)
+    found = {receipt["run"]["id"]: receipt for receipt in receipts}
+    assert ("running", "ok") == tuple(found[run]["run"]["outcome"] for run in ("r-going", "r-gone"))
+    assert found["r-gone"]["progress"]["projected"] is None
+    projected = found["r-going"]["progress"]["projected"]
+    assert (3_600.0, Decimal("9.96")) == (projected["seconds_left"], Decimal(projected["total_cost"]))
+    printed = recorded.report("r-going", XDG_STATE_HOME=str(tmp_path), PYTHONUTF8="1").stdout
+    assert " To go    about $" in printed

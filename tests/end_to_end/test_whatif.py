@@ -121,10 +121,22 @@ def test_the_table_without_flags(home: Home) -> None:
     text = home.costmeter("what-if")
 
     assert text.splitlines()[0].endswith(" of samples of simulated GPUs, priced again")
-    names = [line.split("  ")[0] for line in text.splitlines()[2:7]]
+    rows, _, below = text.partition("\n\n")
+    names = [line.split("  ")[0] for line in rows.splitlines()[2:] if not line.startswith(" ")]
     assert names == ["as run", "spot", "owned", "elsewhere", "no waiting"]
-    assert " spot: list price 20" in text
-    assert " owned: estimated, " in text
+    assert " spot: list price 20" in below
+    assert " owned: estimated, " in below
+    assert " elsewhere: estimated, bundled table, grid of " in below
+
+
+def test_eighty_columns_have_room_for_all_of_it(home: Home) -> None:
+    """What a row changes is never cut: it goes on below itself, and no line is wider than the terminal."""
+    text = home.costmeter("what-if")
+    rows = text.partition("\n\n")[0]
+
+    assert "electricity on top" in " ".join(rows.split())
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_csv_and_json_say_the_same(home: Home) -> None:

@@ -7,7 +7,7 @@ against something else than themselves.
 import json
 import random
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -19,79 +19,77 @@ _QUANTUM = 10**12
 
 @dataclass(slots=True)
 class Worth:
-    """What the intact slots of a journal come to. `numbers` are theirs; `has_header` is whether it is one at all.
+    """What the intact slots of a journal come to, each under the rates that it names, wherever these stand.
 
-    `misnamed` counts those that name rates other than the last readable before them.
+    `numbers` are those of the slots. `misnamed` counts slots whose rates are lost and that have the last before them.
     """
 
-    has_header: bool = False
     has_footer: bool = False
     numbers: set[int] = field(default_factory=set)
     misnamed: int = 0
     cost: Fraction = Fraction(0)
     nanoseconds: int = 0
     microjoules: int = 0
-    _gpus: list[str] = field(default_factory=list)
-    _rates: dict[str, Any] | None = None
 
-    def read(self, line: bytes) -> None:
-        """Take one line, whole or not."""
-        body = intact(line)
-        if body is None:
-            return
-        kind = body["type"]
-        gpus = len(self._gpus)
-        if (kind == "slot" and _held(body, gpus) is None) or (kind == "rates" and _count(body) != gpus):
-            return  # of other devices than were read: not to be understood
-        if not self.has_header and kind != "header":
-            raise LookupError("no header first")
-        self.has_header = True
-        if kind == "devices":
-            listed = [device["uuid"] for device in body["devices"]]
-            self._gpus = listed if set(listed) >= set(self._gpus) else self._gpus
-        elif kind == "rates":
-            is_later = self._rates is None or body["n"] > self._rates["n"]
-            self._rates = body if is_later else self._rates
-        elif kind == "slot":
-            self.count(body)
-        self.has_footer = self.has_footer or kind == "footer"
-
-    def count(self, body: Mapping[str, Any]) -> None:
-        """Count a slot in, unless it was before."""
-        held = _held(body, len(self._gpus))
+    def count(self, body: Mapping[str, Any], rates: Mapping[int, Mapping[str, Any]], gpus: int) -> None:
+        """Count a slot in, unless it was before. Without any rates up to its own it has no price."""
+        held = _held(body, gpus)
         if held is None or body["n"] in self.numbers:
             return
         self.numbers.add(body["n"])
-        if self._rates is None:
+        number = max((each for each in rates if each <= body["rates"]), default=None)
+        if number is None:
             return
-        self.misnamed += body["rates"] != self._rates["n"]
-        kinds = self._rates["devices"] * self._rates.get("device_count", 1)
+        self.misnamed += body["rates"] != number
+        kinds = rates[number]["devices"] * rates[number].get("device_count", 1)
         for each, kind in zip(held, kinds, strict=True):
             self.nanoseconds += sum(ns for ns, _, _ in each)
             self.microjoules += sum(uj for _, uj, _ in each)
-            self.cost += sum(_charged(*state, kind, self._rates) for state in each)
+            self.cost += sum(_charged(*state, kind, rates[number]) for state in each)
 
 
 def worth(journal: bytes, still_open: bytes = b"") -> Worth | None:
-    """What a journal and the open slot beside it are worth; None where there is no header to begin with."""
-    found = Worth()
-    try:
-        for line in journal.split(b"\n")[:-1]:
-            found.read(line)
-    except LookupError:
+    """What a journal and the open slot beside it are worth; None where there is no header to begin with.
+
+    It has the same devices throughout. Where two lines have one number, the first counts.
+    """
+    bodies = list(_up_to_another([body for line in journal.split(b"\n")[:-1] if (body := intact(line)) is not None]))
+    by_type = {kind: [body for body in bodies if body["type"] == kind] for kind in ("header", "devices", "footer")}
+    if not by_type["header"]:
         return None
-    if not found.has_header:
-        return None
+    found = Worth(has_footer=bool(by_type["footer"]))
+    if not by_type["devices"]:
+        return found
+    gpus = len(by_type["devices"][0]["devices"])
+    rates: dict[int, Mapping[str, Any]] = {}
+    for body in bodies:
+        if body["type"] == "rates" and _count(body) == gpus:
+            rates.setdefault(body["n"], body)
+    for body in bodies:
+        if body["type"] == "slot":
+            found.count(body, rates, gpus)
     middle = len(still_open) // 2
     halves = [intact(half.partition(b"\n")[0]) for half in (still_open[:middle], still_open[middle:])]
     newest = max((half for half in halves if half), key=lambda half: int(half["sequence"]), default=None)
-    if newest is not None:
-        found.count(newest)
+    if newest is not None:  # it is the last, and has the last rates there are
+        found.count({**newest, "rates": max(newest["rates"], *rates, 0)}, rates, gpus)
     return found
+
+
+def _up_to_another(bodies: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """All before a header that is another than the first one."""
+    header = None
+    for body in bodies:
+        if body["type"] == "header":
+            if body != (header or body):
+                return
+            header = body
+        yield body
 
 
 def intact(line: bytes) -> dict[str, Any] | None:
     """The content of a line whose checksum fits."""
+    line = line.rstrip(b"\r")
     text, check = line[:-_CHECK_BYTES], line[-_CHECK_BYTES:]
     if check != b',"crc":"%08x"}' % zlib.crc32(text):
         return None
@@ -197,6 +195,22 @@ def shuffled(journal: bytes, _: bytes, chance: random.Random) -> bytes:
     return b"".join(lines)
 
 
+def mixed(journal: bytes, _: bytes, chance: random.Random) -> bytes:
+    """All lines in any order, the header too."""
+    lines = _lines(journal)
+    return b"".join(chance.sample(lines, len(lines)))
+
+
+def parted(journal: bytes, other: bytes, _: random.Random) -> bytes:
+    """Two journals in one file."""
+    return journal + other
+
+
+def edited(journal: bytes, _: bytes, __: random.Random) -> bytes:
+    """Line ends of another system."""
+    return journal.replace(b"\n", b"\r\n")
+
+
 def spliced(journal: bytes, other: bytes, chance: random.Random) -> bytes:
     """A line of another run's journal, not its header."""
     lines = _lines(journal)
@@ -243,6 +257,9 @@ ALL: tuple[Damage, ...] = (
     repeated,
     moved,
     shuffled,
+    mixed,
+    parted,
+    edited,
     spliced,
     holed,
     zeros_behind,

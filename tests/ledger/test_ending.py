@@ -5,7 +5,19 @@ from decimal import Decimal
 
 import pytest
 
-from costmeter.ledger.ending import Ending, Lost, lost, part_ending, run_ending, run_lost, together
+from costmeter.clock import RealClock
+from costmeter.ledger.ending import (
+    Ending,
+    Lost,
+    goes_on,
+    lost,
+    part_ending,
+    part_goes_on,
+    run_ending,
+    run_lost,
+    together,
+)
+from costmeter.ledger.identity import host_name
 from costmeter.ledger.query import Part, Run
 from costmeter.ledger.record import Outcome, Saved
 from tests.outputs.runs import one
@@ -67,7 +79,30 @@ def test_without_a_footer_a_run_goes_on_as_long_as_its_meter_lives() -> None:
     """Running where the meter lives, interrupted where it does not."""
     part = one("a", None)
     assert ("running", "interrupted") == (part_ending(part, True).outcome, part_ending(part, False).outcome)
-    assert "interrupted" == run_ending(Run((part,))).outcome  # its boot id is no machine's
+
+
+@pytest.mark.parametrize(
+    ("host", "silent_ns", "outcome"),
+    [
+        pytest.param("gpu07", MINUTE, "running", id="a-minute-ago"),
+        pytest.param("gpu07", -MINUTE, "running", id="its-clock-is-ahead"),
+        pytest.param("gpu07", 5 * MINUTE, "interrupted", id="silent"),
+        pytest.param("gpu07", -5 * MINUTE, "interrupted", id="no-clock-is-so-far-ahead"),
+        pytest.param(host_name(), MINUTE, "interrupted", id="this-host-in-another-boot"),
+    ],
+)
+def test_a_run_of_another_host_goes_on_until_it_has_been_silent(host: str, silent_ns: int, outcome: str) -> None:
+    """A shared home shows no processes of others: two minutes after the last tick in the record it was interrupted."""
+    part = one("a", None)
+    then = replace(part, header=replace(part.header, host=host), ended_utc_ns=RealClock().utc_ns() - silent_ns)
+    assert outcome == run_ending(Run((then,))).outcome
+    assert (outcome == "running") is goes_on(then.header, then.ended_utc_ns)
+
+
+def test_what_has_a_footer_has_ended() -> None:
+    """However lately another host wrote it."""
+    part = one("a", "ok", 0)
+    assert not part_goes_on(replace(part, ended_utc_ns=RealClock().utc_ns()))
 
 
 def saving(part: Part, cost: str) -> Part:

@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +21,15 @@ from costmeter.ledger.journal import (
     JournalFile,
     encode,
     encode_open,
+    is_whole,
     ran_outside,
     read_journal,
     safe_name,
     state_directory,
 )
-from costmeter.ledger.line import seal
-from costmeter.ledger.record import Header, Mark, Record, SlotEntry
+from costmeter.ledger.line import decode, seal
+from costmeter.ledger.query import begin
+from costmeter.ledger.record import Footer, Header, Mark, Place, Record, SlotEntry
 from costmeter.meter.slot import Slot
 from tests.samples import (
     BEGAN_UTC_NS,
@@ -196,6 +200,42 @@ def test_a_full_disk_tears_no_line_once_there_is_room_again(tmp_path: Path, room
     assert (room, sum(map(len, LINES)) - room, 0) == (on_disk, unwritten, left)
     journal = read_journal(tmp_path / "gpu01.1.jsonl")
     assert (tuple(RUN), ()) == (journal.records, journal.problems)
+
+
+@given(st.lists(st.sampled_from(RUN[1:-1]), max_size=6), st.data())
+def test_a_footer_knows_whether_what_precedes_it_is_as_it_was(between: list[Record], data: st.DataObject) -> None:
+    """By CRC-32 of all bytes before it: any byte that changed shows, and so does a file that lost its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = recorded(Path(folder), [RUN[0], *between])
+        whole = path.read_bytes()
+        place = last_place(whole)
+        assert place == Place(place.at, place.devices_at, place.rates_at, zlib.crc32(whole[: place.at]))
+        assert is_whole(path, place)
+        assert not is_whole(path, replace(place, crc=None))
+        changed, bit = data.draw(st.integers(0, place.at - 1)), data.draw(st.integers(0, 7))
+        path.write_bytes(whole[:changed] + bytes([whole[changed] ^ 1 << bit]) + whole[changed + 1 :])
+        assert not is_whole(path, place)
+        path.write_bytes(whole[:changed])
+        assert not is_whole(path, place)
+        path.unlink()
+        assert not is_whole(path, place)
+
+
+def recorded(folder: Path, records: list[Record]) -> Path:
+    """A journal of these records, and a footer with a summary of nothing."""
+    file = JournalFile(folder, "gpu01")
+    for record in (*records, replace(footer(2 * MINUTE), summary=begin(header()).summary)):
+        file.write(record, ORDER)
+    file.close(finished=True)
+    return file.path
+
+
+def last_place(journal: bytes) -> Place:
+    """What the last line says of where it stands."""
+    last = decode(journal.splitlines()[-1])
+    assert isinstance(last, Footer)
+    assert last.place is not None
+    return last.place
 
 
 _FULL_OPEN = """

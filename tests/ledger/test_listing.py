@@ -1,6 +1,7 @@
 """The list of runs says what a fold of their journals says, and reads hardly anything of them."""
 
 import os
+import shutil
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from costmeter.clock import Anchor
 from costmeter.ledger.brief import brief
 from costmeter.ledger.bulk import fold_path, load_run
 from costmeter.ledger.line import encode
-from costmeter.ledger.listing import Listed, list_runs, listing, listing_of, of_part
+from costmeter.ledger.listing import Checked, Listed, list_runs, listing, listing_of, of_part
 from costmeter.ledger.record import Devices, Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.progress import Progress
 from tests.ledger.written import write
@@ -209,10 +210,9 @@ def test_runs_are_listed_oldest_first_with_all_they_are(tmp_path: Path) -> None:
 def test_parts_of_a_run_add_up(tmp_path: Path) -> None:
     """A requeue on the same host, and a second host beside it: money adds, GPUs only over hosts."""
     hour = [*BEGAN, *minutes(60), footer(HOUR)]
-    second = Anchor(BEGAN_NS, BEGAN_UTC_NS + 2 * HOUR)
     parts = (
         (header(run="a"), hour),
-        (header(run="a", anchor=second, part=2), hour),
+        (header(run="a", part=2, start_ns=BEGAN_NS + 2 * HOUR), hour),
         (header(run="a", host="gpu02"), hour),
     )
     (run,) = list_runs(state_of(tmp_path, *parts))
@@ -232,7 +232,7 @@ def test_two_meters_of_one_run_count_once(tmp_path: Path) -> None:
 def test_money_of_two_currencies_is_not_added(tmp_path: Path) -> None:
     """A requeue under another currency has two figures."""
     euros = RatesChange(BEGAN_UTC_NS, replace(RENTED, currency="EUR"))
-    second = header(run="a", part=2, anchor=Anchor(BEGAN_NS, BEGAN_UTC_NS + 2 * HOUR), currency="EUR")
+    second = header(run="a", part=2, start_ns=BEGAN_NS + 2 * HOUR, currency="EUR")
     state = state_of(
         tmp_path,
         (header(run="a"), [*BEGAN, *minutes(60), footer(HOUR)]),
@@ -300,3 +300,92 @@ def test_mig_instances_are_listed_by_their_profiles(tmp_path: Path) -> None:
     records: list[Record] = [Devices(pieces, None, 1), RatesChange(BEGAN_UTC_NS, of), spent, footer(MINUTE)]
     (run,) = list_runs(state_of(tmp_path, (header(run="a"), records)))
     assert [1, 1] == [count for _, count in run.gpus]
+
+
+HOUR_LONG: list[Record] = [*BEGAN, *minutes(60), footer(HOUR)]
+
+
+def test_a_copied_folder_is_no_other_run(tmp_path: Path) -> None:
+    """`cp -r runs/a runs/a.bak` costs nothing: told, and counted once; alone, it is the run."""
+    state = state_of(tmp_path, (header(run="a"), HOUR_LONG))
+    shutil.copytree(state / "runs" / "a", state / "runs" / "a.bak")
+    found = listing(state)
+    assert [str(state / "runs" / "a")] == [run.found for run in found.runs]
+    assert (f"{state}/runs/a.bak is a copy of a: not counted",) == found.copies
+    shutil.rmtree(state / "runs" / "a")
+    assert ([Decimal("4.98")], ()) == ([of.cost for run in listing(state).runs for of in run.spendings], found.unread)
+
+
+def test_state_of_other_hosts_that_is_put_together_counts_all(tmp_path: Path) -> None:
+    """The same run id, part and name from another host is another part; a link to a folder is the very same run."""
+    state = state_of(tmp_path, (header(run="a"), HOUR_LONG), (header(run="a", host="gpu02"), HOUR_LONG))
+    (state / "runs" / "latest").symlink_to(state / "runs" / "a")
+    found = listing(state)
+    assert [Decimal("9.96")] == [of.cost for run in found.runs for of in run.spendings]
+    assert () == found.copies
+
+
+@pytest.mark.parametrize("count", [3, 250], ids=["short", "long"])
+@pytest.mark.parametrize("is_ended", [True, False], ids=["ended", "killed"])
+def test_what_a_disk_changed_is_not_in_a_checked_list(tmp_path: Path, count: int, is_ended: bool) -> None:
+    """A flipped bit in a slot: its minute, $0.083, is in no receipt, and in no list that checks. A short journal always
+    is checked."""
+    end = [footer(count * MINUTE)] if is_ended else []
+    state = state_of(tmp_path, (header(run="a"), [*BEGAN, *minutes(count), *end]))
+    (path,) = (state / "runs" / "a").glob("*.jsonl")
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*whole[:4], whole[4].replace(b"2", b"3", 1), *whole[5:]]))
+    kept = load_run(state, "a").totals.whole.cost
+    assert Decimal("0.083") * (count - 1) == kept
+    checked: Checked = {}
+    for looked in (listing(state, checked), listing(state, checked)):
+        assert [kept] == [of.cost for run in looked.runs for of in run.spendings]
+    if count < 10:
+        assert [kept] == [of.cost for run in listing(state).runs for of in run.spendings]
+    assert is_ended is bool(checked)
+
+
+def test_a_journal_that_was_checked_is_not_read_again(tmp_path: Path) -> None:
+    """What an earlier look found is told again, until its size or its time changes."""
+    state = state_of(tmp_path, (header(run="a"), HOUR_LONG))
+    checked: Checked = {}
+    (run,) = listing(state, checked).runs
+    (key,) = checked
+    checked[key] = replace(checked[key], currency="EUR")
+    assert ["EUR"] == [of.currency for each in listing(state, checked).runs for of in each.spendings]
+    os.utime(key[0], ns=(0, 0))
+    assert ["USD"] == [of.currency for each in listing(state, checked).runs for of in each.spendings]
+    assert run.spendings[0].cost == Decimal("4.98")
+
+
+def test_a_simulated_part_takes_no_real_money_away(tmp_path: Path) -> None:
+    """A run id that was used for a simulated try and then for real: two figures, and each with its own time."""
+    later = header(run="a", part=2, start_ns=BEGAN_NS + 2 * HOUR)
+    half = [*BEGAN, *minutes(30), footer(HOUR // 2)]
+    state = state_of(tmp_path, (header(run="a", simulated=True), half), (later, HOUR_LONG))
+    (run,) = list_runs(state)
+    assert [(True, Decimal("2.49")), (False, Decimal("4.98"))] == [(of.simulated, of.cost) for of in run.spendings]
+    assert [HOUR // 2, HOUR] == [each.ending.length_ns for each in run.apart]
+    assert [of.cost for of in run.spendings] == [each.totals.whole.cost for each in load_run(state, "a").by_currency()]
+
+
+def test_gpus_of_two_meters_at_once_are_added_and_those_of_one_after_the_other_are_not(tmp_path: Path) -> None:
+    """Two meters on a GPU each of one host: two GPUs. A third after both, on one of them, makes it no more."""
+    parts = []
+    for part, at, start_ns in ((1, 0, BEGAN_NS), (2, 1, BEGAN_NS + MINUTE), (3, 0, BEGAN_NS + 2 * HOUR)):
+        own = (TWO[at],)
+        of = rates(dict.fromkeys(uuids(own), rental()))
+        each = [SlotEntry(slot({TWO[at].uuid: measured(MINUTE, JOULE)}, number)) for number in range(10)]
+        records: list[Record] = [held(own), RatesChange(BEGAN_UTC_NS, of), *each, footer(10 * MINUTE)]
+        parts.append((header(run="a", part=part, pid=part, start_ns=start_ns), records))
+    (run,) = list_runs(state_of(tmp_path, *parts))
+    assert ((TWO[0].name, 2),) == run.gpus
+    assert () == run.problems
+
+
+def test_a_second_meter_is_no_damage(tmp_path: Path) -> None:
+    """What counts from another journal is no problem of this one: the list calls nothing damaged."""
+    state = state_of(tmp_path, (header(run="a"), HOUR_LONG), (header(run="a", part=2, pid=7), HOUR_LONG))
+    (run,) = list_runs(state)
+    assert () == run.problems
+    assert [2] == [len(part.remarks) for part in load_run(state, "a").parts if part.remarks]

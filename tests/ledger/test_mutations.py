@@ -51,8 +51,9 @@ def recorded(seed: int, finished: bool) -> tuple[bytes, bytes]:
         if finished:
             run.end()
         writer = Writer(Path(folder), "gpu01")
+        named = replace(run.header, run=f"r-{seed}")
         for post in run.posts:
-            writer.write(replace(post, records=tuple(run.header if r is run.header else r for r in post.records)))
+            writer.write(replace(post, records=tuple(named if r is run.header else r for r in post.records)))
         path = Path(folder, "gpu01.1.jsonl")
         still_open = path.with_suffix(".open")
         return path.read_bytes(), still_open.read_bytes() if still_open.exists() else b""
@@ -218,12 +219,22 @@ def test_known_damage_comes_to_what_can_be_said_by_hand(
     assert bool(said) == bool(part.problems)
 
 
-def test_line_ends_of_another_system_are_no_traceback(tmp_path: Path) -> None:
-    """A journal that an editor wrote with carriage returns is refused by name."""
-    path = written(tmp_path, recorded(0, True)[0].replace(b"\n", b"\r\n"), b"")
-    with pytest.raises(JournalError, match="no readable header") as refusal:
-        loaded(path)
-    assert str(path) in refusal.value.message
+@pytest.mark.parametrize("finished", [True, False], ids=["finished", "killed"])
+def test_line_ends_of_another_system_cost_nothing(finished: bool, tmp_path: Path) -> None:
+    """A journal that an editor wrote with carriage returns is the same part, with nothing to say."""
+    journal, still_open = recorded(0, finished)
+    whole = loaded(written(tmp_path, journal, still_open))
+    edited = written(tmp_path, journal.replace(b"\n", b"\r\n"), still_open)
+    assert whole == loaded(edited) == folded(edited)
+
+
+def test_another_journal_behind_it_is_not_counted(tmp_path: Path) -> None:
+    """Two parts joined to one file: the first is read as if it were alone, and where the other begins is told."""
+    journal = recorded(0, True)[0]
+    whole = loaded(written(tmp_path, journal, b""))
+    part = loaded(written(tmp_path, journal + recorded(1, True)[0], b""))
+    said = f"line {journal.count(bytes([10])) + 1} begins another journal; what follows is not counted"
+    assert (whole.totals, (said,)) == (part.totals, part.problems)
 
 
 @pytest.mark.parametrize("kind", damage.ALL, ids=lambda kind: kind.__name__)

@@ -2,19 +2,23 @@
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
+from costmeter.clock import Anchor, RealClock
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import load_run
+from costmeter.ledger.finding import paths_of, run_ids
 from costmeter.ledger.journal import JournalFile, encode_open, read_journal
 from costmeter.ledger.line import encode
-from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all, fold_journal, run_ids
+from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all, fold_journal
 from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.totals import Totals, totals
+from tests.ledger.written import write
 from tests.samples import (
     BEGAN_NS,
     BEGAN_UTC_NS,
@@ -211,6 +215,35 @@ def test_a_run_that_is_not_there_names_the_closest(tmp_path: Path) -> None:
     run_of(tmp_path, "r-7f3c2a").close(finished=True)
     with pytest.raises(JournalError, match='no run "r-7f3c2" here') as refusal:
         load_run(tmp_path, "r-7f3c2")
+    assert refusal.value.hint.startswith("Closest: r-7f3c2a (")
+    assert refusal.value.hint.endswith("). List: costmeter report")
+
+
+@pytest.mark.parametrize(
+    ("age_ns", "name", "form"),
+    [
+        pytest.param(HOUR, "sft-llama", "(sft-llama, {:%a %H:%M})", id="this-week"),
+        pytest.param(HOUR, "", "({:%a %H:%M})", id="nameless"),
+        pytest.param(30 * 24 * HOUR, "sft-llama", "(sft-llama, {:%Y-%m-%d})", id="last-month"),
+    ],
+)
+def test_the_closest_is_told_by_name_and_start(tmp_path: Path, age_ns: int, name: str, form: str) -> None:
+    """So that one sees whether it was meant: by the machine's clock, a day of the week or a date."""
+    began_ns = RealClock().utc_ns() - age_ns
+    first = header(run="r-7f3c2a", name=name, anchor=Anchor(header().start_ns, began_ns))
+    write(tmp_path / "runs" / "r-7f3c2a", first, [])
+    with pytest.raises(JournalError) as refusal:
+        paths_of(tmp_path, "r-7f3c2")
+    began = form.format(datetime.fromtimestamp(began_ns // SECOND))
+    assert refusal.value.hint == f"Closest: r-7f3c2a {began}. List: costmeter report"
+
+
+def test_the_closest_need_not_be_readable(tmp_path: Path) -> None:
+    """A damaged journal has no name, and is still named."""
+    (tmp_path / "runs" / "r-7f3c2a").mkdir(parents=True)
+    (tmp_path / "runs" / "r-7f3c2a" / "gpu01.1.jsonl").write_bytes(b"\0" * 100)
+    with pytest.raises(JournalError) as refusal:
+        paths_of(tmp_path, "r-7f3c2")
     assert refusal.value.hint == "Closest: r-7f3c2a. List: costmeter report"
 
 
@@ -228,7 +261,7 @@ def test_a_run_may_be_called_like_a_file(tmp_path: Path) -> None:
     assert Decimal("0.083") == load_run(tmp_path, "train.jsonl").totals.whole.cost
     with pytest.raises(JournalError) as refusal:
         load_run(tmp_path, "./train.jsonl")
-    assert "Closest: train.jsonl." in refusal.value.hint
+    assert "Closest: train.jsonl (" in refusal.value.hint
 
 
 def test_a_run_like_no_other_is_answered_with_the_last(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import load_run
+from costmeter.ledger.pricing import Unpriceable
 from costmeter.ledger.record import RatesChange
-from costmeter.ledger.repricing import Change, Changed, OwnRates, Setting, Unpriceable, own_rates
+from costmeter.ledger.repricing import Change, Changed, OwnRates, Setting, recipe
 from costmeter.ledger.scenario import Scenario, price, recorded
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.schedule import Constant
+from costmeter.meter.series import OPEN_END
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from tests.ledger.recorded import minutes, write
 from tests.samples import BEGAN_UTC_NS, CONFIGURED, MINUTE, devices, measured, rates, recordings, rental, uuids
@@ -122,11 +124,13 @@ def test_own_rates_hold_from_their_minute_on(tmp_path: Path) -> None:
     later = replace(OWN, electricity_per_kwh=Decimal("0.09"))
     write(tmp_path, minutes(TWO, measured(MINUTE), [OWN, OWN, later]))
 
-    found = own_rates(next(tmp_path.glob("runs/*/*.jsonl")))[1]
+    found = recipe(next(tmp_path.glob("runs/*/*.jsonl"))).rates
 
     at = [found.at(BEGAN_UTC_NS + minute * MINUTE) for minute in (-1, 0, 1, 2, 99)]
     assert at == [OWN, OWN, OWN, later, later]
     assert at[0] is at[2]
+    until = [found.until(BEGAN_UTC_NS + minute * MINUTE) for minute in (-1, 0, 1, 2)]
+    assert until == [BEGAN_UTC_NS, BEGAN_UTC_NS + 2 * MINUTE, BEGAN_UTC_NS + 2 * MINUTE, OPEN_END]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"nonsense\n"], ids=["missing", "empty", "no-journal"])
@@ -136,7 +140,7 @@ def test_what_is_no_journal_is_refused(content: bytes | None, tmp_path: Path) ->
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(JournalError, match=r"x\.jsonl"):
-        own_rates(path)
+        recipe(path)
 
 
 @settings(max_examples=60)

@@ -12,7 +12,7 @@ import pytest
 
 from costmeter.ledger.identity import boot_id, start_ticks
 from costmeter.ledger.journal import JournalFile, encode_open
-from costmeter.ledger.line import encode
+from costmeter.ledger.line import encode, seal, unseal
 from costmeter.ledger.record import Devices, Record, SlotEntry
 from costmeter.ledger.resume import FILLED_NS, NOTHING_EARLIER, Earlier, Resume, left_behind
 from costmeter.meter.slot import Slot
@@ -233,6 +233,34 @@ def test_a_journal_that_cannot_be_read_left_nothing(tmp_path: Path) -> None:
     (tmp_path / "gpu01.1.jsonl").write_bytes(b"not a journal\n")
     assert NOTHING_EARLIER == left(tmp_path)
     meter(tmp_path, *opened(), minute())
+    assert LEFT == left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"start_ns": "x"}, id="a-start-in-words"),
+        pytest.param({"boot_id": []}, id="a-boot-that-is-a-list"),
+        pytest.param({"pid_start_ticks": {}}, id="ticks-that-are-an-object"),
+        pytest.param({"anchor": {"boottime_ns": 0, "utc_ns": 10**40}}, id="at-no-date"),
+    ],
+)
+def test_a_garbled_journal_left_nothing(tmp_path: Path, changes: dict[str, object]) -> None:
+    """A header that no meter wrote, under a right checksum, stops no later meter, and hides no other part."""
+    path = meter(tmp_path, *opened(), minute(1))
+    first, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([seal(unseal(first) | changes), *rest]))
+    assert NOTHING_EARLIER == left(tmp_path)
+    meter(tmp_path, *opened(), minute())
+    assert LEFT == left(tmp_path)
+
+
+@pytest.mark.parametrize("garbled", ["x", [5_000_000], ["5", 1], [5, 1, 0, 0, 0], [5, -1], [None, None]], ids=repr)
+def test_a_garbled_standing_is_not_gone_on_with(tmp_path: Path, garbled: object) -> None:
+    """The slot that has one is unreadable, and the one before it counts: nobody is handed an account in words."""
+    path = meter(tmp_path, *opened(), minute(), minute(1, more_uj=1_000_000))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:-1], seal(unseal(lines[-1]) | {"standings": {ORDER[0]: garbled}})]))
     assert LEFT == left(tmp_path)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.journal import JournalFile, encode_open, read_journal
 from costmeter.ledger.line import encode
+from costmeter.ledger.order import PUT_BACK
 from costmeter.ledger.query import Part, fold_journal
 from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry
 from costmeter.ledger.sequence import MISPLACED, MISPRICED, MISSING, REPEATED, SHRUNK, STALE, Numbering
@@ -93,15 +94,21 @@ def spoiled(lines: list[bytes], place: int, at: int) -> list[bytes]:
         pytest.param(lambda run: run, 200, [], id="none"),
         pytest.param(lambda run: run[:6] + run[7:], 180, [MISPRICED.format(1)], id="rates-lost"),
         pytest.param(lambda run: run[:8] + run[9:], 180, [MISPRICED.format(1)], id="last-rates-lost"),
-        pytest.param(lambda run: moved(run, 6, 7), 180, [MISPRICED.format(1)], id="rates-after-their-slot"),
-        pytest.param(lambda run: moved(run, 6, 9), 180, [STALE.format(1), MISPRICED.format(1)], id="rates-after-later"),
+        pytest.param(lambda run: moved(run, 6, 7), 200, [PUT_BACK.format(1)], id="rates-after-their-slot"),
+        pytest.param(lambda run: moved(run, 6, 9), 200, [PUT_BACK.format(1)], id="rates-after-later"),
         pytest.param(lambda run: [*run[:9], run[6], *run[9:]], 200, [STALE.format(1)], id="rates-again"),
         pytest.param(lambda run: [*run[:9], run[7], *run[9:]], 200, [REPEATED.format(1)], id="slot-again"),
         pytest.param(lambda run: [*run, *run[2:10]], 200, [REPEATED.format(4), STALE.format(4)], id="all-again"),
         pytest.param(lambda run: run[:7] + run[8:], 140, [MISSING.format(1)], id="slot-lost"),
         pytest.param(lambda run: run[:9] + run[10:], 120, [MISSING.format(1)], id="last-slot-lost"),
-        pytest.param(lambda run: moved(run, 7, 8), 220, [MISPRICED.format(1)], id="slot-under-later-rates"),
-        pytest.param(lambda run: moved(run, 7, 9), 220, [MISPLACED.format(1), MISPRICED.format(1)], id="slot-too-late"),
+        pytest.param(
+            lambda run: moved(run[:6] + run[7:], 6, 8),
+            180,
+            [PUT_BACK.format(1), MISPRICED.format(1)],
+            id="slot-too-late-and-rates-lost",
+        ),
+        pytest.param(lambda run: moved(run, 7, 8), 200, [PUT_BACK.format(1)], id="slot-under-later-rates"),
+        pytest.param(lambda run: moved(run, 7, 9), 200, [PUT_BACK.format(1)], id="slot-too-late"),
     ],
 )
 def test_a_line_out_of_its_place_is_told(
@@ -149,6 +156,12 @@ def test_a_journal_without_numbers_is_read_as_before(tmp_path: Path) -> None:
     plain = [encode(record, ORDER) for record in RUN]
     assert not any(b'"rates":' in line or b'"slots":' in line for line in plain)
     assert numbered == folded(tmp_path, plain)
+
+
+def test_moved_slots_of_a_journal_without_numbers_stay_where_they_are(tmp_path: Path) -> None:
+    """Nobody can say which rates were theirs: they have those before them, and are told."""
+    plain = [encode(record, ORDER) for record in RUN]
+    assert (MISPLACED.format(1),) == folded(tmp_path, moved(plain, 7, 9)).problems
 
 
 def test_what_a_meter_lost_before_it_wrote_shows(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.line import decode, encode
 from costmeter.ledger.record import SlotEntry
-from costmeter.ledger.slotline import encode_slot
+from costmeter.ledger.slotline import devices_in_slot, encode_slot
 from costmeter.meter.slot import ZERO, Quantities, Slot
 from costmeter.units import microjoules_from_power
 from tests.samples import (
@@ -72,6 +72,37 @@ def test_arrays_are_in_the_order_of_the_devices_line() -> None:
     """The journal's device order decides, not the order in which a slot was summed."""
     of = slot({"b": IDLE, "a": FULL})
     assert [0, MINUTE] == encode_slot(of, ("a", "b"))["idle_ns"]
+
+
+@pytest.mark.parametrize(
+    ("read_with", "says"),
+    [
+        pytest.param((), "no readable devices before it", id="devices-lost"),
+        pytest.param(("a",), "2 counters, and 1 devices before it", id="fewer-than-counters"),
+        pytest.param(tuple("abc"), "2 counters, and 3 devices before it", id="more-than-counters"),
+    ],
+)
+def test_a_slot_of_other_devices_than_were_read_is_refused(read_with: tuple[str, ...], says: str) -> None:
+    """Where its values stand for all devices alike, the counters tell how many these are; it is not taken for less."""
+    of = Slot(0, MINUTE, {"a": FULL, "b": FULL}, {"b": 5 * JOULE})
+    with pytest.raises(ValueError, match=says):
+        decode(encode(SlotEntry(of), ("a", "b")), read_with)
+
+
+@pytest.mark.parametrize(
+    ("of", "count"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param([FULL], 1, id="one"),
+        pytest.param([FULL, FULL], None, id="all-alike"),
+        pytest.param([FULL, IDLE], 2, id="two-states"),
+        pytest.param([ZERO] * 3, None, id="all-did-nothing"),
+    ],
+)
+def test_a_slot_says_of_how_many_devices_it_is(of: list[Quantities], count: int | None) -> None:
+    """Unless all that it says holds for any number of devices."""
+    order = uuids(devices(len(of)))
+    assert count == devices_in_slot(encode_slot(slot(dict(zip(order, of, strict=True))), order))
 
 
 def test_a_line_is_short_where_there_is_little_to_say() -> None:

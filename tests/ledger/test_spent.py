@@ -1,5 +1,6 @@
 """What recorded runs spent of a budget, from real journals: by run, day, month and project."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta, timezone
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmeter.clock import Anchor
+from costmeter.ledger.grouping import groups
+from costmeter.ledger.journal import records
 from costmeter.ledger.listing import list_runs
-from costmeter.ledger.record import Header, Record, SlotEntry
-from costmeter.ledger.spent import Spending, Spent, Whose
+from costmeter.ledger.record import Footer, Header, Record, SlotEntry
+from costmeter.ledger.spent import Spent, SpentSums, Whose
 from costmeter.meter.budget import Budget, Per
 from costmeter.meter.slot import Slot
 from tests.ledger.test_query import ORDER, on_disk
@@ -43,7 +45,7 @@ DAY = Budget(Decimal(500), per="day")
 
 def record(state: Path, run: str, start_utc_ns: int, minutes: int, is_over: bool = True, **facts: Any) -> Header:
     """A run of so many dollars."""
-    first = header(run=run, anchor=Anchor(BEGAN_NS, start_utc_ns), start_ns=BEGAN_NS, **facts)
+    first = header(run=run, start_ns=BEGAN_NS + start_utc_ns - BEGAN_UTC_NS, **facts)
     done = measured(MINUTE, 10**9)
     slots = [
         SlotEntry(
@@ -59,7 +61,7 @@ def record(state: Path, run: str, start_utc_ns: int, minutes: int, is_over: bool
 
 
 def spent(state: Path, whose: Whose) -> Spent:
-    return Spending().of(whose, list_runs(state))
+    return SpentSums().of(whose, list_runs(state))
 
 
 def on(utc_ns: int, budget: Budget = DAY, **changes: object) -> Whose:
@@ -91,7 +93,7 @@ def test_days_add_up_to_the_month(
 def test_what_lies_before_a_day_is_read_once(tmp_path: Path) -> None:
     """A run that goes on is not read from its beginning each minute: what it cost before midnight is known."""
     record(tmp_path, "night", MIDNIGHT - 3 * MINUTE, 8, is_over=False)
-    spending, whose = Spending(), on(MIDNIGHT)
+    spending, whose = SpentSums(), on(MIDNIGHT)
     assert Spent(Decimal(5), 1) == spending.of(whose, list_runs(tmp_path))
     (key,) = spending.before
     spending.before[key] = Decimal(7)
@@ -158,3 +160,70 @@ def test_what_cannot_be_read_is_no_traceback(tmp_path: Path, harm: Callable[[Pat
     (path,) = (tmp_path / "runs" / "night").glob("*.jsonl")
     harm(path)
     assert spent(tmp_path, on(MIDNIGHT)).amount in (Decimal(0), Decimal(5))
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+@settings(max_examples=20)
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 80))
+def test_what_two_meters_saw_over_midnight_counts_once_on_each_day(
+    tmp_path_factory: pytest.TempPathFactory, is_over: bool, before: int, minutes: int, later: int
+) -> None:
+    """Two meters of one run on the same GPUs, the second begun later: a dollar for each minute that either saw."""
+    state = tmp_path_factory.mktemp("state")
+    began = MIDNIGHT - before * MINUTE
+    record(state, "r", began, minutes, is_over)
+    record(state, "r", began + later * MINUTE, 90, is_over, pid=2, part=2)
+    seen = {*range(minutes), *range(later, later + 90)}
+    days = [sum(minute < before for minute in seen), sum(minute >= before for minute in seen)]
+    assert days == [spent(state, on(at)).amount for at in (MIDNIGHT - 1, MIDNIGHT)]
+
+
+def test_a_copied_folder_spends_nothing(tmp_path: Path) -> None:
+    """`cp -r` of a run's folder must not stop the next run."""
+    record(tmp_path, "r", MIDNIGHT - 3 * MINUTE, 8)
+    shutil.copytree(tmp_path / "runs" / "r", tmp_path / "runs" / "r.bak")
+    assert Spent(Decimal(5), 1) == spent(tmp_path, on(MIDNIGHT))
+
+
+def test_what_cannot_be_read_for_once_is_not_kept(tmp_path: Path) -> None:
+    """A journal that a file system loses for a look: nothing of it counts, then what the last look found; and it is
+    said. What it had cost before midnight is never taken for nothing."""
+    record(tmp_path, "night", MIDNIGHT - 3 * MINUTE, 8)
+    record(tmp_path, "other", MIDNIGHT, 2)
+    runs, sums = list_runs(tmp_path), SpentSums()
+    (path,) = (tmp_path / "runs" / "night").glob("*.jsonl")
+    path.rename(tmp_path / "away")
+    assert (Spent(Decimal(2), 1), 1) == (sums.of(on(MIDNIGHT), runs), len(sums.faults))
+    (tmp_path / "away").rename(path)
+    assert (Spent(Decimal(7), 2), []) == (sums.of(on(MIDNIGHT), runs), sums.faults)
+    path.rename(tmp_path / "away")
+    sums.before.clear()
+    assert (Spent(Decimal(7), 2), 1) == (sums.of(on(MIDNIGHT), runs), len(sums.faults))
+
+
+def test_a_simulated_part_and_a_real_one_count_apart(tmp_path: Path) -> None:
+    """A run id used for a simulated try and then for real: each counts for its own."""
+    record(tmp_path, "r", MIDNIGHT, 2, simulated=True)
+    record(tmp_path, "r", MIDNIGHT + HOUR, 3, part=2, pid=2)
+    assert (Decimal(3), Decimal(2)) == tuple(
+        spent(tmp_path, on(MIDNIGHT, simulated=simulated)).amount for simulated in (False, True)
+    )
+
+
+def test_a_clock_that_was_set_takes_nothing_out_of_its_day(tmp_path: Path) -> None:
+    """3 minutes before midnight, 5 after it, then the clock goes back 10 minutes for 2 more: $5 on each of the days,
+    though both the first and the last instant lie on the one before midnight."""
+    record(tmp_path, "night", MIDNIGHT - 3 * MINUTE, 8)
+    (path,) = (tmp_path / "runs" / "night").glob("*.jsonl")
+    first, *rest = [record for record in records(path, []) if not isinstance(record, Footer)]
+    path.unlink()
+    assert isinstance(first, Header)
+    done = dict.fromkeys(ORDER, measured(MINUTE, 10**9))
+    set_back = [
+        SlotEntry(Slot(at, at + MINUTE, done, {}, 8 + n))
+        for n, at in enumerate((MIDNIGHT - 5 * MINUTE, MIDNIGHT - 4 * MINUTE))
+    ]
+    end = replace(footer(10 * MINUTE), ended_utc_ns=MIDNIGHT - 3 * MINUTE)
+    on_disk(tmp_path / "runs" / "night", ORDER, [first, *rest, *set_back, end]).close(finished=True)
+    assert [Spent(Decimal(5), 1)] * 2 == [spent(tmp_path, on(at)) for at in (MIDNIGHT - 1, MIDNIGHT)]
+    assert [5, 5] == [group.spending.cost for group in groups(tmp_path, list_runs(tmp_path), "day", UTC)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from costmeter.ledger.journal import JournalFile, read_journal
 from costmeter.ledger.query import fold_journal
 from costmeter.ledger.record import Mark, Record, SlotEntry
-from costmeter.ledger.timeline import timeline
+from costmeter.ledger.timeline import Span, timeline
 from costmeter.meter.progress import Progress
 from tests.samples import (
     BEGAN_UTC_NS,
@@ -70,15 +70,25 @@ def test_sums_over_all_steps_are_those_of_the_record(
     assert all(left.end_utc_ns <= right.start_utc_ns for left, right in itertools.pairwise(steps))
 
 
-def test_a_minute_is_four_steps_and_a_day_is_no_more_than_asked(tmp_path: Path) -> None:
-    """A minute of 300 W is drawn in steps of 15 s; 1,440 minutes in 360 of 4 minutes, with the same mean power."""
+@pytest.mark.parametrize("seconds", [3, 18, 60, 600, 7_200, 86_400])
+def test_every_run_has_a_few_hundred_steps(tmp_path: Path, seconds: int) -> None:
+    """However short or long it was, a step is at most a hundredth of it, and there are no more than 600."""
+    of = dict.fromkeys(ORDER, measured(min(seconds, 60) * SECOND, 10**9))
+    slots = [SlotEntry(slot(of, minute, min(seconds, 60) * SECOND)) for minute in range(max(1, seconds // 60))]
+    seen = timeline([written(tmp_path, [*begun(), *slots])])
+    assert 100 <= len(seen.steps) <= 600
+    assert 100 * seen.step_nanoseconds <= seconds * SECOND
+
+
+def test_a_day_is_drawn_in_whole_minutes(tmp_path: Path) -> None:
+    """A minute of 300 W is drawn in steps of 60/512 s; 1,440 minutes in 360 of 4 minutes, with the same mean power."""
     each = measured(MINUTE, 300 * 60 * 10**6)
     minutes = [SlotEntry(slot(dict.fromkeys(ORDER, each), minute)) for minute in range(1_440)]
     short = timeline([written(tmp_path / "short", [*begun(), minutes[0]])])
-    assert (4, 15 * SECOND) == (len(short.steps), short.step_nanoseconds)
+    assert (512, 60 * SECOND // 512) == (len(short.steps), short.step_nanoseconds)
     long = timeline([written(tmp_path / "long", [*begun(), *minutes])])
     assert (4 * MINUTE, True) == (long.step_nanoseconds, 360 <= len(long.steps) <= 361)
-    for step in (*short.steps, *long.steps):
+    for step in (*short.steps[::100], *long.steps):
         assert step.microjoules / (step.end_utc_ns - step.start_utc_ns) == pytest.approx(2 * 300 / 1_000)
         assert step.cost == Decimal(2 * (step.end_utc_ns - step.start_utc_ns)) / 10**12
 
@@ -95,8 +105,12 @@ def test_what_the_run_told_is_there(tmp_path: Path) -> None:
         SlotEntry(replace(slot(of, 2), phase="training", redone=True)),
         footer(3 * MINUTE),
     ]
-    seen = timeline([written(tmp_path, lines)])
+    seen = timeline([written(tmp_path, lines)], points=12)
     assert ["", "training", "training"] == [next(iter(step.phases)) for step in seen.steps[::4]]
+    assert seen.spans == (
+        Span(BEGAN_UTC_NS, BEGAN_UTC_NS + MINUTE, ""),
+        Span(BEGAN_UTC_NS + MINUTE, BEGAN_UTC_NS + 3 * MINUTE, "training"),
+    )
     assert [0, 0, 2 * MINUTE] == [
         sum(step.redone_nanoseconds for step in seen.steps[place : place + 4]) for place in (0, 4, 8)
     ]
@@ -109,7 +123,7 @@ def test_hosts_side_by_side_share_steps_and_a_pause_has_none(tmp_path: Path) -> 
     of = dict.fromkeys(ORDER, measured(MINUTE, 10**10))
     paths = [written(tmp_path / host, [*begun(), SlotEntry(slot(of))], host=host) for host in ("gpu01", "gpu02")]
     requeued = written(tmp_path / "later", [*begun(), SlotEntry(slot(of, 61))])
-    steps = timeline([*paths, requeued]).steps
+    steps = timeline([*paths, requeued], points=8).steps
     assert [4 * 15 * SECOND] * 4 + [2 * 15 * SECOND] * 4 == [step.nanoseconds for step in steps]
     assert steps[4].start_utc_ns - steps[3].end_utc_ns == HOUR
 

@@ -145,7 +145,7 @@ def test_a_slot_that_no_calendar_has_is_told(tmp_path: Path) -> None:
     file = on_disk(tmp_path, ORDER, [*BEGINNING, minute(0), SlotEntry(far)])
     found = use_by_period([file.path], Sought(month_of, "USD"))
     assert 2 * MINUTE == found.uses[NOVEMBER, "USD", False].gpu_nanoseconds
-    assert "at no date" in found.refusals[0]
+    assert "unreadable" in found.problems[0]
 
 
 def test_owned_gpus_load_the_meter_with_all_their_facility_uses() -> None:

@@ -19,10 +19,10 @@ from tests.samples import BEGAN_UTC_NS, MINUTE, devices, footer, header, held, m
 STEPS, TOKENS, ROUND = 66, 66 * 131_072, 40
 
 
-def training(directory: Path, minutes: int, gpus: int = 8, outcome: Outcome = "ok", **named: Any) -> Path:
+def training(directory: Path, minutes: int, gpus: int = 8, outcome: Outcome | None = "ok", **named: Any) -> Path:
     """A run of so many minutes: 6 of start-up, then training with an evaluation and a checkpoint every 40 minutes.
 
-    From the 90th to the 97th minute it waits for data. It is under a budget of $80.
+    From the 90th to the 97th minute it waits for data. It is under a budget of $80. Without an outcome it has no end.
     """
     file, order = JournalFile(directory, "gpu01"), uuids(devices(gpus))
     prices = replace(RENTED, devices=dict.fromkeys(order, rental("2.49", "4.68")))
@@ -35,9 +35,9 @@ def training(directory: Path, minutes: int, gpus: int = 8, outcome: Outcome = "o
         file.write(SlotEntry(_slot(minute, order)), order)
         if minute % ROUND == ROUND - 1:
             file.write(Mark(BEGAN_UTC_NS + (minute + 1) * MINUTE, "checkpoint", f"step {minute * STEPS}"), order)
-    code = 0 if outcome == "ok" else 1
-    file.write(footer(minutes * MINUTE, outcome, code), order)
-    file.close(finished=True)
+    if outcome is not None:
+        file.write(footer(minutes * MINUTE, outcome, 0 if outcome == "ok" else 1), order)
+    file.close(finished=outcome is not None)
     return file.path
 
 

@@ -9,18 +9,34 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from costmeter.ledger.journal import JournalFile
 from costmeter.ledger.query import Run
+from costmeter.ledger.record import Record, SlotEntry
 from costmeter.ledger.timeline import Step, Timeline, timeline
+from costmeter.meter.slot import Slot
 from costmeter.outputs.html import page
 from costmeter.outputs.markup import element, text
 from costmeter.outputs.receipt import receipt
 from tests.outputs import journeys, runs
-from tests.samples import BEGAN_UTC_NS, MINUTE
+from tests.samples import (
+    BEGAN_UTC_NS,
+    MINUTE,
+    SECOND,
+    footer,
+    header,
+    held,
+    measured,
+    rates,
+    rates_from_start,
+    rental,
+    uuids,
+)
 
 HOSTILE = '"></title></script><script>alert(1)</script><img src=http://evil.example/x onerror=x>&amp;\x1b\u202e'
 VOID = {"meta"}
@@ -194,6 +210,90 @@ def test_what_was_recorded_is_drawn(trained: tuple[dict[str, Any], str]) -> None
     ticks = next(attributes["d"] for attributes in found.all("path") if attributes.get("class") == "saved")
     assert ticks is not None
     assert 4 == ticks.count("M")
+
+
+def drawn(source: str, kind: str) -> list[str]:
+    """The lines of one kind in a page."""
+    paths = Page(source).all("path")
+    return [attributes["d"] or "" for attributes in paths if attributes.get("class") == kind]
+
+
+def level(line: str, place: float) -> float:
+    """How high a line is at a place between its left and its right end (0 to 1)."""
+    at: list[tuple[float, float]] = []
+    for letter, numbers in re.findall(r"([MLHV])([\d. ]+)", line):
+        values = [float(number) for number in numbers.split()]
+        x = at[-1][0] if letter == "V" else values[0]
+        y = at[-1][1] if letter == "H" else values[-1]
+        at.append((x, y))
+    x = at[0][0] + place * (at[-1][0] - at[0][0])
+    (left, low), (right, high) = next(pair for pair in pairwise(at) if pair[0][0] <= x <= pair[1][0])
+    return low if left == right else low + (high - low) * (x - left) / (right - left)
+
+
+@pytest.mark.parametrize("seconds", [18, 3_600])
+def test_what_a_run_has_cost_grows_evenly_with_its_time(tmp_path: Path, seconds: int) -> None:
+    """Under one price the line is straight: nothing at the start, a quarter after a quarter, all at the end."""
+    path = journal(tmp_path, [("training", seconds)])
+    (line,) = drawn(page(receipt(journeys.run_of(path)), timeline([path])), "cost-so-far")
+    bottom, top = level(line, 0), level(line, 1)
+    for share in (0.25, 0.5, 0.75):
+        assert share == pytest.approx((bottom - level(line, share)) / (bottom - top), abs=0.01)
+
+
+def journal(directory: Path, stretches: list[tuple[str, int]]) -> Path:
+    """A run on two GPUs at $2.49 that was for so many seconds in each of these phases, cut as the meter cuts it."""
+    file, order, at_s = JournalFile(directory, "gpu01"), uuids(runs.TWO), 0
+    lines: list[Record] = [header(), held(runs.TWO), rates_from_start(rates(dict.fromkeys(order, rental())))]
+    for phase, seconds in stretches:
+        for start_s in range(at_s, at_s + seconds, 60):
+            length_ns = (min(60, at_s + seconds - start_s)) * SECOND
+            of = dict.fromkeys(order, measured(length_ns, length_ns // 2))
+            start_utc_ns = BEGAN_UTC_NS + start_s * SECOND
+            end_utc_ns = start_utc_ns + length_ns
+            lines.append(SlotEntry(Slot(start_utc_ns, end_utc_ns, of, number=len(lines) - 3, phase=phase)))
+        at_s += seconds
+    for line in [*lines, footer(at_s * SECOND)]:
+        file.write(line, order)
+    file.close(finished=True)
+    return file.path
+
+
+def test_a_phase_is_drawn_when_it_was(tmp_path: Path) -> None:
+    """8 s of training, 4 of evaluation, 6 of training: three columns of full height, 690 units for 18 s in all."""
+    path = journal(tmp_path, [("training", 8), ("eval", 4), ("training", 6)])
+    source = page(receipt(journeys.run_of(path)), timeline([path]))
+    wide = {kind: re.findall(r"M([\d.]+) 236h([\d.]+)v14H", drawn(source, kind)[0]) for kind in ("p0", "p1")}
+    seconds = 690 / 18
+    spans = {kind: [((float(x) - 62) / seconds, float(w) / seconds) for x, w in found] for kind, found in wide.items()}
+    assert [pytest.approx((0, 8), abs=0.01), pytest.approx((12, 6), abs=0.01)] == spans["p0"]
+    assert [pytest.approx((8, 4), abs=0.01)] == spans["p1"]
+
+
+def test_phases_that_change_all_the_time_are_told_by_their_shares(tmp_path: Path) -> None:
+    """1,200 changes are more than a page can show apart: every step has both phases, and the page says so."""
+    path = journal(tmp_path, [("training", 2), ("data", 1)] * 600)
+    seen = timeline([path])
+    assert () == seen.spans
+    source = page(receipt(journeys.run_of(path)), seen)
+    assert "changed too often to be shown apart" in source
+    assert {"p0", "p1"} == {kind for kind in ("p0", "p1", "p2") if drawn(source, kind)}
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        pytest.param(("15 min", "105 min"), 119, id="below-two-hours"),
+        pytest.param(("0.5 h", "1.5 h"), 120, id="two-hours"),
+        pytest.param(("1 h", "6 h"), 400, id="a-morning"),
+    ],
+)
+def test_time_is_read_in_hours_from_two_of_them_on(tmp_path: Path, words: tuple[str, ...], minutes: int) -> None:
+    """Below that in minutes."""
+    path = journal(tmp_path, [("training", 60 * minutes)])
+    found = Page(page(receipt(journeys.run_of(path)), timeline([path]))).words["text"]
+    assert set(words) <= set(found)
+    assert {words[0].split()[1]} == {word.split()[1] for word in found if re.fullmatch(r"[\d.]+ (?:min|h)", word)}
 
 
 def test_what_was_lost_is_shown(tmp_path: Path) -> None:

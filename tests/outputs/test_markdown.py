@@ -8,10 +8,12 @@ from dataclasses import replace
 import pytest
 
 from costmeter.ledger.query import Run
+from costmeter.meter.totals import DeviceTotals, Totals
 from costmeter.outputs.markdown import code, escaped, markdown
 from costmeter.outputs.receipt import receipt
 from tests.golden.compare import golden
 from tests.outputs import runs
+from tests.samples import SECOND, measured
 
 HOSTILE = "</details><script>x</script> | a @maya #12 `rm` *b* [x](http://evil.example) \n# h www.evil.example"
 
@@ -39,6 +41,18 @@ def test_a_comment_reads_as_approved(name: str, run: Run) -> None:
     """The whole text is that of its golden file (COSTMETER_GOLDEN=write approves a new one)."""
     text = markdown(receipt(run, with_full_cost=bool(run.parts[0].items)))
     assert golden(f"receipt-{name}.md", text) == text
+
+
+def test_the_sentence_says_what_the_table_says() -> None:
+    """A short run is not rounded to nothing, and a rehearsal is called one: 149 s on a GPU are 0.0414 GPU-hours."""
+    part = runs.one("gpu01", "ok", 0)
+    lasting = {
+        uuid: DeviceTotals(measured(place * 149 * SECOND, 10**9)) for place, uuid in enumerate(part.totals.devices)
+    }
+    short = replace(part, totals=Totals(lasting), header=replace(part.header, simulated=True))
+    text = markdown(receipt(Run((short,))))
+    assert "| **total** | **0.0414** |" in text
+    assert "\nThis run (simulated) took 0.0414 GPU-hours on " in text
 
 
 def test_names_and_commands_are_words_and_nothing_else() -> None:

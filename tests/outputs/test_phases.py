@@ -1,5 +1,6 @@
 """Phases in the receipt: their sum is the run, whatever was told, by whom and when."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,12 +13,14 @@ from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.progress import Progress
 from costmeter.outputs.phases import phases_of
 from costmeter.outputs.receipt import receipt
+from costmeter.outputs.terminal import Style, render
 from tests.outputs import runs
 from tests.samples import (
     BEGAN_UTC_NS,
     MINUTE,
     SECOND,
     devices,
+    footer,
     header,
     held,
     measured,
@@ -78,6 +81,23 @@ def test_a_run_that_told_is_taken_apart() -> None:
     assert ("measured", "phases as told by the job") == tuple(
         of[kind]["cost.phases"] for kind in ("provenance", "origins")
     )
+
+
+@pytest.mark.parametrize("name", ["start-up", "total", "busy", "idle"])
+def test_a_phase_is_told_apart_from_what_every_receipt_has(name: str) -> None:
+    """Whatever a phase is called, the rows add up to the run, and none but the last is called total.
+
+    Two minutes on two GPUs at $2.49, $0.083 each: the first before the run's first word, the second in that phase.
+    """
+    order = uuids(runs.TWO)
+    of = dict.fromkeys(order, measured(MINUTE, 10**10))
+    spoken = SlotEntry(replace(slot(of, 1), phase=name))
+    lines = held(runs.TWO), rates_from_start(rates(dict.fromkeys(order, rental()))), SlotEntry(slot(of)), spoken
+    made = receipt(Run((runs.part(header(), *lines, footer(2 * MINUTE)),)))
+    assert Decimal("0.166") == sum(map(Decimal, made["cost"]["phases"].values())) == Decimal(made["cost"]["total"])
+    rows = re.findall(r"^ (\S+(?: \S+)?) +0\.\d{4} +(0\.\d{4})\b", render(made, Style()), re.MULTILINE)
+    shown = {"start-up": [("start-up", "0.1660")]}.get(name, [("start-up", "0.0830"), (f"{name} (phase)", "0.0830")])
+    assert [*shown, ("total", "0.1660")] == rows
 
 
 def test_a_run_that_told_nothing_has_no_phases() -> None:

@@ -43,15 +43,18 @@ CONTRACT = {
         "full_cost", "provenance", "meter",
     },
     "run": {
-        "id", "name", "labels", "command", "outcome", "exit_code", "signal", "started_at", "ended_at", "seconds",
-        "hosts",
+        "id", "part", "imported", "name", "labels", "command", "outcome", "exit_code", "signal", "started_at",
+        "ended_at", "seconds", "hosts",
     },
     "cost": {"total", "components", "states", "phases"},
     "cost.states": {"busy", "idle", "unknown"},
     "energy": {"total_joules", "gpu_joules", "host_joules", "overhead_joules", "total_kwh", "methods", "bands", "band"},
     "emissions": {"total_grams", "operational_grams", "embodied_grams", "market_grams"},
     "gpu_seconds": {"busy", "idle", "unknown"},
-    "progress": {"steps", "tokens", "loss", "of_steps", "cost_per_step", "cost_per_million_tokens", "projected"},
+    "progress": {
+        "steps", "tokens", "from_steps", "from_tokens", "loss", "of_steps", "cost_per_step", "cost_per_million_tokens",
+        "projected",
+    },
     "sunk": {"total", "lost_since_checkpoint", "reason", "checkpoints", "last_checkpoint_at", "redone"},
     "meter": {"version", "cpu_seconds", "readings", "faults"},
 }  # fmt: skip
@@ -131,6 +134,8 @@ def test_a_healthy_run_value_by_value() -> None:
     }
     assert {
         "id": "r-0123456789ab",
+        "part": None,
+        "imported": None,
         "name": "sft-llama",
         "labels": {"project": "llm", "team": "nlp"},
         "command": ["torchrun", "--nproc-per-node=8", "train.py"],
@@ -186,7 +191,7 @@ def test_a_killed_run_is_interrupted() -> None:
     assert ("interrupted", None, None) == tuple(
         receipt(run)["run"][name] for name in ("outcome", "exit_code", "signal")
     )
-    assert "running" == receipt(run, running=True)["run"]["outcome"]
+    assert "running" == receipt(run, is_live=lambda _: True)["run"]["outcome"]
 
 
 def test_gpus_of_different_prices_share_the_least_certain_origin() -> None:

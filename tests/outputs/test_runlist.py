@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 from dataclasses import replace
 from datetime import timezone
 from decimal import Decimal
@@ -14,15 +13,13 @@ import pytest
 
 from costmeter.clock import Anchor
 from costmeter.ledger.bulk import load_run
-from costmeter.ledger.grouping import KEYS, groups, pieces
+from costmeter.ledger.grouping import KEYS, groups
 from costmeter.ledger.listing import Listing, listing
 from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.charge import Rates
-from costmeter.meter.period import local_date
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.outputs import grouplist
-from costmeter.outputs.focus import focus_csv
 from costmeter.outputs.models import brief_names, short_model
 from costmeter.outputs.runcsv import COLUMNS, runs_csv
 from costmeter.outputs.runlist import Shown, markdown, render
@@ -117,7 +114,7 @@ def test_the_list_shows_runs_sweeps_and_what_bought_nothing(state: Path) -> None
     )
     assert any("lr-sweep ×2" in line and "0:20:00  1.20" in line and "1 ok, 1 preempted" in line for line in lines)
     assert any(line.startswith("4 entries, 5 runs") for line in lines)
-    assert any("failed $1.80 · lost since last checkpoint $1.20" in line for line in lines)
+    assert any("failed $1.80 · preempted $0.60 · lost since last checkpoint $1.20" in line for line in lines)
     assert "simulated GPUs, which nobody pays for:" in lines
 
 
@@ -178,7 +175,7 @@ def test_any_grouping_adds_up_to_the_receipts(state: Path, key: str) -> None:
     made = groups(state, listing(state).runs, key, timezone.utc)
     sums: dict[tuple[str, bool], Decimal] = {}
     for row in grouplist.document(made, key)["groups"]:
-        at = row["currency"], row["simulated"] == "true"
+        at = row["currency"], row["simulated"]
         sums[at] = sums.get(at, Decimal(0)) + Decimal(row["cost"])
     assert receipts_of(state) == sums
     heads, *rows = csv.reader(io.StringIO(grouplist.csv(made, key)))
@@ -219,50 +216,6 @@ def test_csv_has_a_line_for_each_run_and_no_formula(state: Path) -> None:
     assert ("'=pretrain", "2026-11-22T14:03:00.000Z", "3600") == (first["name"], first["started_at"], first["seconds"])
     assert ("3.600000000000", "0.866666667", "3120000") == (first["cost"], first["energy_kwh"], first["energy_joules"])
     assert {"project": "llm"} == json.loads(first["labels"])
-
-
-def focus_rows(state: Path) -> list[dict[str, str]]:
-    """All runs as FOCUS."""
-
-    def day_of(utc_ns: int) -> str:
-        return local_date(utc_ns, timezone.utc).isoformat()
-
-    cut = ((each, pieces(state, each, day_of)) for each in listing(state).runs)
-    return list(csv.DictReader(io.StringIO(focus_csv(cut))))
-
-
-#: What FOCUS 1.2 wants in every file, and what may not be empty in it.
-MANDATORY = re.findall(
-    r"\w+",
-    """BilledCost BillingAccountId BillingAccountName BillingCurrency BillingPeriodStart BillingPeriodEnd ChargeCategory
-    ChargeClass ChargeDescription ChargePeriodStart ChargePeriodEnd ContractedCost EffectiveCost InvoiceIssuerName
-    ListCost PricingQuantity PricingUnit ProviderName PublisherName ServiceCategory ServiceName""",
-)
-SERVICE_CATEGORIES = {"Compute", "Other"}
-
-
-def test_focus_has_what_the_specification_wants(state: Path) -> None:
-    """Mandatory columns are there and full (ChargeClass is null in all that is no correction); periods fit."""
-    rows = focus_rows(state)
-    for row in rows:
-        assert [] == [name for name in MANDATORY if not row[name] and name != "ChargeClass"]
-        assert ("", "Usage", "Usage-Based") == (row["ChargeClass"], row["ChargeCategory"], row["ChargeFrequency"])
-        assert row["ServiceCategory"] in SERVICE_CATEGORIES
-        assert row["BillingPeriodStart"] <= row["ChargePeriodStart"] < row["ChargePeriodEnd"] <= row["BillingPeriodEnd"]
-        assert "run_id" in json.loads(row["Tags"])
-        assert all(name.startswith("x_") or name[0].isupper() for name in row)
-
-
-def test_focus_adds_up_to_the_receipts(state: Path) -> None:
-    """Effective costs are the receipts; billed is all but the capital of owned GPUs: 1.5 h at $0.77 + $0.33."""
-    sums: dict[tuple[str, bool], Decimal] = {}
-    not_billed = Decimal(0)
-    for row in focus_rows(state):
-        key = row["BillingCurrency"], row["x_Simulated"] == "true"
-        sums[key] = sums.get(key, Decimal(0)) + Decimal(row["EffectiveCost"])
-        not_billed += Decimal(row["EffectiveCost"]) - Decimal(row["BilledCost"])
-    assert receipts_of(state) == sums
-    assert Decimal("1.65") == not_billed.quantize(Decimal("1e-9"))
 
 
 @pytest.mark.parametrize(

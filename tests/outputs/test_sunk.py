@@ -1,5 +1,6 @@
 """Sunk cost and unit costs in the receipt, against sums done by hand."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from costmeter.ledger.query import Run
+from costmeter.ledger.query import Part, Run
 from costmeter.ledger.record import Saved
 from costmeter.ledger.timeline import Timeline, timeline
+from costmeter.meter.budget import Budget, BudgetUse
 from costmeter.meter.progress import Progress
 from costmeter.meter.projection import Projection
 from costmeter.outputs.progress import projected
@@ -21,8 +23,8 @@ from tests.outputs.runs import one
 from tests.samples import BEGAN_UTC_NS, HOUR, MINUTE, SECOND
 
 
-def sunk(run: Run, running: bool = False) -> dict[str, Any]:
-    row: dict[str, Any] = receipt(run, running)["sunk"]
+def sunk(run: Run, is_live: Callable[[Part], bool] = lambda _: False) -> dict[str, Any]:
+    row: dict[str, Any] = receipt(run, is_live)["sunk"]
     return row
 
 
@@ -65,7 +67,7 @@ def test_every_outcome_but_a_good_one_sinks_the_whole_cost(outcome: Any, total: 
 
 def test_a_run_that_still_goes_on_has_sunk_nothing_yet() -> None:
     """Nobody can say of a living run that it comes to nothing."""
-    row = sunk(Run((one("gpu01", None),)), running=True)
+    row = sunk(Run((one("gpu01", None),)), is_live=lambda _: True)
     assert ("0", "the run still goes on") == (row["total"], row["reason"])
 
 
@@ -108,6 +110,76 @@ def test_no_step_yet_has_no_price() -> None:
     )
 
 
+#: What a minute on two GPUs at $2.49 costs: 2 × $2.49 / 60.
+MINUTE_OF_TWO = Decimal("0.083")
+
+
+@pytest.mark.parametrize(
+    ("added", "first", "second"),
+    [
+        pytest.param(900, Progress(400), Progress(900, from_steps=300), id="from-nothing"),
+        pytest.param(700, Progress(400, from_steps=200), Progress(900, from_steps=300), id="from-a-step"),
+        pytest.param(600, None, Progress(900, from_steps=300), id="the-first-to-tell"),
+        pytest.param(None, Progress(400, from_steps=400), Progress(390), id="no-step-of-its-own"),
+    ],
+)
+def test_a_step_costs_what_its_parts_cost_by_the_steps_that_they_added(
+    added: int | None, first: Progress | None, second: Progress
+) -> None:
+    """Two minutes on two GPUs, $0.166, by the most that was reached less where the first that told began."""
+    parts = replace(one("gpu01", "preempted"), progress=first), replace(one("gpu01", "ok", 0, HOUR), progress=second)
+    told = receipt(Run(parts))["progress"]["cost_per_step"]
+    assert (None if added is None else f"{2 * MINUTE_OF_TWO / added:.12f}") == told
+
+
+def later(**progress: Any) -> dict[str, Any]:
+    """The receipt of a minute that was the second part of its run."""
+    part = one("gpu01", "ok", 0, HOUR)
+    return receipt(Run((replace(part, header=replace(part.header, part=2), progress=Progress(**progress)),)))
+
+
+def test_the_receipt_of_a_later_part_is_of_what_it_did_itself() -> None:
+    """Steps 1,000 to 1,200 for $0.083, tokens 5 M to 6 M; it says that there is more of the run, and where."""
+    of = later(steps=1_200, from_steps=1_000, tokens=6_000_000, from_tokens=5_000_000)
+    assert (2, 1_000, "0.000415000000") == (
+        of["run"]["part"],
+        of["progress"]["from_steps"],
+        of["progress"]["cost_per_step"],
+    )
+    text = render(of, Style())
+    assert " Part     2 of this run; all of it: costmeter report r-0123456789ab\n" in text
+    assert "$0.415 per 1,000 steps (from step 1,000 on) · $0.0830 per M tokens\n" in text
+
+
+def test_a_later_part_that_told_too_little_has_no_unit_costs() -> None:
+    """Nobody knows how many of 1,200 steps are its own, so none is priced; the whole run has a price all the same."""
+    assert None is later(steps=1_200)["progress"]["cost_per_step"]
+
+
+@pytest.mark.parametrize(
+    ("expected", "per"),
+    [
+        pytest.param("62.5 % of $80.00 used by all parts of this run, $30.00 left", "run", id="of-the-run"),
+        pytest.param("per month used by this run and others, $30.00 left", "month", id="of-others-too"),
+    ],
+)
+def test_a_budget_that_counts_more_than_the_receipt_says_whose(expected: str, per: Any) -> None:
+    """A part that cost $0.083 stands below $50 of a budget of $80: the other $49.917 were spent elsewhere."""
+    part = one("gpu01", "ok", 0)
+    part = replace(part, budgets=(BudgetUse(Budget(Decimal(80), per=per), Decimal("49.917")),))
+    text = " ".join(render(receipt(Run((part,))), Style()).split())
+    assert expected in text
+
+
+@pytest.mark.parametrize("steps", [9_223_372_036_854_775_807, 10**15])
+def test_a_count_beyond_belief_has_no_price_of_nothing(steps: int) -> None:
+    """$0.083 for 9.2e18 steps is not $0.00 a million: the figure has its digits in the JSON, and no line."""
+    absurd = replace(one("gpu01", "ok", 0), progress=Progress(steps, steps))
+    of = receipt(Run((absurd,)))
+    assert Decimal(of["progress"]["cost_per_step"]) * steps == pytest.approx(MINUTE_OF_TWO, rel=Decimal("1e-5"))
+    assert [] == list(unit_costs(of))
+
+
 def test_a_later_part_has_the_last_word_and_the_furthest_the_steps() -> None:
     """Steps are the most of any part; the loss is that of the part which ended last."""
     first = replace(one("gpu01", "preempted"), progress=Progress(400, None, 2.0, 500))
@@ -132,7 +204,7 @@ def test_a_steady_run_ends_when_and_for_what_its_pace_says(tmp_path: Path) -> No
 def test_what_is_still_to_go_is_printed_with_its_band() -> None:
     """An hour at $19.92 of a run that will have cost $59.76: about $40 more."""
     projection = Projection(120 * MINUTE, 110 * MINUTE, 150 * MINUTE, *map(Decimal, ("59.76", "56.4", "69.7")))
-    text = render(receipt(runs.going_on(), running=True, projection=projection), Style())
+    text = render(receipt(runs.going_on(), is_live=lambda _: True, projection=projection), Style())
     assert " To go    about $40 more, 2 h 00 m (between $36 and $50)\n" in text
 
 
@@ -168,14 +240,14 @@ def test_a_budget_is_told_in_words(expected: str, changes: dict[str, Any]) -> No
 )
 def test_unit_costs_are_of_as_many_steps_as_have_a_price_to_read(expected: str, cost_per_step: str) -> None:
     """A step, a thousand or a million of them: the fewest that cost at least a cent."""
-    progress = {"cost_per_step": cost_per_step, "cost_per_million_tokens": None}
+    progress = {"cost_per_step": cost_per_step, "cost_per_million_tokens": None, "from_steps": None}
     assert [expected] == list(unit_costs({"progress": progress, "currency": "USD"}))
 
 
 def test_a_projection_is_told_with_its_band() -> None:
     """Where a running run ends stands in its receipt, with the lowest and the highest."""
     projection = Projection(120 * MINUTE, 110 * MINUTE, 150 * MINUTE, *map(Decimal, ("59.76", "56.4", "69.7")))
-    projected = receipt(runs.going_on(), running=True, projection=projection)["progress"]["projected"]
+    projected = receipt(runs.going_on(), is_live=lambda _: True, projection=projection)["progress"]["projected"]
     assert projected == {
         "seconds_left": 7_200.0,
         "seconds_left_low": 6_600.0,

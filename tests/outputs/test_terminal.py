@@ -22,7 +22,7 @@ from costmeter.outputs.terminal import Style, gpu_names, render
 from costmeter.rates.book import HOST_NOT_SET
 from tests.golden.compare import golden
 from tests.outputs import runs
-from tests.samples import device, header, recordings
+from tests.samples import HOUR, device, footer, header, recordings
 
 WARNINGS = ('./costmeter.yaml:12:1: unknown key "tarrif". Did you mean "tariff"?',)
 UNSAVED = "/home/maya/.local/state/costmeter/runs/r-0123456789ab: No space left on device"
@@ -147,6 +147,30 @@ def test_a_price_is_advised_only_where_it_would_help() -> None:
 
 def number(text: str) -> Decimal:
     return Decimal(text.replace(",", ""))
+
+
+@pytest.mark.parametrize("width", [64, 80])
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("run_id", ["r-0123456789ab", "lr-sweep-llama-3-8b-0042-of-1000-on-the-new-data"])
+def test_the_rule_above_is_as_wide_as_the_terminal(width: int, simulated: bool, run_id: str) -> None:
+    """The longest ending, simulated GPUs and an id of 48 letters leave it whole; the outcome is always there."""
+    part = runs.simulated().parts[0]
+    first = replace(part.header, run=run_id, simulated=simulated)
+    run = Run((replace(part, header=first, footer=footer(HOUR, "stopped by budget", None, 15)),))
+    rule = text_of(run, Style(width)).splitlines()[0]
+    assert width == len(rule)
+    assert "stopped by budget" in rule
+    assert ("(simulated" in rule) is simulated
+
+
+def test_an_imported_run_is_no_success() -> None:
+    """Nobody saw how it ended: the head says where it is from, and no exit code."""
+    part = runs.healthy().parts[0]
+    first = replace(part.header, versions={**part.header.versions, "imported": "nvidia-smi CSV"})
+    run = Run((replace(part, header=first, footer=footer(HOUR, "ok", None)),))
+    assert text_of(run).splitlines()[0].endswith(" r-0123456789ab · imported ──")
+    assert "nvidia-smi CSV" == receipt(run)["run"]["imported"]
+    assert "· imported" not in text_of(runs.healthy())
 
 
 # What names and commands may contain

@@ -85,6 +85,20 @@ def test_the_text_is_a_table_with_its_sources(tmp_path: Path) -> None:
     )
 
 
+def test_what_has_no_room_goes_on_below(tmp_path: Path) -> None:
+    """A row's text is folded at blanks in its own column; its figures stand once, beside its first line."""
+    own, _ = rows(tmp_path, RENTED)
+    long = [replace(own[0], scenario=Scenario("owned", "bought GPUs over four years, electricity on top", None))]
+
+    assert as_text(own, long, 55)[1:6] == [
+        "                                  USD   vs      CO2e",
+        "as run  rental, $2.40/GPU-h    0.8000    –  0.320 kg",
+        "owned   bought GPUs over four  0.8000  0 %  0.320 kg",
+        "        years, electricity on",
+        "        top",
+    ]
+
+
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
 def test_no_width_is_too_narrow(width: int, tmp_path: Path) -> None:
     """On any terminal every row keeps its figures."""

@@ -13,9 +13,10 @@ from costmeter.ledger.record import Budgets, Mark, Record, SlotEntry
 from costmeter.meter.budget import Budget
 from costmeter.meter.slot import Slot
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.runtime.budget import BudgetWatch, Hooks
+from costmeter.runtime.budget import BudgetWatch, Hooks, _Found
 from costmeter.runtime.limits import applying
 from costmeter.runtime.recorder import Post
+from tests.end_to_end.installed import eventually
 from tests.ledger.test_query import ORDER
 from tests.ledger.test_spent import MIDNIGHT, PRICED, record
 from tests.samples import BEGAN_NS, MINUTE, SECOND, devices, header, held, measured
@@ -145,6 +146,29 @@ def replace_now(clock: RealClock, utc_ns: int) -> RealClock:
     """The same clock at another time of the world."""
     clock.utc_ns = lambda: utc_ns  # type: ignore[method-assign]  # the outermost edge: the time of day
     return clock
+
+
+def test_a_look_that_fails_is_not_the_last(tmp_path: Path) -> None:
+    """What nobody foresaw is warned of once; the next looks go on, and what others spent counts again."""
+
+    class Faulty(BudgetWatch):
+        faults = 2
+
+        def _look(self) -> tuple[_Found, ...]:
+            self._look_now.set()  # the next one at once
+            if self.faults:
+                self.faults -= 1
+                raise ZeroDivisionError("a journal that nobody foresaw")
+            self._over.set()
+            return super()._look()
+
+    run = Watching(tmp_path, DAY)
+    run.watch.__class__ = Faulty
+    run.watch.start()
+    eventually(lambda: run.watch._found, "a look after the faults")
+
+    (warning,) = run.said
+    assert "cannot be read (ZeroDivisionError: a journal that nobody foresaw); it is tried again" in warning
 
 
 def test_shares_wait_for_the_first_look_but_not_for_ever(tmp_path: Path) -> None:

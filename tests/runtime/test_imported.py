@@ -193,4 +193,59 @@ def test_the_journal_is_the_receipt(tmp_path: Path) -> None:
     assert again.header.labels == {"imported": "nvidia-smi"}
     assert again.header.versions["imported"] == "nvidia-smi CSV"
     assert again.footer is not None
-    assert (again.footer.outcome, again.footer.cpu_ns) == ("ok", 0)
+    assert again.footer.cpu_ns == 0
+    assert (again.footer.outcome, again.footer.exit_code, again.footer.signal) == ("ok", None, None)
+
+
+def test_how_it_ended_nobody_knows() -> None:
+    """Missing is never 0: an imported run has neither exit code nor signal, and nothing says that it failed."""
+    footer = metered([row(0), row(1)]).footer
+    assert footer is not None
+    assert (footer.outcome, footer.exit_code, footer.signal) == ("ok", None, None)
+
+
+def test_a_line_that_is_too_long_is_one_line() -> None:
+    """It is told by its number, and the numbers of the lines after it are right."""
+    heard = Heard()
+    reader = Reader(columns(FIELDS), ZoneInfo("UTC"))
+    rows = [row(0), None, row(1), "x\n", row(2)]
+
+    assert len(list(ticks(rows, reader, ASKED, heard))) == 3
+    assert heard.first_bad == ["line 2: longer than 10 kB", "line 4: 1 fields where 5 are needed"]
+
+
+def test_a_log_twice_over_is_the_log_once() -> None:
+    """Two copies of one log, sorted into one, have every reading twice: the second is left out and counted."""
+    heard = Heard()
+    rows = [row(second, gpu) for second in range(61) for gpu in range(2) for _ in range(2)]
+    part = metered(rows, heard)
+
+    assert (joules(part), part.totals.whole.quantities.unmeasured_nanoseconds) == (2 * 300 * 60, 0)
+    assert (heard.used, heard.bad) == (122, 122)
+    assert heard.first_bad[0] == "line 2: a line above has the same GPU at the same time"
+
+
+def test_a_time_yet_to_come_is_told() -> None:
+    """More than a day after now: a log of a wrong clock is metered and told; a single such line is left out."""
+    rows = [row(second) for second in range(61)]
+    before: dict[str, Any] = {"now_utc_ns": BEGAN_UTC_NS - 2 * 86_400 * SECOND}
+    whole = Heard()
+    assert joules(metered(rows, whole, **before)) == 18_000
+    assert (whole.yet_to_come, whole.first_to_come) == (61, "line 1: its time, 2026-11-22, is yet to come")
+
+    one = Heard()
+    rows.insert(30, row(30).replace("2026/", "2099/"))
+    assert joules(metered(rows, one, now_utc_ns=BEGAN_UTC_NS)) == 18_000
+    assert one.first_bad == ["line 31: its time, 2099-11-22, is yet to come"]
+
+    soon = Heard()
+    metered([row(0), row(1)], soon, now_utc_ns=BEGAN_UTC_NS - 86_400 * SECOND // 2)
+    assert (soon.yet_to_come, soon.bad) == (0, 0)
+
+
+def test_a_gap_of_years_is_no_run() -> None:
+    """A clock that was set from 1970 while it logged: decades of rent are not booked, and --from is named."""
+    rows = [row(0).replace("2026/", "1970/"), row(1).replace("2026/", "1970/"), row(2), row(3)]
+    with pytest.raises(JournalError, match="line 3: from 1970-11-22 to 2026-11-22") as refusal:
+        metered(rows)
+    assert "--from 2026-11-22" in refusal.value.hint

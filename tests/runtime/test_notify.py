@@ -17,7 +17,7 @@ from costmeter.clock import RealClock
 from costmeter.meter.progress import Progress
 from costmeter.runtime.events import Told
 from costmeter.runtime.notify import CUT_AGAIN_NS, CUTS_AT_ONCE, PERIOD_NS, SETTLED_NS, Notify, Pace
-from costmeter.runtime.notifypath import LONGEST, notify_path
+from costmeter.runtime.notifypath import LONGEST, announce, notify_path
 from costmeter.runtime.progress import State
 from tests.end_to_end.installed import eventually
 
@@ -63,7 +63,7 @@ def test_what_is_told_last_is_told_on(run: Run) -> None:
     eventually(lambda: run.notify.can_stop or None, "the message")
     run.close()
 
-    assert (run.told[-1].phase, run.told[-1].progress) == ("eval", Progress(7))
+    assert (run.told[-1].phase, run.told[-1].progress) == ("eval", Progress(7, from_steps=3))
     assert any(told.has_saved for told in run.told)
     assert list(run.path.parent.iterdir()) == []
 
@@ -143,19 +143,27 @@ def test_descriptors_that_are_sent_are_not_kept(run: Run) -> None:
 
 
 def test_a_socket_nobody_reads_is_removed(tmp_path: Path) -> None:
-    """Of a meter that was killed; that of one that lives stays."""
+    """Of a meter that was killed, with its request to stop; what may be of one that lives stays."""
     folder = tmp_path / "costmeter"
     folder.mkdir(mode=0o700)
     living = Run(folder / "a.1.sock")
     living.wait()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dead:
         dead.bind(str(folder / "b.2.sock"))
-    (folder / "b.2.sock.stop").touch()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for name in ("b.2.sock", f"b.{gone.pid}.sock", f"b.{os.getpid()}.sock", "c.3.sock"):
+        (folder / f"{name}.stop").touch()
 
     new = Run(folder / "c.3.sock")
     new.wait()
 
-    assert sorted(path.name for path in folder.iterdir()) == ["a.1.sock", "c.3.sock"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "a.1.sock",
+        f"b.{os.getpid()}.sock.stop",
+        "c.3.sock",
+        "c.3.sock.stop",
+    ]
     new.close()
     living.close()
 
@@ -257,6 +265,46 @@ def test_where_the_socket_is(tmp_path: Path, runtime: str, run_id: str, expected
     assert found == expected.format(tmp=folder, uid=os.getuid())
 
 
+def test_a_runtime_directory_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+    """`sudo` passes it on; one that others may write to is nobody's own."""
+    tmp_path.chmod(0o777)
+
+    assert notify_path({"XDG_RUNTIME_DIR": str(tmp_path)}, "r", 1) == f"/tmp/costmeter-{os.getuid()}/r.1.sock"
+
+
+def test_a_request_of_a_killed_meter_is_not_this_runs(tmp_path: Path) -> None:
+    """A container that is started anew has the same pid and run id: what its last meter asked for is gone."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    assert announce(environ, "r", 1) == ""
+    left = Path(f"{environ['COSTMETER_NOTIFY']}.stop")
+    left.touch()
+
+    assert announce(environ, "r", 1) == ""
+    assert not left.exists()
+    assert stat.S_IMODE(left.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("how", ["link", "file", "open to others", "somebody else's"])
+def test_a_folder_that_others_may_write_to_is_not_named(tmp_path: Path, how: str) -> None:
+    """The job hears of no socket, not even of one around it, and it is said why."""
+    folder = tmp_path / "costmeter"
+    if how == "link":
+        folder.symlink_to(tmp_path)
+    elif how == "file":
+        folder.touch()
+    else:
+        folder.mkdir()
+        folder.chmod(0o777 if how == "open to others" else 0o755)
+    if how == "somebody else's":
+        if os.getuid() != 0:
+            pytest.skip("needs root to give a folder away")
+        os.chown(folder, 65534, 65534)
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path), "COSTMETER_NOTIFY": "/of/another"}
+
+    assert announce(environ, "r", 1) == f"{folder}/r.1.sock: the folder is not this user's own"
+    assert "COSTMETER_NOTIFY" not in environ
+
+
 def test_a_path_too_long_is_not_used(tmp_path: Path) -> None:
     """A runtime directory whose name alone is too long for a socket: /tmp."""
     deep = tmp_path / ("d" * 100)
@@ -269,8 +317,8 @@ def test_the_path_is_named_before_anything_is_loaded() -> None:
     """Naming the socket before the job loads no module that is not there already."""
     script = """
 import sys, json, os; before = set(sys.modules)
-from costmeter.runtime.notifypath import notify_path
-notify_path({}, "r", 1)
+from costmeter.runtime.notifypath import announce
+announce({}, "r", 1)
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
     answer = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60)

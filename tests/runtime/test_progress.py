@@ -37,13 +37,16 @@ def test_everything_a_process_says_is_kept() -> None:
 
 
 def test_of_several_the_most_counts() -> None:
-    """Steps, tokens and the target are the largest of all; the loss is of the one with the most steps."""
+    """Steps, tokens and the target are the largest of all; the loss is of the one with the most steps.
+
+    10 and 12 are the first two counts: it began at 8; and at 450 tokens, 50 before the first 500.
+    """
     told = Told()
     told.say(A, "STEP=10 TOKENS=500 LOSS=3")
     told.say(B, "STEP=12 TOKENS=400 LOSS=2 OF=100")
     told.say(A, "STEP=11 TOKENS=550 LOSS=2.5")
 
-    assert told.tracker.state.progress == Progress(12, 550, 2.0, 100)
+    assert told.tracker.state.progress == Progress(12, 550, 2.0, 100, 8, 450)
     assert not told.tracker.state.redone
 
 
@@ -100,6 +103,29 @@ def test_an_earlier_part_was_further() -> None:
     assert not before_any_step.redone
     assert (behind.tracker.state.redone, behind.tracker.state.resumed) == (True, (1000, 1200))
     assert (level.tracker.state.redone, level.tracker.state.resumes) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("messages", "steps", "tokens"),
+    [
+        pytest.param(["STEP=1"], None, None, id="one-count"),
+        pytest.param(["STEP=1", "STEP=11"], None, None, id="from-nothing"),
+        pytest.param(["STEP=1100 TOKENS=50", "STEP=1100 TOKENS=60", "STEP=1200"], 1000, 40, id="from-a-checkpoint"),
+        pytest.param(["STEP=1100", "STEP=1200", "STEP=1900", "STEP=1000", "STEP=1001"], 1000, None, id="kept"),
+        pytest.param(["STEP=1200", "STEP=1000", "STEP=1010"], 990, None, id="back-before-the-second"),
+        pytest.param(["STEP=500", "STEP=550 FROM=0"], None, None, id="said-to-be-nothing"),
+        pytest.param(["STEP=1500", "STEP=1550", "STEP=1600 FROM=1000 FROM_TOKENS=9"], 1000, 9, id="said"),
+        pytest.param(["STEP=1101 FROM=1100", "STEP=1 FROM=0", "STEP=2"], 1100, None, id="said-first"),
+    ],
+)
+def test_where_a_part_began_is_told_or_seen(messages: list[str], steps: int | None, tokens: int | None) -> None:
+    """As the first process says; else as far before the first count as the second is after it."""
+    told = Told()
+    for text in messages:
+        told.say(A, text)
+    found = told.tracker.state.progress
+
+    assert (found.from_steps, found.from_tokens) == (steps, tokens)
 
 
 def test_the_phase_is_of_the_first_that_named_one() -> None:
@@ -168,7 +194,8 @@ def test_the_same_checkpoint_after_a_step_back_is_another() -> None:
     [
         pytest.param(b"STEP=-1", 1, id="negative"),
         pytest.param(b"STEP=1" + 30 * b"0", 1, id="10^30"),
-        pytest.param(b"STEP=9223372036854775808", 1, id="2^63"),
+        pytest.param(b"STEP=9223372036854775807", 1, id="2^63-1"),
+        pytest.param(b"TOKENS=1000000000000001\nFROM=-1", 2, id="beyond-10^15"),
         pytest.param("STEP=١٢".encode(), 1, id="other-digits"),
         pytest.param(b"STEP=1_000\nTOKENS=1e9\nOF=", 3, id="no-integers"),
         pytest.param(b"LOSS=nan\nSTEP=x", 2, id="nan"),

@@ -15,6 +15,7 @@ from costmeter.clock import RealClock
 from costmeter.ledger.identity import start_ticks
 from costmeter.runtime.stopping import Command, Stopper, _send, stop_file
 from tests.end_to_end.installed import PATIENCE_SECONDS
+from tests.samples import HOUR
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(300)"
 
@@ -142,6 +143,83 @@ def test_the_request_lies_beside_the_socket(environ: dict[str, str], expected: P
 def _with_child() -> str:
     """A process with one of its own."""
     return f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]); time.sleep(300)"
+
+
+class Frozen(RealClock):
+    """The machine's clock, whose nth wait ends an hour late: the meter was frozen, and everything it started too."""
+
+    def __init__(self, at: int) -> None:
+        self.waits, self.at, self.slept_ns = 0, at, 0
+
+    def boottime_ns(self) -> int:
+        return super().boottime_ns() + self.slept_ns
+
+    def wait(self, event: threading.Event, until_boottime_ns: int) -> bool:
+        self.waits += 1
+        woken = super().wait(event, until_boottime_ns - self.slept_ns)
+        self.slept_ns += (self.waits == self.at) * HOUR
+        return woken
+
+
+@pytest.mark.parametrize("at", [1, 5, 10])
+def test_time_asleep_is_none_of_the_grace(at: int) -> None:
+    """An hour's sleep in a grace of a second takes at most 0.3 s of it: there are looks after it, and then KILL."""
+    noted: list[str] = []
+    clock = Frozen(at)
+    with child() as process:
+        stopper = Stopper(command(process), 1.0, clock, noted.append)
+        stopper.begin()
+        reap(process, stopper)
+        assert stopper.done.wait(PATIENCE_SECONDS)
+    assert clock.slept_ns == HOUR
+    assert clock.waits >= max(at + 1, 7)
+    assert noted == ["TERM to 1 process", "KILL to 1 process, 3601 s after the stop"]
+
+
+def test_a_clock_that_is_always_late_ends_all_the_same() -> None:
+    """A machine so busy that every look is late stops the command in the end."""
+
+    class Late(Frozen):
+        def wait(self, event: threading.Event, until_boottime_ns: int) -> bool:
+            self.at = self.waits + 1
+            return super().wait(event, until_boottime_ns)
+
+    with child() as process:
+        stopper = Stopper(command(process), 2.0, Late(0), lambda _: None)
+        stopper.begin()
+        reap(process, stopper)
+        assert stopper.done.wait(PATIENCE_SECONDS)
+    assert -signal.SIGKILL == process.returncode
+
+
+def test_while_the_command_is_stopped_no_grace_is_spent() -> None:
+    """One that job control stops after its TERM cannot save: it is killed when its grace is over after it goes on."""
+    told, killed = threading.Event(), threading.Event()
+    with child() as process:
+        stopper = Stopper(
+            command(process), 1.0, RealClock(), lambda what: (killed if what.startswith("KILL") else told).set()
+        )
+        stopper.begin()
+        assert told.wait(PATIENCE_SECONDS)
+        process.send_signal(signal.SIGSTOP)
+        assert not killed.wait(2.5)
+        process.send_signal(signal.SIGCONT)
+        reap(process, stopper)
+        assert stopper.done.wait(PATIENCE_SECONDS)
+    assert killed.is_set()
+
+
+def test_a_daemon_without_our_mark_is_the_commands_where_nobody_else_is() -> None:
+    """Handed to us with an empty environment it can only be the command's; beside an older process it may be another's.
+
+    `below_us` stands for the kernel's list, in which here are the command and a process that is not below it.
+    """
+    with child() as older, child() as process, child() as daemon:
+        for others, reached in (([daemon.pid], True), ([older.pid, daemon.pid], False)):
+            pids = [process.pid, *others]
+            alone = Command(process.pid, lambda _: True, "0:0", None, lambda: False, pids.copy)
+            targets = {pid for pid, _ in Stopper(alone, 60, RealClock(), lambda _: None)._targets()}
+            assert targets == ({process.pid, daemon.pid} if reached else {process.pid})
 
 
 def test_a_stop_needs_its_thread_alone() -> None:

@@ -6,6 +6,7 @@ import re
 import resource
 import tempfile
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from costmeter.ledger.journal import is_whole
 from costmeter.ledger.query import fold_journal
 from costmeter.ledger.reading import read_journal
-from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry, Subtotal
+from costmeter.ledger.record import Devices, Footer, Header, Mark, Place, RatesChange, Record, SlotEntry, Subtotal
 from costmeter.ledger.sequence import MISSING
 from costmeter.runtime import writer as module
 from costmeter.runtime.recorder import Post
@@ -181,14 +183,16 @@ def lines_at(path: Path) -> dict[int, dict[str, Any]]:
 
 
 def check_places(path: Path) -> int:
-    """Hold what lines say of places against where lines are; how many said something."""
+    """Hold what lines say of places, and of the bytes before them, against where lines are; how many said something."""
     last: dict[str, int] = {}
+    journal = path.read_bytes()
     count = 0
     for at, line in lines_at(path).items():
         last[line["type"]] = at
         told = line.get("place") or line.get("summary", {}).get("place")
         if told is not None:
-            assert [at, last["devices"], last["rates"]] == told
+            assert [at, last["devices"], last["rates"], zlib.crc32(journal[:at])] == told
+            assert is_whole(path, Place(*told))
             count += 1
     return count
 

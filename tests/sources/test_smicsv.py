@@ -3,6 +3,8 @@
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from costmeter.readings import Missing
 from costmeter.sources.smicsv import QUERY, BadLine, NotThisFormat, Reader, columns, unmet
@@ -128,3 +130,35 @@ def test_the_hour_that_comes_twice() -> None:
 
     seconds = [line.utc_ns // SECOND % 86_400 for line in said if line is not None]
     assert seconds == [86_399, 0, 3_599, 3_600, 7_199, 7_200]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 59), st.sampled_from([".000", ".999", ".5", "", ".123456789", ".٣٤٥", ".-01", ".1e2"]))
+    ),
+)
+def test_an_instant_is_the_same_whatever_stood_above(times: list[tuple[int, str]]) -> None:
+    """A log is read as if every line were its first: what is remembered of the lines before changes none."""
+
+    def said(made: Reader, time: str) -> int | str:
+        try:
+            line = made.line(LINE.replace("14:03:12.345", time))
+        except BadLine as why:
+            return str(why)
+        return 0 if line is None else line.utc_ns
+
+    all_of_it = reader()
+    for second, fraction in times:
+        time = f"14:03:{second:02d}{fraction}"
+        assert said(all_of_it, time) == said(reader(), time)
+
+
+def test_what_was_read_before_is_read_alike() -> None:
+    """The same text of a column is the same value, or the same refusal, each time."""
+    made = reader()
+    for _ in range(3):
+        line = made.line(LINE)
+        assert line is not None
+        assert (line.power_watts, line.limit_watts, line.utilization_ratio) == (301.25, 700.0, 0.98)
+        with pytest.raises(BadLine, match='"many" is no number'):
+            made.line(LINE.replace("301.25 W", "many"))

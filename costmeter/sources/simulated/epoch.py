@@ -4,22 +4,24 @@ The first process that opens a scenario writes the instant (CLOCK_BOOTTIME) to a
 name of the file holds the scenario's content and the boot, so an edited scenario or a reboot begins a new node.
 """
 
-import logging
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-_LOGGER = logging.getLogger(__name__)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-def shared_epoch(content_key: str, now_boottime_ns: int) -> int:
-    """The epoch of the node with this content, begun now when nobody opened it before."""
+def shared_epoch(content_key: str, now_boottime_ns: int, warn: Callable[[str], None] = lambda _: None) -> int:
+    """The epoch of the node with this content, begun now when nobody opened it before.
+
+    Where no file can be agreed on it is begun now, and `warn` is told why.
+    """
     try:
         return _agreed(_directory() / f"simulated-{content_key}-{_boot_key()}.epoch", now_boottime_ns)
     except (OSError, ValueError) as error:
-        _LOGGER.warning("simulated node is not shared with other processes: error=%s", error)
+        warn(f"the simulated GPUs are not those of your other processes: {error}")
         return now_boottime_ns
 
 
@@ -49,7 +51,9 @@ def _directory() -> Path:
         directory = fallback
         directory.mkdir(mode=0o700, exist_ok=True)
     facts = directory.lstat()
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid():
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotADirectoryError(f"{directory} is a link or a file, and a folder is needed")
+    if facts.st_uid != os.getuid():
         raise PermissionError(f"{directory} belongs to another user")
     return directory
 

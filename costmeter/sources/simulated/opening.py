@@ -20,13 +20,17 @@ def bundled_scenarios() -> tuple[str, ...]:
 
 
 def open_library(
-    name_or_path: str, load: Callable[[str, str], object], clock: Clock, epoch_boottime_ns: int | None = None
+    name_or_path: str,
+    load: Callable[[str, str], object],
+    clock: Clock,
+    epoch_boottime_ns: int | None = None,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> SimulatedLibrary:
     """The simulated driver for a bundled scenario or a scenario file, ready to stand below pynvml.
 
     `load(text, filename)` parses YAML to nested dict, list and str. Without an epoch, all processes of the machine
-    share one; a clock that is not the machine's own has nothing to share, and its node begins now. Raises ConfigError
-    with every fault of the scenario.
+    share one; a clock that is not the machine's own has nothing to share, and its node begins now; where they cannot
+    share, `warn` is told why. Raises ConfigError with every fault of the scenario.
     """
     path = _find(name_or_path)
     try:
@@ -37,7 +41,7 @@ def open_library(
     if epoch_boottime_ns is None:
         epoch_boottime_ns = clock.boottime_ns()
         if isinstance(clock, RealClock):
-            epoch_boottime_ns = shared_epoch(_key(text), epoch_boottime_ns)
+            epoch_boottime_ns = shared_epoch(_key(text), epoch_boottime_ns, warn)
     return SimulatedLibrary(read, clock, epoch_boottime_ns)
 
 

@@ -19,6 +19,7 @@ from costmeter.config import yamlfile
 from costmeter.sources.simulated import open_library
 print(open_library("notebook", yamlfile.load, RealClock()).epoch_boottime_ns)
 """
+SEPARATE = "the simulated GPUs are not those of your other processes"
 
 
 @pytest.fixture
@@ -64,14 +65,24 @@ def test_without_a_runtime_directory_the_temporary_one_serves(tmp_path: Path, mo
     assert list((tmp_path / f"costmeter-{os.getuid()}").iterdir())
 
 
-def test_an_unusable_epoch_leaves_a_node_of_its_own(runtime: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_link_is_told_as_what_it_is(runtime: Path) -> None:
+    """It is not said to be another user's: the reason is the true one."""
+    (runtime / "costmeter").symlink_to(runtime)
+    warned: list[str] = []
+
+    assert shared_epoch("key", 7, warned.append) == 7
+    assert [f"{SEPARATE}: {runtime}/costmeter is a link or a file, and a folder is needed"] == warned
+
+
+def test_an_unusable_epoch_leaves_a_node_of_its_own(runtime: Path) -> None:
     """When the file holds no number, the node begins now, and a warning says that it is not shared."""
     shared_epoch("key", 1)
     [file] = (runtime / "costmeter").iterdir()
     file.write_text("soon\n")
 
-    assert shared_epoch("key", 7) == 7
-    assert "not shared" in caplog.text
+    warned: list[str] = []
+    assert shared_epoch("key", 7, warned.append) == 7
+    assert [f"{SEPARATE}: invalid literal for int() with base 10: 'soon\\n'"] == warned
 
 
 def test_a_manual_clock_shares_nothing(runtime: Path) -> None:
