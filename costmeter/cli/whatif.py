@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from costmeter.errors import JournalError, UsageError
+from costmeter.errors import UsageError
 
 if TYPE_CHECKING:
     from costmeter.cli.scenarios import Typed
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table to stdout; 0, also where a scenario has no answer."""
     from costmeter.cli.lines import write_data
     from costmeter.cli.printing import style, to_json
-    from costmeter.ledger.finding import run_ids
+    from costmeter.ledger.finding import LAST, meant
     from costmeter.ledger.journal import state_directory
     from costmeter.ledger.scenario import Scenario, price_each, recorded
     from costmeter.outputs import whatif
@@ -86,10 +86,9 @@ def run(args: argparse.Namespace) -> int:
     environ = dict(os.environ)
     rows = _typed(args)
     state = state_directory(environ)
-    names = list(dict.fromkeys(args.runs or run_ids(state)[:1]))
-    if not names:
-        raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
+    names = list(dict.fromkeys(meant(state, name) for name in args.runs or [LAST]))
     runs = [recorded(state, name) for name in names]
+    _check_alike(runs)
     as_run = Scenario(whatif.AS_RUN, "")
     own, *answers = price_each(state, runs, (as_run, *_scenarios(args, rows, runs, environ)))
     others = [answer for each in answers for answer in each]
@@ -101,6 +100,14 @@ def run(args: argparse.Namespace) -> int:
         for line in whatif.as_text(own, others, style(sys.stdout, environ).width):
             print(line)
     return 0
+
+
+def _check_alike(runs: "list[Recorded]") -> None:
+    """Refuse to add up what somebody pays for and what nobody does."""
+    of = {any(part.header.simulated for part in run.parts.values()): run.name for run in runs}
+    if len(of) > 1:
+        what = f"{of[True]} is of simulated GPUs and {of[False]} is not; their money is not added"
+        raise UsageError(what, f"costmeter what-if {of[False]}")
 
 
 def _typed(args: argparse.Namespace) -> "list[Typed] | None":

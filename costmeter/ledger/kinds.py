@@ -4,6 +4,7 @@ A line with a text for a number, or an instant of no calendar, is unreadable as 
 records has to expect one, and a journal that somebody edited spoils no list of a thousand others.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from math import isfinite
@@ -21,16 +22,18 @@ WIDEST = 2**64
 #: What a part, or the use of an item, comes to in the smallest units there are: a petabyte for 30 years is less.
 _GREATEST_SUM = 10**33
 _MOST_MONEY = Decimal(10**15)
-_MOST_PRICE = Decimal(10**9)
+_MOST_PRICE = Decimal(10**9)  # no plain one below is more
 #: Where the point of a decimal may be: further out it is no figure, and fills the memory where it is written out.
 _EXPONENTS = range(-100, 20)
+_PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,28})?").fullmatch
 
 
 def expect(body: Any, shape: Shape) -> None:
     """Raises ValueError with the keys whose values are of another kind. A key that is not there is not looked at."""
     if type(body) is not dict:
         raise ValueError("an object")
-    wrong = [key for key, is_right in shape.items() if key in body and not is_right(body[key])]
+    asked = shape.get
+    wrong = [key for key, value in body.items() if (is_right := asked(key)) is not None and not is_right(value)]
     if wrong:
         raise ValueError(", ".join(wrong))
 
@@ -134,6 +137,8 @@ def word(words: Collection[str]) -> Kind:
 def _is_decimal(value: Any, most: Decimal) -> bool:
     if type(value) is not str:
         return False
+    if _PLAIN_DECIMAL(value):  # as all are that a meter writes
+        return True
     try:
         amount = Decimal(value)
     except InvalidOperation:

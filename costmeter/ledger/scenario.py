@@ -134,17 +134,18 @@ def price_each(state: Path, runs: Sequence[Recorded], scenarios: Sequence[Scenar
 
 
 def _answers(runs: Sequence[Recorded], scenario: Scenario, found: Sequence[Run | Refusal]) -> list[Priced]:
-    """One for each currency, or why there is none."""
-    by_currency: dict[str, list[Run]] = {}
+    """One for each currency, real GPUs and simulated ones apart, or why there is none."""
+    alike_runs: dict[tuple[bool, str], list[Run]] = {}
     for each, run in zip(runs, found, strict=True):
         if isinstance(run, Run):
             for alike in run.by_currency():
-                by_currency.setdefault(alike.parts[0].currency, []).append(alike)
+                part = alike.parts[0]
+                alike_runs.setdefault((part.header.simulated, part.currency), []).append(alike)
         elif scenario.change is None and isinstance(run, JournalError):
             raise run
         else:
             return [Priced(scenario, runs[0].currency, unpriced=f"{each.name}: {run}")]
-    return [Priced(scenario, currency, tuple(of), _whole(of, scenario)) for currency, of in by_currency.items()]
+    return [Priced(scenario, currency, tuple(of), _whole(of, scenario)) for (_, currency), of in alike_runs.items()]
 
 
 def _prices(each: Recorded, scenario: Scenario) -> PricesFor | None:

@@ -5,14 +5,17 @@ there would be too many, steps double in length and pairs become one. What strad
 integers, so that sums over all steps are those of the record.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import add
 from pathlib import Path
 
 from costmeter.errors import JournalError
+from costmeter.ledger.bulk import fold_path
 from costmeter.ledger.journal import records
+from costmeter.ledger.overlap import Windows, metered_elsewhere, ours
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.record import Header, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates, charge
@@ -86,21 +89,23 @@ class Timeline:
     spans_host: str = ""
 
 
-def timeline(paths: Iterable[Path], points: int = POINTS) -> Timeline:
+def timeline(paths: Sequence[Path], points: int = POINTS) -> Timeline:
     """The steps of a run, at most `points` of them, from its journals; what cannot be read is left out.
 
-    Money is in the currency of each journal: paths of one currency belong together. Journals of two meters that held
-    the same GPU at the same time are both drawn.
+    Money is in the currency of each journal: paths of one currency belong together. A GPU that two meters held at the
+    same time is drawn once, as it is counted.
     """
     grid, checkpoints, resumes, hosts = _Grid(points), set[int](), set[int](), dict[str, _Spans]()
+    elsewhere = _elsewhere(paths)
     for path in paths:
         rates: Rates | None = None
         spans = _Spans()
         try:
             for record in records(path, []):
                 if isinstance(record, SlotEntry):
-                    grid.add(record.slot, rates)
-                    spans.add(record.slot)
+                    slot = ours(record.slot, elsewhere.get(path, {}))
+                    grid.add(slot, rates)
+                    spans.add(slot)
                 elif isinstance(record, Header):
                     spans = hosts.setdefault(record.host, spans)
                 elif isinstance(record, RatesChange):
@@ -112,6 +117,15 @@ def timeline(paths: Iterable[Path], points: int = POINTS) -> Timeline:
     host = next((host for host, spans in hosts.items() if spans.has_told), "")
     seen = hosts[host].all if host else ()
     return Timeline(grid.steps(), grid.width_ns, tuple(sorted(checkpoints)), tuple(sorted(resumes)), seen, host)
+
+
+def _elsewhere(paths: Sequence[Path]) -> dict[Path, Windows]:
+    """What of each journal counts from another one; none is read for it where there is but one."""
+    parts = {}
+    for path in paths if len(paths) > 1 else ():
+        with contextlib.suppress(JournalError):
+            parts[path] = fold_path(path)
+    return dict(zip(parts, metered_elsewhere(tuple(parts.values())), strict=True))
 
 
 class _Spans:
@@ -129,7 +143,7 @@ class _Spans:
     def add(self, slot: Slot) -> None:
         """One slot more."""
         self.has_told = self.has_told or bool(slot.phase)
-        if self._spans is None or slot.start_utc_ns >= slot.end_utc_ns:
+        if self._spans is None or slot.start_utc_ns >= slot.end_utc_ns or not slot.devices:
             return
         start_ns = slot.start_utc_ns
         if self._spans and self._spans[-1].phase == slot.phase and self._spans[-1].end_utc_ns == start_ns:

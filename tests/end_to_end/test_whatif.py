@@ -275,3 +275,14 @@ def test_a_log_without_header_and_units(empty: Home) -> None:
     made = empty.data("import", "bare.csv", "--timezone", "UTC", "--columns", columns, "--price", "2.49")
 
     assert made["energy"]["gpu_joules"] == 18_000.0
+
+
+def test_simulated_and_real_runs_are_not_added(empty: Home) -> None:
+    """One was paid for, the other by nobody: both together are refused, each alone is priced; `last` is the newest."""
+    log(empty.folder, range(61))
+    real = empty.data("import", "gpus.csv", "--timezone", "UTC", "--price", "2.49")["run"]["id"]
+    empty.costmeter(*RECORD)
+    simulated = next(run for each in empty.data("report") if (run := each["run"]["id"]) != real)
+    assert "their money is not added" in empty.refused("what-if", real, simulated)
+    newest = max(empty.data("report"), key=lambda each: str(each["run"]["started_at"]))["run"]["id"]
+    assert [newest] == empty.data("what-if", "last")["runs"]

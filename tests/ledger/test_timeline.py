@@ -45,9 +45,9 @@ def written(directory: Path, lines: list[Record], order: tuple[str, ...] = ORDER
     return file.path
 
 
-def begun() -> list[Record]:
+def begun(host: str = "gpu01") -> list[Record]:
     """The first lines of a run on two GPUs at $3.60 an hour: $0.001 a second each."""
-    return [header(), held(devices(2)), rates_from_start(rates(dict.fromkeys(ORDER, rental("3.60"))))]
+    return [header(host=host), held(devices(2)), rates_from_start(rates(dict.fromkeys(ORDER, rental("3.60"))))]
 
 
 @given(recordings(), st.integers(1, 40))
@@ -118,11 +118,18 @@ def test_what_the_run_told_is_there(tmp_path: Path) -> None:
     assert ((BEGAN_UTC_NS + 2 * MINUTE,),) * 2 == (seen.checkpoints_utc_ns, seen.resumes_utc_ns)
 
 
+def test_a_gpu_that_two_meters_held_is_drawn_once(tmp_path: Path) -> None:
+    """Two meters of one host saw two GPUs in the same minute, $0.06 each: $0.12 are drawn, as they are counted."""
+    of = dict.fromkeys(ORDER, measured(MINUTE, 10**10))
+    paths = [written(tmp_path / part, [*begun(), SlotEntry(slot(of)), footer(MINUTE)]) for part in ("1", "2")]
+    assert Decimal("0.12") == sum((step.cost for step in timeline(paths).steps), Decimal(0))
+
+
 def test_hosts_side_by_side_share_steps_and_a_pause_has_none(tmp_path: Path) -> None:
     """Two hosts in the same minute are summed; the hour between a part and its requeue is drawn as nothing."""
     of = dict.fromkeys(ORDER, measured(MINUTE, 10**10))
-    paths = [written(tmp_path / host, [*begun(), SlotEntry(slot(of))], host=host) for host in ("gpu01", "gpu02")]
-    requeued = written(tmp_path / "later", [*begun(), SlotEntry(slot(of, 61))])
+    paths = [written(tmp_path / host, [*begun(host), SlotEntry(slot(of))], host=host) for host in ("gpu01", "gpu02")]
+    requeued = written(tmp_path / "later", [*begun("gpu03"), SlotEntry(slot(of, 61))])
     steps = timeline([*paths, requeued], points=8).steps
     assert [4 * 15 * SECOND] * 4 + [2 * 15 * SECOND] * 4 == [step.nanoseconds for step in steps]
     assert steps[4].start_utc_ns - steps[3].end_utc_ns == HOUR
