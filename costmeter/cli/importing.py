@@ -158,13 +158,12 @@ def _tell(path: Path, heard: "Heard", reader: "Reader") -> None:
 
 
 def _sorting(path: Path, reader: "Reader") -> str:
-    """The command that puts a log in order: its header stays the first line."""
+    """The command that puts a log in order: a header, where there is one, becomes the first line."""
     import shlex
 
     file, key = shlex.quote(str(path)), f"sort -s -t, -k{reader.time_place},{reader.time_place}"
-    if path.suffix.casefold() == ".gz":
-        return f"(zcat {file} | head -n1; zcat {file} | tail -n+2 | {key}) > sorted.csv"
-    return f"(head -n1 {file}; tail -n+2 {file} | {key}) > sorted.csv"
+    grep = "zgrep" if path.suffix.casefold() == ".gz" else "grep"
+    return f"({grep} -m1 timestamp {file}; {grep} -v timestamp {file} | {key}) > sorted.csv"
 
 
 def _tell_of_others(state: Path, part: "Part") -> None:

@@ -16,7 +16,7 @@ from costmeter.ledger.columns import SlotColumns, slot_columns
 from costmeter.ledger.finding import paths_of
 from costmeter.ledger.lines import line_blocks
 from costmeter.ledger.order import lines_in_order
-from costmeter.ledger.overlap import Windows, metered_elsewhere
+from costmeter.ledger.overlap import Windows, may_share, metered_elsewhere, ours
 from costmeter.ledger.pricing import PricesFor, Pricing, Unpriceable
 from costmeter.ledger.query import Part, Run
 from costmeter.ledger.reading import Reading
@@ -36,7 +36,7 @@ Refusal = JournalError | Unpriceable
 def fold_path(path: Path, prices: PricesFor | None = None, elsewhere: Windows | None = None) -> Part:
     """One journal folded into a part, under its own prices or under others.
 
-    Slots of devices that begin in a window of `elsewhere` do not count, and it is said how much that was. Raises
+    What lies in a window of `elsewhere` does not count, and it is said how much that was. Raises
     JournalError as `records` does, and where `prices` have none for a slot's date; Unpriceable as `prices` do.
     """
     (found,) = fold_each(path, (prices,), elsewhere)
@@ -220,14 +220,12 @@ class _Folding:
 
     def _ours(self, slot: Slot) -> Slot:
         """A slot without what was metered elsewhere."""
-        ours = {uuid: held for uuid, held in slot.devices.items() if not self._is_elsewhere(uuid, slot.start_utc_ns)}
-        theirs = slot.devices.keys() - ours.keys()
-        for uuid in theirs:
-            self._not_counted_ns[uuid] += slot.devices[uuid].nanoseconds
-        return replace(slot, devices=ours) if theirs else slot
-
-    def _is_elsewhere(self, uuid: str, start_utc_ns: int) -> bool:
-        return any(start_ns <= start_utc_ns < end_ns for start_ns, end_ns in self._elsewhere.get(uuid, ()))
+        counted = ours(slot, self._elsewhere)
+        if counted is not slot:
+            for uuid in self._elsewhere.keys() & slot.devices.keys():
+                left_ns = counted.devices[uuid].nanoseconds if uuid in counted.devices else 0
+                self._not_counted_ns[uuid] += slot.devices[uuid].nanoseconds - left_ns
+        return counted
 
     # Many at once
 
@@ -289,6 +287,4 @@ class _Folding:
 
     def _is_shared(self, columns: SlotColumns) -> bool:
         """Whether slots may lie in a window of another meter."""
-        first_ns, last_ns = min(columns.starts_utc_ns), max(columns.starts_utc_ns)
-        windows = (window for windows in self._elsewhere.values() for window in windows)
-        return any(start_ns <= last_ns and first_ns < end_ns for start_ns, end_ns in windows)
+        return may_share(self._elsewhere, min(columns.starts_utc_ns), max(columns.starts_utc_ns))

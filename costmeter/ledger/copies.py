@@ -9,12 +9,12 @@ from costmeter.ledger.journal import safe_name
 from costmeter.ledger.record import Header
 
 #: What no two meters have alike.
-Identity = tuple[str, str, int, str, int, int]
+Identity = tuple[str, str, str, int, int]
 
 
 def identity(header: Header) -> Identity:
-    """Which meter wrote a journal: the run, the host and its part of it, the boot, the process and its start."""
-    return header.run, header.host, header.part, header.boot_id, header.pid, header.start_ns
+    """Which meter wrote a journal: run, host, boot, process and its start. A meter at work knows no part yet."""
+    return header.run, header.host, header.boot_id, header.pid, header.start_ns
 
 
 def without_copies(places: dict[str, list[Brief]]) -> Iterator[tuple[str, str]]:

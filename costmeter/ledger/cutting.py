@@ -11,7 +11,7 @@ from pathlib import Path
 from costmeter.ledger.columns import SlotColumns, slot_columns
 from costmeter.ledger.lines import lines
 from costmeter.ledger.order import lines_in_order
-from costmeter.ledger.overlap import Windows, ours
+from costmeter.ledger.overlap import Windows, may_share, ours
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.reading import Reading
 from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry
@@ -30,7 +30,7 @@ _SLOT = b'{"type":"slot"'
 def cut(path: Path, day_of: Callable[[int], str] | None = None, elsewhere: Windows | None = None) -> Iterator[Piece]:
     """A journal by model and currency and, with `day_of`, by the day that each slot began on; together the whole of it.
 
-    Slots of devices that begin in a window of `elsewhere` do not count. Raises JournalError where nothing can be read.
+    What lies in a window of `elsewhere` does not count. Raises JournalError where nothing can be read.
     """
     for is_ordered, read in ((False, lines), (True, lines_in_order)):
         cutting = _Cutting(path, day_of, elsewhere or {}, is_ordered)
@@ -139,6 +139,4 @@ class _Cutting:
 
     def _is_shared(self, columns: SlotColumns) -> bool:
         """Whether slots may lie in a window of another meter."""
-        first_ns, last_ns = min(columns.starts_utc_ns), max(columns.starts_utc_ns)
-        windows = (window for windows in self._elsewhere.values() for window in windows)
-        return any(start_ns <= last_ns and first_ns < end_ns for start_ns, end_ns in windows)
+        return may_share(self._elsewhere, min(columns.starts_utc_ns), max(columns.starts_utc_ns))

@@ -110,7 +110,8 @@ def together(parts: Sequence[tuple[str, Ending]]) -> Ending:
     worst = min(lasts, key=lambda each: WORST_FIRST.index(each.outcome))
     failed = [each for each in lasts if each.exit_code] or [each for each in lasts if each.signal is not None]
     said = (failed or [worst])[0]
-    length_ns = ended_utc_ns - started_utc_ns
+    # No shorter than the longest part: the wall clock may have been set back meanwhile.
+    length_ns = max(ended_utc_ns - started_utc_ns, *(each.length_ns for _, each in parts))
     return Ending(started_utc_ns, ended_utc_ns, length_ns, worst.outcome, said.exit_code, said.signal)
 
 

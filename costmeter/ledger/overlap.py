@@ -9,7 +9,9 @@ from dataclasses import replace
 
 from costmeter.ledger.query import Part
 from costmeter.ledger.record import Header
+from costmeter.meter.share import share
 from costmeter.meter.slot import Slot
+from costmeter.units import NANOSECONDS_PER_HOUR
 
 #: When (UTC) others meter a device whose time is not to be counted again: from, and to before.
 Windows = Mapping[str, tuple[tuple[int, int], ...]]
@@ -30,14 +32,36 @@ def metered_elsewhere(parts: Sequence[Part]) -> list[Windows]:
 
 
 def ours(slot: Slot, elsewhere: Windows) -> Slot:
-    """A slot without the devices whose time counts from another part: it does where it begins in a window."""
-    if not elsewhere:
+    """A slot less the time of its devices that counts from another part.
+
+    Of a device that another meter had for a part of the slot, the rest of it counts, as if all of it had been alike.
+    """
+    theirs_ns = {uuid: _covered(slot, windows) for uuid, windows in elsewhere.items() if uuid in slot.devices}
+    if not any(theirs_ns.values()):
         return slot
-    at_ns = slot.start_utc_ns
-    theirs = {uuid for uuid, windows in elsewhere.items() if any(since <= at_ns < until for since, until in windows)}
-    if theirs.isdisjoint(slot.devices):
-        return slot
-    return replace(slot, devices={uuid: held for uuid, held in slot.devices.items() if uuid not in theirs})
+    length_ns, devices = slot.end_utc_ns - slot.start_utc_ns, dict(slot.devices)
+    for uuid, nanoseconds in theirs_ns.items():
+        if nanoseconds >= length_ns:
+            del devices[uuid]
+        elif nanoseconds:
+            devices[uuid] = share(devices[uuid], length_ns - nanoseconds, length_ns)
+    return replace(slot, devices=devices)
+
+
+def may_share(elsewhere: Windows, first_utc_ns: int, last_utc_ns: int) -> bool:
+    """Whether slots that begin between these instants may have time in a window; no slot is longer than an hour."""
+    until_ns = last_utc_ns + NANOSECONDS_PER_HOUR
+    return any(since <= until_ns and first_utc_ns < until for windows in elsewhere.values() for since, until in windows)
+
+
+def _covered(slot: Slot, windows: Sequence[tuple[int, int]]) -> int:
+    """How much of a slot lies in windows, once each."""
+    covered_ns, upto_ns = 0, slot.start_utc_ns
+    for since, until in sorted(windows):
+        start_ns, end_ns = max(since, upto_ns), min(until, slot.end_utc_ns)
+        if start_ns < end_ns:
+            covered_ns, upto_ns = covered_ns + end_ns - start_ns, end_ns
+    return covered_ns
 
 
 def meeting(meters: Sequence[tuple[Header, int]]) -> list[int]:

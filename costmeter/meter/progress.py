@@ -8,8 +8,8 @@ class Progress:
     """Steps and tokens done, the last loss, and of how many steps in all. None is what the run never told.
 
     `loss` is finite: one that is not a number is not told on. `from_steps` and `from_tokens` are where this part of the
-    run began to count, above 0: what it did itself is what it got to less those. None there is from nothing, or not
-    known yet: it takes two counts that differ.
+    run began to count, above 0: what it did itself is what it got to less those. None there is from nothing. Of a count
+    that was told once it is that count, since it takes two that differ to know.
     """
 
     steps: int | None = None

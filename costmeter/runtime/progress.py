@@ -56,7 +56,10 @@ class State:
 
 @dataclass(slots=True)
 class _Beginning:
-    """Where a count began: as the first process that says so has it, else as the first two counts tell."""
+    """Where a count began: as the first process that says so has it, else as the first two counts tell.
+
+    Until there are two, with the first: what was done before it may all have been done by another run.
+    """
 
     at: int | None = None
     _first: int | None = None
@@ -70,7 +73,7 @@ class _Beginning:
         elif self._is_found or count is None:
             return
         elif self._first is None or count < self._first:
-            self._first = count
+            self._first, self.at = count, count or None
         elif count > self._first:
             self.at, self._is_found = began_at(self._first, count), True
 

@@ -30,7 +30,7 @@ def test_everything_a_process_says_is_kept() -> None:
     told = Told()
     told.say(A, "STEP=1200 TOKENS=98304000 LOSS=2.31 PHASE=eval OF=12400 STOPS=1 NEW=unknown")
 
-    assert told.tracker.state.progress == Progress(1200, 98_304_000, 2.31, 12_400)
+    assert told.tracker.state.progress == Progress(1200, 98_304_000, 2.31, 12_400, 1200, 98_304_000)
     assert told.tracker.state.phase == "eval"
     assert told.tracker.can_stop
     assert told.tracker.bad_values == 0
@@ -108,7 +108,7 @@ def test_an_earlier_part_was_further() -> None:
 @pytest.mark.parametrize(
     ("messages", "steps", "tokens"),
     [
-        pytest.param(["STEP=1"], None, None, id="one-count"),
+        pytest.param(["STEP=1200 TOKENS=98"], 1200, 98, id="one-count"),
         pytest.param(["STEP=1", "STEP=11"], None, None, id="from-nothing"),
         pytest.param(["STEP=1100 TOKENS=50", "STEP=1100 TOKENS=60", "STEP=1200"], 1000, 40, id="from-a-checkpoint"),
         pytest.param(["STEP=1100", "STEP=1200", "STEP=1900", "STEP=1000", "STEP=1001"], 1000, None, id="kept"),
@@ -119,7 +119,7 @@ def test_an_earlier_part_was_further() -> None:
     ],
 )
 def test_where_a_part_began_is_told_or_seen(messages: list[str], steps: int | None, tokens: int | None) -> None:
-    """As the first process says; else as far before the first count as the second is after it."""
+    """As the first process says; else as far before the first as the second is after it, at the first till then."""
     told = Told()
     for text in messages:
         told.say(A, text)
