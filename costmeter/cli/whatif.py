@@ -87,19 +87,31 @@ def run(args: argparse.Namespace) -> int:
     rows = _typed(args)
     state = state_directory(environ)
     names = list(dict.fromkeys(meant(state, name) for name in args.runs or [LAST]))
-    runs = [recorded(state, name) for name in names]
+    runs = _once([recorded(state, name) for name in names])
     _check_alike(runs)
     as_run = Scenario(whatif.AS_RUN, "")
     own, *answers = price_each(state, runs, (as_run, *_scenarios(args, rows, runs, environ)))
     others = [answer for each in answers for answer in each]
     if args.json:
-        write_data(to_json(whatif.as_json(names, own, others)))
+        write_data(to_json(whatif.as_json([each.name for each in runs], own, others)))
     elif args.csv:
         write_data(whatif.as_csv(own, others))
     else:
         for line in whatif.as_text(own, others, style(sys.stdout, environ).width):
             print(line)
     return 0
+
+
+def _once(runs: "list[Recorded]") -> "list[Recorded]":
+    """The runs without those that are another one's copy, which are named."""
+    kept: list[Recorded] = []
+    for run in runs:
+        same = next((other.name for other in kept if run.parts.keys() <= other.parts.keys()), None)
+        if same is None:
+            kept.append(run)
+        else:
+            print(f"costmeter: warning: {run.name} is a copy of {same}: not counted", file=sys.stderr)
+    return kept
 
 
 def _check_alike(runs: "list[Recorded]") -> None:

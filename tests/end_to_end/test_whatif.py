@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -286,3 +287,14 @@ def test_simulated_and_real_runs_are_not_added(empty: Home) -> None:
     assert "their money is not added" in empty.refused("what-if", real, simulated)
     newest = max(empty.data("report"), key=lambda each: str(each["run"]["started_at"]))["run"]["id"]
     assert [newest] == empty.data("what-if", "last")["runs"]
+
+
+def test_a_copy_of_a_run_is_not_another_run(home: Home, tmp_path: Path) -> None:
+    """A run and the copy of its folder come to what the run came to; the copy is named."""
+    (receipt,) = home.data("report")
+    run = receipt["run"]["id"]
+    shutil.copytree(Path(home.environ["XDG_STATE_HOME"], "costmeter", "runs", run), tmp_path / "copy")
+    command = [COSTMETER, "what-if", run, str(tmp_path / "copy"), "--price", "3", "--json"]
+    done = subprocess.run(command, env=home.environ, capture_output=True, text=True, timeout=60, check=True)
+    assert receipt["cost"]["total"] == json.loads(done.stdout)["scenarios"][0]["cost"]
+    assert f"is a copy of {run}: not counted" in done.stderr
