@@ -74,8 +74,10 @@ _Piece = tuple[str, Decimal, Mapping[str, float]]
 
 
 def _states(receipt: Mapping[str, Any]) -> list[_Piece]:
-    held = {name: seconds for name, seconds in receipt["gpu_seconds"].items() if seconds} or {"busy": 0.0}
-    return [(name, Decimal(receipt["cost"]["states"][name]), {name: seconds}) for name, seconds in held.items()]
+    costs = {name: Decimal(cost) for name, cost in receipt["cost"]["states"].items()}
+    # Energy of an instant costs something, too: no row is left out that has money in it.
+    held = {name: seconds for name, seconds in receipt["gpu_seconds"].items() if seconds or costs[name]}
+    return [(name, costs[name], {name: seconds}) for name, seconds in (held or {"busy": 0.0}).items()]
 
 
 def _phases(phases: Sequence[Mapping[str, Any]]) -> list[_Piece]:

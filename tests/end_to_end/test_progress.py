@@ -84,7 +84,7 @@ def test_a_killed_training_does_work_again(home: dict[str, str], tmp_path: Path)
     argv = metered(tmp_path, training(tmp_path, 100_000, "--batch-size", "4"))  # 360 steps an epoch
     with subprocess.Popen(argv, env=home, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as run:
         eventually(lambda: (tmp_path / "c.pt").exists() or None, "a checkpoint")
-        eventually(lambda: (reached(home) % 360 > 60 and reached(home) > 360) or None, "steps beyond it")
+        eventually(lambda: (reached(home) % 360 > 150 and reached(home) > 360) or None, "steps beyond it")
         os.killpg(run.pid, signal.SIGKILL)
         run.wait(PATIENCE_SECONDS)
     before = recorded(home).parts[0]
