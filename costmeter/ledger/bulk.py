@@ -19,7 +19,7 @@ from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.overlap import Windows, may_share, metered_elsewhere, ours
 from costmeter.ledger.pricing import PricesFor, Pricing, Unpriceable
 from costmeter.ledger.query import Part, Run
-from costmeter.ledger.reading import Reading
+from costmeter.ledger.reading import Scan
 from costmeter.ledger.record import Header, Mark, Record, SlotEntry
 from costmeter.meter.slot import Slot
 
@@ -54,7 +54,7 @@ def fold_each(path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows
             for first, block in read(path, torn):
                 folding.take(first, block)
             folding.fold_lines()
-            if not folding.reading.is_out_of_order:
+            if not folding.scan.is_out_of_order:
                 break
         return folding.finished(torn)
 
@@ -131,7 +131,7 @@ class _Folding:
 
     def __init__(self, path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows, is_ordered: bool) -> None:
         self._problems: list[str] = []
-        self.reading = Reading(path, self._problems, is_ordered)
+        self.scan = Scan(path, self._problems, is_ordered)
         self._path = path
         self._prices = prices
         self._elsewhere = elsewhere
@@ -170,7 +170,7 @@ class _Folding:
     def finished(self, torn: list[str]) -> list[Part | Refusal]:
         """The parts, once all lines were taken and folded; `torn` is what the reader of lines had to say."""
         self._problems += torn
-        last = self.reading.last()
+        last = self.scan.last()
         if last is not None:
             self._fold(last)
         told = tuple(self._said_of_others())
@@ -205,7 +205,7 @@ class _Folding:
     # One by one
 
     def _fold_line(self, number: int, line: bytes) -> None:
-        record = self.reading.record(number, line)
+        record = self.scan.record(number, line)
         if record is not None:
             self._fold(record)
 
@@ -233,8 +233,8 @@ class _Folding:
         """Fold what was held back: at once where it is plain, else line by line."""
         slots, numbers, others = self._slots, self._numbers, self._others
         self._slots, self._numbers, self._others = [], [], []
-        columns = slot_columns(slots, self.reading.order) if slots and self._header is not None else None
-        if columns is None or columns.first <= self.reading.sequence.latest or self._is_shared(columns):
+        columns = slot_columns(slots, self.scan.order) if slots and self._header is not None else None
+        if columns is None or columns.first <= self.scan.sequence.latest or self._is_shared(columns):
             held = [(place, False, number, line) for place, number, line in others]
             held += [(place, True, *told) for place, told in enumerate(zip(numbers, slots, strict=True))]
             for _, _, number, line in sorted(held, key=lambda each: each[:2]):  # as they came
@@ -256,7 +256,7 @@ class _Folding:
             if line.startswith(_RATES):  # nothing else tells how slots are priced
                 self._see(columns, start, place)
                 start = place
-            record = self.reading.record(number, line)
+            record = self.scan.record(number, line)
             if isinstance(record, Mark) and record.kind == "checkpoint":
                 saves.append((place, record))
             elif record is not None:
@@ -266,7 +266,7 @@ class _Folding:
 
     def _see(self, columns: SlotColumns, start: int, stop: int) -> None:
         if start < stop:
-            self.reading.sequence.takes_slots(columns.first + start, columns.rates[start:stop])
+            self.scan.sequence.takes_slots(columns.first + start, columns.rates[start:stop])
             self._each(lambda row: row.see(columns, start, stop))
 
     def _put_between(self, place: int, record: Record) -> None:

@@ -5,7 +5,6 @@ follow each other, there are no columns, and whoever asked decodes line by line.
 one place, `slotline`.
 """
 
-import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,7 +16,7 @@ import orjson
 
 from costmeter.ledger import kinds
 from costmeter.ledger.record import SlotEntry
-from costmeter.ledger.sealed import are_integers
+from costmeter.ledger.sealed import all_unsealed, are_integers
 from costmeter.ledger.slotline import (
     METHOD_ARRAYS,
     STATE_ARRAYS,
@@ -32,8 +31,6 @@ from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
 from costmeter.meter.tally import charged
 
-_CHECK = b',"crc":"'
-_CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
 _STATES = ("busy", "idle", "unknown")
 _ARRAYS = frozenset((*STATE_ARRAYS, "busy_ns", "observed_ns", *(f"{method}_uj" for method in METHOD_ARRAYS)))
 _COUNTERS = frozenset(("counters_mj", "counters_uj"))
@@ -157,7 +154,7 @@ def slot_columns(lines: Sequence[bytes], order: tuple[str, ...]) -> SlotColumns 
     if not order or len(set(order)) < len(order):
         return None
     try:
-        bodies = _unsealed(lines)
+        bodies = all_unsealed(lines)  # integers beyond 64 bits have become floats: refused below
         if not _follow(bodies):
             return None
         shaped = [_shape(places, rows, len(order)) for places, rows in _alike(bodies)]
@@ -173,18 +170,6 @@ def slot_columns(lines: Sequence[bytes], order: tuple[str, ...]) -> SlotColumns 
         [(body.get("phase", ""), body.get("redone", False)) for body in bodies],
         shaped,
     )
-
-
-def _unsealed(lines: Sequence[bytes]) -> list[Body]:
-    """The content of lines. Raises KeyError, TypeError or ValueError where one is not as its checksum says."""
-    bodies: list[Body] = list(map(orjson.loads, lines))  # integers beyond 64 bits become floats: refused below
-    told = [body["crc"] for body in bodies]
-    found = [zlib.crc32(line[:-_CHECK_LENGTH]) for line in lines]
-    if {line[-_CHECK_LENGTH:-10] for line in lines} - {_CHECK} or set(map(len, told)) - {8}:
-        raise ValueError("no checksum at its end")
-    if "".join(told) != "%08x" * len(found) % tuple(found):
-        raise ValueError("checksum does not match")
-    return bodies
 
 
 def _follow(bodies: Sequence[Body]) -> bool:

@@ -13,7 +13,7 @@ from costmeter.ledger.lines import lines
 from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.overlap import Windows, may_share, ours
 from costmeter.ledger.query import priced_only
-from costmeter.ledger.reading import Reading
+from costmeter.ledger.reading import Scan
 from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.tally import Tally
@@ -45,7 +45,7 @@ class _Cutting:
     """A journal while it is cut. `_lines` are slots that were read and not charged yet."""
 
     def __init__(self, path: Path, day_of: Callable[[int], str] | None, elsewhere: Windows, is_ordered: bool) -> None:
-        self._reading = Reading(path, [], is_ordered)
+        self._scan = Scan(path, [], is_ordered)
         self._day_of = day_of or (lambda _: "")
         self._elsewhere = elsewhere
         self._models: dict[str, str] = {}
@@ -58,13 +58,13 @@ class _Cutting:
     def is_out_of_order(self) -> bool:
         """Whether the journal is to be read again, in order."""
         self._charge_lines()
-        return self._reading.is_out_of_order
+        return self._scan.is_out_of_order
 
     def take(self, number: int, line: bytes) -> None:
         """One line more."""
         if not line.startswith(_SLOT):
             self._charge_lines()
-            self._take_record(self._reading.record(number, line))
+            self._take_record(self._scan.record(number, line))
             return
         self._lines.append((number, line))
         if len(self._lines) == _LINES_AT_ONCE:
@@ -73,7 +73,7 @@ class _Cutting:
     def finished(self) -> Iterator[Piece]:
         """What it came to, once all lines were taken."""
         self._charge_lines()
-        self._take_record(self._reading.last())
+        self._take_record(self._scan.last())
         return ((*key, whole, self._redone.get(key, Decimal(0))) for key, whole in self._found.items())
 
     # Slot by slot
@@ -101,12 +101,12 @@ class _Cutting:
     def _charge_lines(self) -> None:
         """Charge what was held back: at once where it is plain, else slot by slot."""
         held, self._lines = self._lines, []
-        columns = slot_columns([line for _, line in held], self._reading.order) if held else None
-        if columns is None or columns.first <= self._reading.sequence.latest or self._is_shared(columns):
+        columns = slot_columns([line for _, line in held], self._scan.order) if held else None
+        if columns is None or columns.first <= self._scan.sequence.latest or self._is_shared(columns):
             for number, line in held:
-                self._take_record(self._reading.record(number, line))
+                self._take_record(self._scan.record(number, line))
             return
-        self._reading.sequence.takes_slots(columns.first, columns.rates)
+        self._scan.sequence.takes_slots(columns.first, columns.rates)
         days, start = self._days(columns), 0
         for place in range(1, len(held) + 1):
             if place == len(held) or days[place] != days[start] or columns.phases[place] != columns.phases[start]:

@@ -16,7 +16,7 @@ from costmeter.errors import JournalError
 from costmeter.ledger.line import encode, seal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
 from costmeter.ledger.ratesline import fingerprint
-from costmeter.ledger.reading import Journal, Reading, open_slot, ran_outside, read_journal, records
+from costmeter.ledger.reading import Journal, Scan, open_slot, ran_outside, read_journal, records
 from costmeter.ledger.record import Devices, Footer, Place, RatesChange, Record, Subtotal
 from costmeter.ledger.sequence import Numbering
 from costmeter.ledger.slotline import encode_slot
@@ -189,7 +189,7 @@ __all__ = [
     "LONGEST_LINE",
     "Journal",
     "JournalFile",
-    "Reading",
+    "Scan",
     "encode",
     "encode_open",
     "is_whole",

@@ -37,9 +37,10 @@ from costmeter.ledger.summaryline import (
 )
 from costmeter.readings import METHODS, Device, DriverFacts, Mig, Missing, PowerRange
 
-_CHECK = b',"crc":"'
+#: What stands between the content of a line and its checksum, and how long that end is.
+CHECK = b',"crc":"'
 _NONE_TOLD: Mapping[str, Origins] = {}
-_CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
+CHECK_LENGTH = len(CHECK) + 8 + len(b'"}')
 
 
 def encode(record: Record, order: tuple[str, ...] = (), told: Collection[str] = ()) -> bytes:
@@ -55,14 +56,14 @@ def encode(record: Record, order: tuple[str, ...] = (), told: Collection[str] = 
 def seal(body: Mapping[str, object]) -> bytes:
     """JSON in one line with its checksum."""
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "backslashreplace")[:-1]
-    return b'%s%s%08x"}\n' % (text, _CHECK, zlib.crc32(text))
+    return b'%s%s%08x"}\n' % (text, CHECK, zlib.crc32(text))
 
 
 def unseal(line: bytes) -> dict[str, Any]:
     """The checked content of one line. Raises ValueError when the checksum or the JSON is wrong."""
     line = line.rstrip(b"\r\n")
-    text, check = line[:-_CHECK_LENGTH], line[-_CHECK_LENGTH:]
-    if check != b'%s%08x"}' % (_CHECK, zlib.crc32(text)):
+    text, check = line[:-CHECK_LENGTH], line[-CHECK_LENGTH:]
+    if check != b'%s%08x"}' % (CHECK, zlib.crc32(text)):
         raise ValueError("checksum does not match")
     try:
         body = json.loads(text + b"}")

@@ -7,16 +7,13 @@ from pathlib import Path
 
 from costmeter.clock import Clock
 from costmeter.errors import JournalError
-from costmeter.ledger.ending import lives
+from costmeter.ledger.ending import SILENT_NS, lives
 from costmeter.ledger.line import decode, unseal
 from costmeter.ledger.record import Header
 from costmeter.ledger.slotline import take_progress
-from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: Of a long journal the end is read: days of slots. Where it went back before that and died, the loss is told too low.
 _TAIL_BYTES = 4 * 2**20
-#: A part of another host without a footer was interrupted when nothing was written for so long; until then it lives.
-_SILENT_NS = 2 * NANOSECONDS_PER_MINUTE
 _STEPS = re.compile(rb'"steps":(\d{1,19})')
 
 
@@ -47,7 +44,7 @@ def _has_ended(path: Path, host: str, clock: Clock) -> bool:
     if isinstance(header, Header) and header.host == host:
         return not lives(header)
     times_ns = [each.stat().st_mtime_ns for each in (path, path.with_suffix(".open")) if each.exists()]
-    return clock.utc_ns() - max(times_ns) > _SILENT_NS
+    return clock.utc_ns() - max(times_ns) > SILENT_NS
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Reading a journal: its records in order, the open slot last, and what was damaged, said and skipped."""
+"""Scan a journal: its records in order, the open slot last, and what was damaged, said and skipped."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def records(path: Path, problems: list[str]) -> Iterator[Record]:
 
     Raises JournalError when there is no readable header, or a schema of a newer costmeter.
     """
-    reading, torn = Reading(path, problems, is_ordered=True), list[str]()
+    reading, torn = Scan(path, problems, is_ordered=True), list[str]()
     for number, line in lines_in_order(path, torn):
         record = reading.record(number, line)
         if record is not None:
@@ -62,7 +62,7 @@ def records(path: Path, problems: list[str]) -> Iterator[Record]:
         yield last
 
 
-class Reading:
+class Scan:
     """One journal while it is read: what its lines mean, and whether they count, hangs on the lines before.
 
     `is_ordered` is for lines that were put in their order, as far as they have one.
@@ -187,4 +187,4 @@ def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
     return None if best is None else best[1]
 
 
-__all__ = ["LONGEST_LINE", "Journal", "Reading", "lines", "open_slot", "ran_outside", "read_journal", "records"]
+__all__ = ["LONGEST_LINE", "Journal", "Scan", "lines", "open_slot", "ran_outside", "read_journal", "records"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import Refusal, load_each
+from costmeter.ledger.copies import identity
 from costmeter.ledger.finding import paths_of
 from costmeter.ledger.pricing import Prices, PricesFor
 from costmeter.ledger.query import Run
@@ -100,7 +101,7 @@ def recorded(state: Path, name: str) -> Recorded:
     if not found:
         raise refusals[0]
     found.sort(key=lambda part: part.header.anchor.utc(part.header.start_ns))
-    return Recorded(name, {_key(part.header): part for part in found})
+    return Recorded(name, {identity(part.header): part for part in found})
 
 
 def price(state: Path, runs: Sequence[Recorded], scenario: Scenario) -> list[Priced]:
@@ -157,7 +158,7 @@ def _prices(each: Recorded, scenario: Scenario) -> PricesFor | None:
     shift_ns = scenario.shift(floor_utc_ns) if scenario.shift is not None else 0
 
     def prices(header: Header, devices: tuple[Device, ...], node_gpus: int) -> Prices:
-        part = each.parts.get(_key(header))
+        part = each.parts.get(identity(header))
         own = OwnRates(()) if part is None else part.rates
         return Changed(own, change.book.quotation(devices, node_gpus), change, shift_ns)
 
@@ -228,10 +229,6 @@ def longer(whole: DeviceTotals, factor: Decimal) -> DeviceTotals:
 
 def _not_idle(amounts: Amounts) -> Amounts:
     return {(component, state): amount for (component, state), amount in amounts.items() if state != "idle"}
-
-
-def _key(header: Header) -> tuple[object, ...]:
-    return header.run, header.host, header.part, header.meter, header.boot_id, header.start_ns
 
 
 def devices_of(runs: Sequence[Recorded]) -> tuple[Device, ...]:

@@ -4,23 +4,34 @@ What it does not take, `line.unseal` may still: integers of more than 64 bits, w
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
 
-_CHECK = b',"crc":"'
-_CHECK_LENGTH = len(_CHECK) + 8 + len(b'"}')
+from costmeter.ledger.line import CHECK, CHECK_LENGTH
 
 
 def unsealed(line: bytes) -> dict[str, Any]:
     """The content of a line without its newline. Raises ValueError where the checksum or the JSON is wrong."""
-    if line[-_CHECK_LENGTH:] != b'%s%08x"}' % (_CHECK, zlib.crc32(line[:-_CHECK_LENGTH])):
+    if line[-CHECK_LENGTH:] != b'%s%08x"}' % (CHECK, zlib.crc32(line[:-CHECK_LENGTH])):
         raise ValueError("checksum does not match")
     body = orjson.loads(line)
     if type(body) is not dict:
         raise ValueError("not a record")
     return body
+
+
+def all_unsealed(lines: Sequence[bytes]) -> list[dict[str, Any]]:
+    """The same of many lines. Raises KeyError, TypeError or ValueError where one is not as its checksum says."""
+    bodies: list[dict[str, Any]] = list(map(orjson.loads, lines))
+    told = [body["crc"] for body in bodies]
+    found = [zlib.crc32(line[:-CHECK_LENGTH]) for line in lines]
+    if {line[-CHECK_LENGTH:-10] for line in lines} - {CHECK} or set(map(len, told)) - {8}:
+        raise ValueError("no checksum at its end")
+    if "".join(told) != "%08x" * len(found) % tuple(found):
+        raise ValueError("checksum does not match")
+    return bodies
 
 
 def are_integers(values: Iterable[object]) -> bool:

@@ -5,12 +5,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.figures import duration, energy, money, quantum, rounded, significant
+from costmeter.outputs.figures import SHOWN_FROM_SECONDS, duration, energy, money, quantum, rounded, significant
 from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned, wrapped
 
 _RUNS_SHOWN = 5
 _PROBLEMS_SHOWN = 5
-_SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 #: What an adjustment is, for people; the tariff's own name of the charge stands after it.
 _WORDS = {
     "adjustment:prices": "prices of the tariff, not of the runs' time",
@@ -114,7 +113,7 @@ def _about(bill: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[tup
             f"{significant(paid['covered_gpu_hours'])} were used; covers "
             f"{money(Decimal(paid['covered_rental']), bill['currency'])} of the metered rental",
         )
-    if bill["unmeasured_gpu_seconds"] >= _SHOWN_FROM_SECONDS:
+    if bill["unmeasured_gpu_seconds"] >= SHOWN_FROM_SECONDS:
         lost = duration(bill["unmeasured_gpu_seconds"])
         yield "Note", f"energy of {lost} of GPU time is not known and not in the bill"
     for name, amount in bill["not_billed"].items():

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
+#: Less time than this would read as 0.0 s, and is not told of.
+SHOWN_FROM_SECONDS = 0.05
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
 
 

@@ -19,10 +19,10 @@ from costmeter.ledger.charged import Account
 from costmeter.ledger.cutting import Piece
 from costmeter.ledger.query import Part, Run
 from costmeter.meter.totals import DeviceTotals, by_component, net
+from costmeter.outputs.csvtext import NANO, billionths, csv_text, exact_grams, exact_kwh, harmless, shown
 from costmeter.outputs.figures import plain
 from costmeter.outputs.items import item_rows, items_of
 from costmeter.outputs.pricefacts import PriceFacts, price_facts
-from costmeter.outputs.runcsv import csv_text, exact_grams, exact_kwh, harmless, shown
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 
 #: The version whose columns these are.
@@ -92,7 +92,6 @@ COLUMNS = (
     "x_Simulated",
 )
 _UNIT_PRICE = Decimal("1e-12")
-_NANO = Decimal("1e-9")
 _GRAMS_PER_KILOGRAM = 1_000
 _UNKNOWN = "unknown"
 #: Whom the rows are billed to where no label `account` says.
@@ -160,7 +159,7 @@ def _charges(whole: DeviceTotals, model: str, facts: PriceFacts, labels: Mapping
     electricity = components.pop("electricity", None)
     owned = sum((components.get(name, Decimal(0)) for name in ("capital", "idle_share")), Decimal(0))
     cost = sum(components.values(), Decimal(0))
-    hours = (Decimal(whole.quantities.nanoseconds) / NANOSECONDS_PER_HOUR).quantize(_NANO)
+    hours = billionths(whole.quantities.nanoseconds, NANOSECONDS_PER_HOUR)
     is_owned = "capital" in components
     seller = facts.provider or labels.get("provider", "") or "GPU rental"
     provider, pricing = ("on-premises", "Other") if is_owned else (seller, facts.category)
@@ -171,7 +170,7 @@ def _charges(whole: DeviceTotals, model: str, facts: PriceFacts, labels: Mapping
         what, "GPU-Hours", hours, facts.per_hour, cost, cost - owned, service, provider, pricing, model, price_id
     )
     if electricity is not None:
-        kwh = (Decimal(whole.facility_microjoules) / MICROJOULES_PER_KWH).quantize(_NANO)
+        kwh = billionths(whole.facility_microjoules, MICROJOULES_PER_KWH)
         what, service = f"electricity of {model}, host and cooling included", (*_OTHER, "costmeter electricity")
         pricing = "Standard" if facts.per_kwh is not None else "Dynamic"
         amounts = (kwh, facts.per_kwh, electricity, electricity)
@@ -191,7 +190,7 @@ def _items(account: Account) -> Iterator[Mapping[str, str]]:
 
 
 def _item_charge(item: Mapping[str, Any]) -> _Charge:
-    cost, quantity = Decimal(item["cost"]), Decimal(repr(item["quantity"] or 0)).quantize(_NANO)
+    cost, quantity = Decimal(item["cost"]), Decimal(repr(item["quantity"] or 0)).quantize(NANO)
     service = (*_SERVICES.get(item["kind"], _OTHER), "costmeter line item")
     name, unit = item["name"], item["unit"]
     return _Charge(

@@ -6,9 +6,10 @@ from typing import Any
 
 from costmeter.ledger.grouping import NONE, Group
 from costmeter.outputs.columns import columns
+from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
 from costmeter.outputs.figures import carbons, energies, gpu_hours, plain, quantum, rounded
-from costmeter.outputs.runcsv import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
-from costmeter.outputs.runlist import SIMULATED, escaped
+from costmeter.outputs.markdowntext import escaped, table
+from costmeter.outputs.runlist import SIMULATED
 from costmeter.outputs.terminal import Style, unadorned
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
@@ -104,12 +105,8 @@ def markdown(groups: Sequence[Group], key: str) -> str:
         heads, *rows = _table(block, key)
         if block[0].spending.simulated:
             lines += [f"**{SIMULATED}**", ""]
-        lines += [_row(heads), "|---|" + "---:|" * (len(heads) - 1), *map(_row, rows), ""]
+        lines += [table(heads, [list(map(escaped, row)) for row in rows], frozenset(range(1, len(heads)))), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
 
 
 def _blocks(groups: Sequence[Group]) -> list[list[Group]]:

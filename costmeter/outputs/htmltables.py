@@ -7,17 +7,15 @@ from typing import Any
 
 from costmeter.outputs.columns import flowing
 from costmeter.outputs.figures import duration, energy, money, quantum, rounded
-from costmeter.outputs.itemlines import item_lines
+from costmeter.outputs.itemlines import UNFOLDED, item_lines
 from costmeter.outputs.markup import Markup, element
 from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
 from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
 from costmeter.outputs.svg import letter
 from costmeter.outputs.unitlines import unit_lines
-from costmeter.outputs.where import Row, Where
+from costmeter.outputs.where import Where
 
-_STATE_NOTES = {"idle": "still paid for", "unknown": "nobody knows"}
 #: A page has room for what a line of a terminal would cut off.
-_ITEM_WIDTH = 200
 
 
 def where_table(receipt: Mapping[str, Any], where: Where, kinds: list[str]) -> Markup:
@@ -31,7 +29,7 @@ def where_table(receipt: Mapping[str, Any], where: Where, kinds: list[str]) -> M
             element("td", f"{row.hours:,}"),
             element("td", f"{row.amount:,}") if is_money else Markup(""),
             element("td", f"{row.share} %"),
-            element("td", _note(row, where), class_="note"),
+            element("td", where.note(row, ", still paid for"), class_="note"),
         )
         for place, (row, kind) in enumerate(zip(where.rows, kinds, strict=True))
     ]
@@ -57,18 +55,12 @@ def _swatch(place: int, kind: str) -> Markup:
     )
 
 
-def _note(row: Row, where: Where) -> str:
-    if where.by == "state":
-        return _STATE_NOTES.get(row.name, "")
-    return f"{row.idle_note}, still paid for" if row.idle_note else ""
-
-
 def said(receipt: Mapping[str, Any]) -> Markup:
     """What the terminal says below its table, as a list of terms."""
     lines = chain(
         part_lines(receipt),
         source_lines(receipt),
-        item_lines(receipt, _ITEM_WIDTH),
+        item_lines(receipt, UNFOLDED),
         unit_lines(receipt),
         note_lines(receipt, ()),
         meter_lines(receipt, ""),

@@ -10,6 +10,8 @@ from costmeter.outputs.sourcelines import Labelled
 _HOURS_PER_MONTH, _SECONDS_PER_HOUR = 730, 3_600
 #: What the words after an amount may take: two blanks and `configured`.
 _WORD_WIDTH = 12
+#: A width for those that fold no lines.
+UNFOLDED = 200
 
 
 def item_lines(receipt: Mapping[str, Any], width: int) -> Iterator[Labelled]:

@@ -1,8 +1,7 @@
 """A receipt as Markdown: for a comment on a pull request, or a model card. Its last sentence is made to be quoted."""
 
-import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -10,19 +9,13 @@ from costmeter.outputs.columns import flowing
 from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names
 from costmeter.outputs.heading import ending, headline, span
-from costmeter.outputs.itemlines import item_lines
+from costmeter.outputs.itemlines import UNFOLDED, item_lines
+from costmeter.outputs.markdowntext import code, escaped, table
 from costmeter.outputs.notelines import note_lines, part_lines
 from costmeter.outputs.sourcelines import is_priced, source_lines
 from costmeter.outputs.uncounted import uncounted
 from costmeter.outputs.unitlines import unit_lines
 from costmeter.outputs.where import where_it_went
-
-_STATE_NOTES = {"idle": "still paid for", "unknown": "nobody knows"}
-_ITEM_WIDTH = 200
-_MARKUP = re.compile(r"([\\`*_\[\]<>|~&#])")
-#: What a forge makes a link or a call of a person from; an empty comment after it breaks it.
-_LINKS = re.compile(r"(@|\\#|www\.)(?=\w)|(:)(?=//)")
-_BACKTICKS = re.compile("`+")
 
 
 def markdown(receipt: Mapping[str, Any]) -> str:
@@ -35,25 +28,6 @@ def markdown(receipt: Mapping[str, Any]) -> str:
     blocks.append(_provenance(receipt))
     blocks.append(escaped(_sentence(receipt)))
     return "\n\n".join(blocks) + "\n"
-
-
-def escaped(words: str) -> str:
-    """Words that mean nothing to Markdown, and to a forge no person, issue or link; line ends are question marks."""
-    shown = "".join(character if character.isprintable() else "?" for character in words)
-    return _LINKS.sub(lambda found: f"{found[0]}<!-- -->", _MARKUP.sub(r"\\\1", shown))
-
-
-def code(words: str) -> str:
-    """Words as they are, in a fence that none of their backticks closes."""
-    shown = "".join(character if character.isprintable() else "?" for character in words)
-    fence = "`" * (1 + max(map(len, _BACKTICKS.findall(shown)), default=0))
-    return f"{fence} {shown} {fence}" if len(fence) > 1 else f"{fence}{shown}{fence}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int]) -> str:
-    """A table of cells that are Markdown already; the columns of `right` end together."""
-    rule = ["---:" if place in right else "---" for place in range(len(head))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def _head(receipt: Mapping[str, Any]) -> Iterator[str]:
@@ -78,9 +52,8 @@ def _where(receipt: Mapping[str, Any]) -> str:
     where, is_money = where_it_went(receipt), is_priced(receipt)
     rows = []
     for row in where.rows:
-        note = _STATE_NOTES.get(row.name, "") if where.by == "state" else row.idle_note
         amount = [f"{row.amount:,}"] if is_money else []
-        rows.append([escaped(row.name), f"{row.hours:,}", *amount, f"{row.share} %", note])
+        rows.append([escaped(row.name), f"{row.hours:,}", *amount, f"{row.share} %", where.note(row)])
     total = [f"**{where.amount:,}**"] if is_money else []
     rows.append(["**total**", f"**{where.hours:,}**", *total, "", ""])
     head = ["where it went", "GPU-h", *([receipt["currency"]] if is_money else []), "share", ""]
@@ -92,7 +65,7 @@ def _said(receipt: Mapping[str, Any]) -> str:
     lines = chain(
         part_lines(receipt),
         source_lines(receipt),
-        item_lines(receipt, _ITEM_WIDTH),
+        item_lines(receipt, UNFOLDED),
         unit_lines(receipt),
         note_lines(receipt, ()),
     )

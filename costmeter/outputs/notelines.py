@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from costmeter.outputs.faultlines import fault_lines
-from costmeter.outputs.figures import duration, local_time
+from costmeter.outputs.figures import SHOWN_FROM_SECONDS, duration, local_time
 from costmeter.outputs.sourcelines import Labelled
 
 _FAULTS_SHOWN = 5
 #: Below this a share of a core is the meter's start and nothing else.
 _WORTH_A_SHARE_SECONDS = 10
-_SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 
 
 def part_lines(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
@@ -29,7 +28,7 @@ def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterato
             "and how the run ended is not known",
         )
     unmeasured = receipt["unmeasured_gpu_seconds"]
-    if unmeasured >= _SHOWN_FROM_SECONDS and receipt["energy"]["methods"]:
+    if unmeasured >= SHOWN_FROM_SECONDS and receipt["energy"]["methods"]:
         yield (
             "Note",
             f"energy of {duration(unmeasured)} of GPU time is not known and not in the total; paid for all the same",

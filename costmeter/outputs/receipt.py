@@ -12,7 +12,9 @@ from costmeter import __version__
 from costmeter.ledger.ending import Ending, Lost, run_ending, run_lost
 from costmeter.ledger.query import Part, Run
 from costmeter.meter.band import BANDS, band, found
+from costmeter.meter.charge import Amounts
 from costmeter.meter.projection import Projection
+from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
 from costmeter.outputs.budget import budget_of, budget_rows
 from costmeter.outputs.figures import plain
@@ -67,25 +69,11 @@ def receipt(
         "simulated": any(part.header.simulated for part in run.parts),
         "currency": currency,
         "run": _run(run, ended),
-        "cost": {
-            "total": plain(total),
-            "components": {name: plain(amount) for name, amount in by_component(amounts).items()},
-            "states": {name: plain(amount) for name, amount in by_state(amounts).items()},
-            "phases": {name: plain(use.cost) for name, use in phases.items()},
-        },
+        "cost": _cost(amounts) | {"phases": {name: plain(use.cost) for name, use in phases.items()}},
         "phases": phase_rows(phases),
         "energy": _energy(whole),
-        "emissions": {
-            "total_grams": _grams(whole.emitted_micrograms),
-            "operational_grams": _grams(whole.operational_micrograms),
-            "embodied_grams": _grams(whole.embodied_micrograms),
-            "market_grams": _grams(whole.market_micrograms) if has_market(run) else None,
-        },
-        "gpu_seconds": {
-            "busy": _seconds(quantities.busy_nanoseconds),
-            "idle": _seconds(quantities.idle_nanoseconds),
-            "unknown": _seconds(quantities.unknown_nanoseconds),
-        },
+        "emissions": _emissions(whole, has_market(run)),
+        "gpu_seconds": _gpu_seconds(quantities),
         "unmeasured_gpu_seconds": _seconds(quantities.unknown_energy_nanoseconds),
         "idle_reasons": {},
         "devices": _devices(run),
@@ -99,6 +87,31 @@ def receipt(
         "origins": {name: origin.detail for name, origin in known},
         "rates": rates_in_force(run),
         "meter": _meter(run),
+    }
+
+
+def _cost(amounts: Amounts) -> dict[str, Any]:
+    return {
+        "total": plain(sum(amounts.values(), Decimal(0))),
+        "components": {name: plain(amount) for name, amount in by_component(amounts).items()},
+        "states": {name: plain(amount) for name, amount in by_state(amounts).items()},
+    }
+
+
+def _emissions(whole: DeviceTotals, has_market: bool) -> dict[str, Any]:
+    return {
+        "total_grams": _grams(whole.emitted_micrograms),
+        "operational_grams": _grams(whole.operational_micrograms),
+        "embodied_grams": _grams(whole.embodied_micrograms),
+        "market_grams": _grams(whole.market_micrograms) if has_market else None,
+    }
+
+
+def _gpu_seconds(quantities: Quantities) -> dict[str, float]:
+    return {
+        "busy": _seconds(quantities.busy_nanoseconds),
+        "idle": _seconds(quantities.idle_nanoseconds),
+        "unknown": _seconds(quantities.unknown_nanoseconds),
     }
 
 

@@ -1,16 +1,13 @@
 """Runs as CSV: one line a run and currency, plain decimals, ISO times; and nothing that a spreadsheet would execute."""
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Iterator
 
 from costmeter.ledger.listing import Listed
+from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
 from costmeter.outputs.figures import plain
 from costmeter.outputs.models import brief_names
 from costmeter.outputs.receipt import timestamp
-from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_JOULE, MICROJOULES_PER_KWH, NANOSECONDS_PER_SECOND
 
 COLUMNS = (
     "run",
@@ -42,59 +39,12 @@ COLUMNS = (
     "loss",
     "labels",
 )
-_NANO = Decimal("1e-9")
-#: What a spreadsheet takes for the beginning of a formula.
-_FORMULA = ("=", "+", "-", "@")
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 def runs_csv(runs: Iterable[Listed]) -> str:
     """One line a run, several where it was paid for in several currencies; a line of heads above."""
     return csv_text(COLUMNS, (row for run in runs for row in _rows(run)))
-
-
-def csv_text(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lines of CSV as RFC 4180 has them, but for the line ends."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(heads)
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def shown(text: str) -> str:
-    """A text with a question mark for all that is no sign: controls of terminals and of direction, line ends."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
-
-
-def harmless(text: str) -> str:
-    """The same, and no spreadsheet takes it for a formula: one that begins like one has an apostrophe before it."""
-    text = shown(text)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def exact_kwh(microjoules: int) -> str:
-    """Kilowatt-hours to the billionth."""
-    return plain((Decimal(microjoules) / MICROJOULES_PER_KWH).quantize(_NANO))
-
-
-def exact_joules(microjoules: int) -> str:
-    """Joules, to the last microjoule."""
-    return _exact(microjoules, MICROJOULES_PER_JOULE)
-
-
-def exact_seconds(nanoseconds: int) -> str:
-    """Seconds, to the last nanosecond."""
-    return _exact(nanoseconds, NANOSECONDS_PER_SECOND)
-
-
-def exact_grams(micrograms: int) -> str:
-    """Grams, to the last microgram."""
-    return _exact(micrograms, MICROGRAMS_PER_GRAM)
-
-
-def _exact(quantity: int, per_unit: int) -> str:
-    return plain(Decimal(quantity) / per_unit)
 
 
 def _rows(run: Listed) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ from costmeter.ledger.finding import when
 from costmeter.ledger.listing import Listed, Listing, Spending, all_together
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import energies, money, quantum, rounded
+from costmeter.outputs.markdowntext import escaped, table
 from costmeter.outputs.models import brief_names
 from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
@@ -69,8 +70,8 @@ def markdown(listing: Listing, shown: Shown) -> str:
         heads, *rows, total = _table(entries, shown)
         if entries[0].spending.simulated:
             lines += [f"**{SIMULATED}**", ""]
-        lines += [_markdown_row(heads), "|---|---|---|---|" + "---:|" * 4 + "---|"]
-        lines += [*map(_markdown_row, rows), _markdown_row(total), "", _remark(entries), ""]
+        cells = [list(map(escaped, row)) for row in (*rows, total)]
+        lines += [table(heads, cells, _RIGHT), "", _remark(entries), ""]
     lines += _said(listing)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -252,13 +253,3 @@ def _clock(nanoseconds: int) -> str:
 
 def _shortened(text: str, width: int, cut: str) -> str:
     return text if len(text) <= width else text[: width - len(cut)] + cut
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(escaped(cell) for cell in cells) + " |"
-
-
-def escaped(text: str) -> str:
-    """A text in a cell of a Markdown table: nothing in it is markup, or ends the cell."""
-    plain = "".join(character if character.isprintable() else "?" for character in text)
-    return "".join("\\" + character if character in "\\|`*_[]<>#~" else character for character in plain)

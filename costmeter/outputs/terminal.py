@@ -22,7 +22,6 @@ _ASCII = str.maketrans(
 _BAR_CELLS = 16
 _HALF = 50
 _NAME_WIDTH, _LONGEST_NAME = 13, 16
-_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 #: Narrower terminals get lines of this width, and no bars below that of the table with them.
 MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
@@ -144,9 +143,7 @@ def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
 
 
 def _row_note(row: Row, where: Where, style: Style) -> str:
-    if where.by == "state":
-        return _STATE_NOTES[row.name]
-    return f"{row.idle_note}, paid for" if row.idle_note and style.width >= _WIDTH_WITH_BARS else row.idle_note
+    return where.note(row, ", paid for" if style.width >= _WIDTH_WITH_BARS else "")
 
 
 def _next(receipt: Mapping[str, Any]) -> Iterator[Labelled]:

@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from costmeter.outputs.figures import duration
+from costmeter.outputs.figures import SHOWN_FROM_SECONDS, duration
 from costmeter.outputs.heading import without_price
 from costmeter.outputs.sourcelines import is_priced
-
-_SHOWN_FROM_SECONDS = 0.05  # less would read as 0.0 s
 
 
 def uncounted(receipt: Mapping[str, Any]) -> Iterator[str]:
@@ -24,7 +22,7 @@ def uncounted(receipt: Mapping[str, Any]) -> Iterator[str]:
             yield "The host's own energy: set host.power."
         if not energy["overhead_joules"] and provenance.get("energy.overhead_joules", "estimated") == "estimated":
             yield "Cooling and power conversion: set electricity.pue."
-        if receipt["unmeasured_gpu_seconds"] >= _SHOWN_FROM_SECONDS:
+        if receipt["unmeasured_gpu_seconds"] >= SHOWN_FROM_SECONDS:
             yield f"The energy of {duration(receipt['unmeasured_gpu_seconds'])} of GPU time, which nothing measured."
     yield from (f"{item['name']}: its cost is not known." for item in receipt["items"] if item["cost"] is None)
     if not receipt["items"]:

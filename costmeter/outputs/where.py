@@ -54,6 +54,15 @@ class Where:
     hours: Decimal
     amount: Decimal
 
+    def note(self, row: Row, paid_for: str = "") -> str:
+        """What is to be known of a row: what a state means, how much of a phase was idle, and `paid_for`."""
+        if self.by == "state":
+            return _STATE_NOTES.get(row.name, "")
+        return f"{row.idle_note}{paid_for}" if row.idle_note else ""
+
+
+_STATE_NOTES = {"idle": "still paid for", "unknown": "nobody knows"}
+
 
 def where_it_went(receipt: Mapping[str, Any]) -> Where:
     """The table of a receipt with GPUs, figures rounded by largest remainder."""

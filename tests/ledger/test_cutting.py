@@ -151,9 +151,15 @@ def test_whatever_prices_and_quantities_the_pieces_are_the_whole(
 def test_a_damaged_journal_is_cut_as_far_as_it_is_read(tmp_path: Path, line: int) -> None:
     """A line with a flipped bit, be it devices, prices or a slot: what is left is cut as it is folded."""
     path = write(tmp_path, header(), [*BEGAN, *minutes(0, 700), footer(700 * MINUTE)])
+    sound = sum((each for _, _, _, each, _ in cut(path, utc_day)), DeviceTotals())
     whole = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*whole[:line], whole[line].replace(b'"', b"'", 1), *whole[line + 1 :]]))
-    agrees(path)
+    pieces = agrees(path)
+    left = sum((each for _, _, _, each, _ in cut(path, utc_day)), DeviceTotals())
+    assert fold_path(path).totals.whole == left
+    lost_ns = sound.quantities.nanoseconds - left.quantities.nanoseconds
+    # Without its devices or prices nothing of a journal counts; without one of its minutes the other 699 do.
+    assert (pieces, lost_ns) == ((4, 3 * MINUTE) if line > 2 else (0, 3 * 700 * MINUTE))
 
 
 def test_a_journal_out_of_its_order_is_cut_in_order(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from costmeter.ledger.query import Run
 from costmeter.meter.totals import DeviceTotals, Totals
-from costmeter.outputs.markdown import code, escaped, markdown
+from costmeter.outputs.markdown import markdown
+from costmeter.outputs.markdowntext import code, escaped
 from costmeter.outputs.receipt import receipt
 from tests.golden.compare import golden
 from tests.outputs import runs

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from costmeter.ledger.listing import listing
-from costmeter.outputs.runcsv import harmless, runs_csv
+from costmeter.outputs.csvtext import harmless
+from costmeter.outputs.runcsv import runs_csv
 from tests.ledger.written import write
 from tests.outputs.test_runlist import RENTED, ended, run
 from tests.samples import HOUR
