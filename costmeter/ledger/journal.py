@@ -16,7 +16,7 @@ from costmeter.errors import JournalError
 from costmeter.ledger.line import encode, seal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
 from costmeter.ledger.ratesline import fingerprint
-from costmeter.ledger.reading import Journal, Scan, open_slot, ran_outside, read_journal, records
+from costmeter.ledger.reading import Scan, open_slot, ran_outside, records
 from costmeter.ledger.record import Devices, Footer, Place, RatesChange, Record, Subtotal
 from costmeter.ledger.sequence import Numbering
 from costmeter.ledger.slotline import encode_slot
@@ -187,7 +187,6 @@ def _create(directory: Path, host: str) -> tuple[int, int]:
 
 __all__ = [
     "LONGEST_LINE",
-    "Journal",
     "JournalFile",
     "Scan",
     "encode",
@@ -196,7 +195,6 @@ __all__ = [
     "lines",
     "open_slot",
     "ran_outside",
-    "read_journal",
     "records",
     "safe_name",
     "state_directory",

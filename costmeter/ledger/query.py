@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from costmeter.ledger.journal import Journal
 from costmeter.ledger.record import (
     Budgets,
     Devices,
@@ -216,13 +215,6 @@ def priced_only(slot: Slot, rates: Rates | None) -> tuple[Slot, str]:
         return slot, ""
     priced = {uuid: held for uuid, held in slot.devices.items() if uuid not in unpriced}
     return replace(slot, devices=priced), f"GPUs not counted for a time: {len(unpriced)}, no readable rates"
-
-
-def fold_journal(journal: Journal) -> Part:
-    """A whole journal as one part."""
-    header, *rest = journal.records
-    assert isinstance(header, Header)  # read_journal promises it
-    return fold_all(replace(begin(header), problems=journal.problems), rest)
 
 
 def fold_all(part: Part, records: Iterable[Record]) -> Part:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from costmeter.errors import JournalError
@@ -25,25 +24,6 @@ _RATES = b'{"type":"rates"'
 #: How the others begin.
 _OTHERS = (b"devices", b"slot", b"mark", b"footer", b"items", b"usage", b"subtotal", b"budgets")
 _WITHOUT_PRICES = tuple(b'{"type":"%s"' % kind for kind in _OTHERS)
-
-
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """A journal as it was read: its records in order, the open slot as the last, and what could not be read."""
-
-    path: Path
-    records: tuple[Record, ...]
-    problems: tuple[str, ...]
-
-
-def read_journal(path: Path) -> Journal:
-    """Read one part. Damaged lines are reported in `problems` and the rest is read.
-
-    Raises JournalError when there is no readable header, or a schema of a newer costmeter.
-    """
-    problems: list[str] = []
-    read = tuple(records(path, problems))
-    return Journal(path, read, tuple(problems))
 
 
 def records(path: Path, problems: list[str]) -> Iterator[Record]:
@@ -187,4 +167,4 @@ def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
     return None if best is None else best[1]
 
 
-__all__ = ["LONGEST_LINE", "Journal", "Scan", "lines", "open_slot", "ran_outside", "read_journal", "records"]
+__all__ = ["LONGEST_LINE", "Scan", "lines", "open_slot", "ran_outside", "records"]

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from costmeter.ledger.journal import read_journal
-from costmeter.ledger.query import fold_journal
 from tests.bench.table import Row
 from tests.end_to_end.installed import COSTMETER, own_home
+from tests.ledger.slowly import fold_journal, read_journal
 
 ROUNDS = 100
 PERIOD_SECONDS = 0.2

@@ -21,8 +21,7 @@ from pathlib import Path
 import psutil
 
 from costmeter.clock import ManualClock
-from costmeter.ledger.journal import read_journal
-from costmeter.ledger.query import Part, fold_journal
+from costmeter.ledger.query import Part
 from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
@@ -34,6 +33,7 @@ from costmeter.sources.nvml import NvmlSource
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 from tests.bench.energy import NODE as TRAINING
 from tests.bench.table import Row
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND, header
 from tests.sources.nodes import node
 

@@ -19,15 +19,16 @@ from pathlib import Path
 
 from costmeter.config.layers import load_settings
 from costmeter.ledger.bulk import fold_path
-from costmeter.ledger.journal import JournalFile, read_journal, records
+from costmeter.ledger.journal import JournalFile, records
 from costmeter.ledger.pricing import PricesFor
-from costmeter.ledger.query import Part, begin, fold, fold_journal
+from costmeter.ledger.query import Part, begin, fold
 from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry, Subtotal
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.units import NANOSECONDS_PER_MINUTE
 from tests.bench.pricing import B20, OWNED
 from tests.bench.table import Row
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.samples import BEGAN_UTC_NS, MINUTE, devices, footer, header, held, owned, rates, rates_from_start, uuids
 
 GPUS, DAYS, COMPARED_DAYS, SLOTS_A_DAY = 8, 90, 3, 1_440

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import fold_path, load_run
 from costmeter.ledger.columns import slot_columns
-from costmeter.ledger.journal import JournalFile, encode_open, read_journal, records
+from costmeter.ledger.journal import JournalFile, encode_open, records
 from costmeter.ledger.line import encode, seal, unseal
 from costmeter.ledger.pricing import PricesFor
-from costmeter.ledger.query import Part, begin, fold, fold_journal
+from costmeter.ledger.query import Part, begin, fold
 from costmeter.ledger.record import Devices, Header, Mark, MarkKind, RatesChange, Record, SlotEntry, Subtotal, Usage
 from costmeter.meter.charge import Rates
 from costmeter.meter.progress import Progress
@@ -25,6 +25,7 @@ from costmeter.meter.standing import Standing
 from costmeter.meter.totals import totals
 from costmeter.readings import Device
 from costmeter.units import NANOSECONDS_PER_MINUTE
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.ledger.test_query import BEGINNING, ORDER, RENTED, minute
 from tests.samples import (
     BEGAN_NS,

@@ -17,20 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.errors import JournalError
-from costmeter.ledger.journal import (
-    JournalFile,
-    encode,
-    encode_open,
-    is_whole,
-    ran_outside,
-    read_journal,
-    safe_name,
-    state_directory,
-)
+from costmeter.ledger.journal import JournalFile, encode, encode_open, is_whole, ran_outside, safe_name, state_directory
 from costmeter.ledger.line import decode, seal
 from costmeter.ledger.query import begin
 from costmeter.ledger.record import Footer, Header, Mark, Place, Record, SlotEntry
 from costmeter.meter.slot import Slot
+from tests.ledger.slowly import read_journal
 from tests.samples import (
     BEGAN_UTC_NS,
     HOUR,

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import fold_path, load_run
-from costmeter.ledger.query import Part, Run, fold_journal
-from costmeter.ledger.reading import read_journal
+from costmeter.ledger.query import Part, Run
 from costmeter.ledger.use import priced_slots
 from costmeter.meter.charge import Origin
 from costmeter.outputs.receipt import receipt
@@ -27,6 +26,7 @@ from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.runtime.writer import Writer
 from tests.end_to_end.installed import COSTMETER, own_home
 from tests.ledger import damage
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.runtime.metered import SECOND, metered
 from tests.runtime.test_journal_size import Changing
 from tests.sources.nodes import STEADY

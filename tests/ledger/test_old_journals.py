@@ -17,10 +17,9 @@ import pytest
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import load_run
 from costmeter.ledger.line import seal, unseal
-from costmeter.ledger.query import fold_journal
-from costmeter.ledger.reading import read_journal
 from costmeter.outputs.receipt import receipt
 from tests.end_to_end.installed import COSTMETER, own_home
+from tests.ledger.slowly import fold_journal, read_journal
 
 JOURNALS = Path(__file__).parent / "journals"
 #: What was new in each age.

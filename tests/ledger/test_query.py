@@ -13,11 +13,12 @@ from costmeter.clock import Anchor, RealClock
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import load_run
 from costmeter.ledger.finding import paths_of, run_ids
-from costmeter.ledger.journal import JournalFile, encode_open, read_journal
+from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.line import encode
-from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all, fold_journal
+from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all
 from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.totals import Totals, totals
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.ledger.written import write
 from tests.samples import (
     BEGAN_NS,

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.journal import JournalFile, read_journal
+from costmeter.ledger.journal import JournalFile
 from costmeter.ledger.line import decode, encode, seal
 from costmeter.ledger.ratesline import LOST, fingerprint
 from costmeter.ledger.record import RatesChange
 from costmeter.ledger.sequence import MISPRICED
 from costmeter.meter.charge import Origin
+from tests.ledger.slowly import read_journal
 from tests.ledger.test_query import BEGINNING, ORDER, minute
 from tests.samples import decimals, orders, rates, rates_of, rental
 

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.journal import JournalFile, encode_open, read_journal
+from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.line import encode
 from costmeter.ledger.order import PUT_BACK
-from costmeter.ledger.query import Part, fold_journal
+from costmeter.ledger.query import Part
 from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry
 from costmeter.ledger.sequence import MISPLACED, MISPRICED, MISSING, REPEATED, SHRUNK, STALE, Numbering
 from costmeter.ledger.use import priced_slots
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.ledger.test_query import BEGINNING, ORDER, minute
 from tests.samples import BEGAN_UTC_NS, KWH, MINUTE, devices, footer, held, measured, rates, rental, slot, uuids
 

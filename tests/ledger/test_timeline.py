@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from costmeter.ledger.journal import JournalFile, read_journal
-from costmeter.ledger.query import fold_journal
+from costmeter.ledger.journal import JournalFile
 from costmeter.ledger.record import Mark, Record, SlotEntry
 from costmeter.ledger.timeline import Span, timeline
 from costmeter.meter.progress import Progress
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.samples import (
     BEGAN_UTC_NS,
     HOUR,

@@ -5,13 +5,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from costmeter.ledger.journal import JournalFile, read_journal
-from costmeter.ledger.query import Run, fold_journal
+from costmeter.ledger.journal import JournalFile
+from costmeter.ledger.query import Run
 from costmeter.ledger.record import Budgets, Mark, Outcome, Record, SlotEntry
 from costmeter.meter.budget import Budget, BudgetUse
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.units import microjoules_from_power
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.outputs.runs import COMMAND, RENTED, with_host
 from tests.samples import BEGAN_UTC_NS, MINUTE, devices, footer, header, held, measured, rates_from_start, rental, uuids
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from costmeter.clock import Clock, ManualClock, anchor
 from costmeter.errors import SourceError
-from costmeter.ledger.journal import read_journal
-from costmeter.ledger.query import Part, fold_journal
+from costmeter.ledger.query import Part
 from costmeter.ledger.record import Header, Record
 from costmeter.meter.activity import IdleRule
 from costmeter.outputs.snapshot import Snapshot
@@ -22,6 +21,7 @@ from costmeter.runtime.sampling import Sampling
 from costmeter.runtime.writer import Writer
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated import SimulatedLibrary
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.sources.nodes import node
 
 SECOND = 1_000_000_000

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from costmeter.cli.run import SCENARIOS
-from costmeter.ledger.reading import read_journal
 from costmeter.ledger.record import RatesChange
 from costmeter.meter.charge import Origin
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
@@ -15,6 +14,7 @@ from costmeter.runtime.writer import Writer
 from costmeter.units import NANOSECONDS_PER_MINUTE
 from tests.bench.journal import a_day, lines_of
 from tests.bench.month import NODE as TRAINING
+from tests.ledger.slowly import read_journal
 from tests.runtime.metered import metered
 
 #: A quarter of a day is measured, after the lines a journal begins with.

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmeter.ledger.journal import read_journal
-from costmeter.ledger.query import Run, begin, fold_all, fold_journal
+from costmeter.ledger.query import Run, begin, fold_all
 from costmeter.ledger.record import Footer, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Origin
 from costmeter.meter.schedule import Constant, Schedule
@@ -20,6 +19,7 @@ from costmeter.readings import Missing
 from costmeter.runtime.events import Batch, Ended
 from costmeter.runtime.outcome import outcome
 from costmeter.runtime.writer import Writer
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.runtime.metered import BEGAN_UTC_NS, SECOND, Metered, metered
 from tests.sources.nodes import STEADY
 

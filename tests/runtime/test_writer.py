@@ -18,13 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costmeter.ledger.journal import is_whole
-from costmeter.ledger.query import fold_journal
-from costmeter.ledger.reading import read_journal
 from costmeter.ledger.record import Devices, Footer, Header, Mark, Place, RatesChange, Record, SlotEntry, Subtotal
 from costmeter.ledger.sequence import MISSING
 from costmeter.runtime import writer as module
 from costmeter.runtime.recorder import Post
 from costmeter.runtime.writer import Writer
+from tests.ledger.slowly import fold_journal, read_journal
 from tests.runtime.metered import SECOND, Metered, metered
 from tests.runtime.test_journal_size import book
 from tests.sources.nodes import STEADY
