@@ -1,10 +1,13 @@
 """A share of what a device did: for time of which only a part counts."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from itertools import accumulate
 
-from costmeter.meter.slot import Quantities
+from costmeter.meter.slot import ZERO, Quantities
 from costmeter.units import portion
+
+_FIELDS = tuple(each.name for each in fields(Quantities))
 
 
 def share(held: Quantities, numerator: int, denominator: int) -> Quantities:
@@ -27,6 +30,16 @@ def share(held: Quantities, numerator: int, denominator: int) -> Quantities:
         *divided(held.busy_host_microjoules, held.idle_host_microjoules, held.unknown_host_microjoules),
         *divided(held.recovered_nanoseconds),
     )
+
+
+def shares(held: Quantities, count: int) -> list[Quantities]:
+    """So many equal shares of what a device did, which together are all of it, field by field."""
+    upto = [share(held, place, count) for place in range(1, count)] + [held]
+    return [_less(after, before) for before, after in zip([ZERO, *upto], upto, strict=False)]
+
+
+def _less(left: Quantities, right: Quantities) -> Quantities:
+    return Quantities(*(getattr(left, name) - getattr(right, name) for name in _FIELDS))
 
 
 def _divided(values: Sequence[int], numerator: int, denominator: int) -> Iterator[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from costmeter.meter.holder import Holder
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
@@ -108,6 +109,7 @@ class Slot:
     phase: str = ""
     redone: bool = False
     progress: Progress | None = None
+    holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
 
 
 def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:

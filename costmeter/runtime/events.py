@@ -39,7 +39,8 @@ class Batch:
     `readings` are by the UUID of the board. `host` was read after them all, so that no device's time ends beyond it.
 
     The last tick comes after the child was reaped, at `until_ns`: what it read beyond that instant is not the run's.
-    It also tells which devices are `still_held` by processes that the child left behind.
+    It also tells which devices are `still_held` by processes that the child left behind. On a node, `processes` are
+    those that the driver lists on every device, where it was asked at this tick.
     """
 
     at_ns: int
@@ -48,6 +49,7 @@ class Batch:
     until_ns: int | None = None
     still_held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     host: HostReading | Missing | None = None
+    processes: Mapping[str, tuple[int, ...] | Missing] | None = None
 
 
 @dataclass(frozen=True, slots=True)

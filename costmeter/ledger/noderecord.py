@@ -1,0 +1,102 @@
+"""What only the journal of a node keeps: which runs there were, who held which GPU, and where its counters stood."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from costmeter.ledger.record import Outcome
+from costmeter.meter.holder import Holder, HolderSource, RunKey
+from costmeter.meter.progress import Progress
+from costmeter.meter.totals import DeviceTotals, Totals
+
+#: How a run ended on a node; `unknown` where it is only known to be gone.
+NodeOutcome = Outcome | str
+UNKNOWN_OUTCOME = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run as the node knows it. `started_utc_ns` is its start as it says itself, else when it was first seen.
+
+    `pid` and `pid_start_ticks` are its first process in this node's own numbering, 0 where none is known; `job` is the
+    scheduler's name for it: a Slurm job id, `namespace/pod`, a container's id.
+    """
+
+    uid: int
+    run: str
+    user: str
+    source: HolderSource
+    seen_utc_ns: int
+    started_utc_ns: int
+    name: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    job: str = ""
+    pid: int = 0
+    pid_start_ticks: int = 0
+
+    @property
+    def key(self) -> RunKey:
+        """Which run this is."""
+        return self.uid, self.run
+
+
+@dataclass(frozen=True, slots=True)
+class RunSeen:
+    """A run that was not there before, or of which more is known now."""
+
+    at_utc_ns: int
+    facts: RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """A run's end, as far as the node was told of it."""
+
+    at_utc_ns: int
+    key: RunKey
+    outcome: NodeOutcome
+    exit_code: int | None = None
+    signal: int | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holders:
+    """Who holds which device in all slots that follow. `number` counts them in a file, as with rates."""
+
+    at_utc_ns: int
+    by_device: Mapping[str, tuple[Holder, ...]]
+    number: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunAccount:
+    """What a run did and cost on this node, all its devices; its phases, and what it did again.
+
+    `ended` is None while it lives.
+    """
+
+    facts: RunFacts
+    totals: Totals = field(default_factory=Totals)
+    phases: Mapping[str, DeviceTotals] = field(default_factory=dict)
+    redone: DeviceTotals = field(default_factory=DeviceTotals)
+    ended: RunEnded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Where the node's counters stood when a part began: what the part before came to, or nothing.
+
+    `held` and `unheld` are by device; `accounts` are of runs that live or ended a short while ago. `ended` counts the
+    runs that ended, by outcome, and `sunk` is what those had cost that did not end well.
+    """
+
+    at_utc_ns: int
+    held: Totals = field(default_factory=Totals)
+    unheld: Totals = field(default_factory=Totals)
+    accounts: tuple[RunAccount, ...] = ()
+    ended: Mapping[str, int] = field(default_factory=dict)
+    sunk: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+NodeRecord = RunSeen | RunEnded | Holders | Opening

@@ -1,0 +1,57 @@
+"""The node's snapshot: everything its agent shows, frozen at one tick. Readers take a reference and need no lock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from costmeter.ledger.nodequery import NodePart, fold_node
+from costmeter.ledger.record import SlotEntry
+from costmeter.meter.holder import RunKey
+from costmeter.meter.interval import Interval
+from costmeter.meter.progress import Progress
+from costmeter.meter.slot import Slot
+from costmeter.readings import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """The last attempt to load the settings anew: whether it succeeded, and when one last did."""
+
+    is_good: bool
+    good_utc_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSnapshot:
+    """The node as of one tick: closed slots folded, the slot still open with its holders, and the last of each device.
+
+    `began_utc_ns` is when this process began. Runs that are in `restored` were on the page of the process before, so
+    that their values need no zero before them. `shown` are the runs that have series, in the order in which they came;
+    `dropped` counts those that would have been too many. `furthest` is the most each run told of its progress.
+    `collectors` says of each way of finding holders whether it worked the last time. The rest is as in `Snapshot`.
+    """
+
+    at_utc_ns: int
+    began_utc_ns: int
+    part: NodePart
+    open_slot: Slot | None = None
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    slow: Mapping[str, Reading] = field(default_factory=dict)
+    readings: int = 0
+    failures: int = 0
+    last_answer_utc_ns: int | None = None
+    resets: Mapping[str, int] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+    journal_writable: bool = True
+    restored: frozenset[RunKey] = frozenset()
+    shown: tuple[RunKey, ...] = ()
+    dropped: int = 0
+    furthest: Mapping[RunKey, Progress] = field(default_factory=dict)
+    reload: Reload | None = None
+    collectors: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def node(self) -> NodePart:
+        """The part with the open slot folded in, priced now: the same sums a report finds later."""
+        if self.open_slot is None:
+            return self.part
+        return fold_node(self.part, SlotEntry(self.open_slot))

@@ -1,0 +1,56 @@
+"""What the threads of a node's agent tell its recorder, beside the events of the reader."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from costmeter.ledger.noderecord import NodeOutcome, RunFacts
+from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.progress import Progress
+from costmeter.runtime.events import Batch, Ended, Opened, OpenFailed
+from costmeter.runtime.recorder import Pricing
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Who holds which device from an instant on (CLOCK_BOOTTIME); a device that is not named nobody holds.
+
+    `runs` has the facts of every run among the holders, and of announced ones that hold nothing. `collectors` says of
+    each way of finding holders whether it worked.
+    """
+
+    at_ns: int
+    by_device: Mapping[str, tuple[Holder, ...]]
+    runs: Mapping[RunKey, RunFacts]
+    collectors: Mapping[str, bool] = field(default_factory=dict)
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunGone:
+    """A run ended, as it said itself or as was seen. What it holds it holds up to this instant."""
+
+    at_ns: int
+    key: RunKey
+    outcome: NodeOutcome
+    exit_code: int | None = None
+    signal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunTold:
+    """How far a run has come, as it says."""
+
+    at_ns: int
+    key: RunKey
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Repriced:
+    """Settings were loaded anew: what is asked about prices from now on, or None where they were refused."""
+
+    at_ns: int
+    pricing: Pricing | None
+
+
+NodeEvent = Opened | OpenFailed | Batch | Ended | Held | RunGone | RunTold | Repriced
