@@ -8,8 +8,8 @@ from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from costmeter.cli import folder
-from costmeter.cli.lines import write_data
-from costmeter.cli.siteflags import add_site_flags, site_settings, unused_settings
+from costmeter.cli.lines import warn, write_data
+from costmeter.cli.siteflags import add_owner_flags, add_site_flags, site_settings, unused_settings
 from costmeter.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     money = parser.add_argument_group("money, cooling and carbon (defaults: the settings in effect)")
     money.add_argument("--price", metavar="P", help="rent per GPU-hour")
     money.add_argument("--owned", action="store_true", help="the GPUs are bought: capital and electricity, no rent")
-    money.add_argument("--purchase", metavar="P", help="what one GPU costs to buy, with its share of the server")
-    money.add_argument("--electricity", metavar="P", help="price per kWh, or a tariff (.yaml) or dated series (.csv)")
+    add_owner_flags(money)
     add_site_flags(money)
     parser.add_argument("-c", "--config", metavar="FILE", help="read settings from this file")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -70,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     request = parse_request(args)
     loaded = _loaded(args)
     for fault in loaded.faults:
-        print(f"costmeter: warning: {fault}", file=sys.stderr)
+        warn(fault)
     with localcontext(Context(prec=_DIGITS)):
         planned = plan(request, loaded.settings, RealClock().utc_ns())
         if args.json:

@@ -3,14 +3,16 @@
 import argparse
 import codecs
 import contextlib
+import io
 import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
+from costmeter.cli.lines import say, warn
 from costmeter.config import flags
 from costmeter.errors import JournalError, UsageError
 
@@ -34,6 +36,8 @@ examples:
   costmeter import gpus.csv --from "2026-11-22T14:00" --to "2026-11-22T18:00" --dry-run
 """
 _CHUNK_BYTES = 2**20
+#: What stands before the first letter of some files, and again where such files were joined: the byte order mark.
+_MARK = "\ufeff"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     start, end = (_instant(text, flag, zone) for text, flag in ((args.start, "--from"), (args.end, "--to")))
     columns = _columns(args.columns)
     for fault in loaded.faults:
-        _say(f"warning: {fault}")
+        warn(fault)
     run_id = args.run_id or _content_id(path, (args.start, args.end))
     state = state_directory(environ)
     if not args.dry_run and (state / "runs" / run_id).exists():
@@ -147,14 +151,14 @@ def _clear(making: Path) -> None:
 def _tell(path: Path, heard: "Heard", reader: "Reader") -> None:
     """Lines that were not used, the first of them by number, and those that cannot be true."""
     for told in heard.first_bad:
-        _say(f"warning: {path}: {told}")
+        warn(f"{path}: {told}")
     if heard.bad > len(heard.first_bad):
-        _say(f"warning: {path}: {heard.bad:,} such lines in all; {heard.used:,} were used")
+        warn(f"{path}: {heard.bad:,} such lines in all; {heard.used:,} were used")
     if heard.went_back > heard.used // 10:
-        _say(f"warning: the log goes back in time: is it several logs in one? Sort it:  {_sorting(path, reader)}")
+        warn(f"the log goes back in time: is it several logs in one? Sort it:  {_sorting(path, reader)}")
     if heard.yet_to_come:
         more = f"; {heard.yet_to_come:,} such lines in all" if heard.yet_to_come > 1 else ""
-        _say(f"warning: {path}: {heard.first_to_come}{more}. Was that clock right?")
+        warn(f"{path}: {heard.first_to_come}{more}. Was that clock right?")
 
 
 def _sorting(path: Path, reader: "Reader") -> str:
@@ -162,7 +166,11 @@ def _sorting(path: Path, reader: "Reader") -> str:
     import shlex
 
     file, key = shlex.quote(str(path)), f"sort -s -t, -k{reader.time_place},{reader.time_place}"
-    grep = "zgrep" if path.suffix.casefold() == ".gz" else "grep"
+    is_packed = path.suffix.casefold() == ".gz"
+    if _encoding(path) == "utf-16":  # for grep a file without lines
+        plain = f"zcat {file} | iconv -f UTF-16 -t UTF-8" if is_packed else f"iconv -f UTF-16 -t UTF-8 {file}"
+        return f"{plain} > plain.csv; (grep -m1 timestamp plain.csv; grep -v timestamp plain.csv | {key}) > sorted.csv"
+    grep = "zgrep" if is_packed else "grep"
     return f"({grep} -m1 timestamp {file}; {grep} -v timestamp {file} | {key}) > sorted.csv"
 
 
@@ -173,8 +181,8 @@ def _tell_of_others(state: Path, part: "Part") -> None:
     from costmeter.runtime.countedtwice import counted_twice
 
     for place in counted_twice(state, part):
-        _say(
-            f"warning: run {place.name}, imported before, has the same GPUs at the same time: reports count both. "
+        warn(
+            f"run {place.name}, imported before, has the same GPUs at the same time: reports count both. "
             f"Leave one out:  rm -r {shlex.quote(str(place))}"
         )
 
@@ -192,19 +200,26 @@ def _header(path: Path) -> Mapping[str, int] | None:
 
 def _lines(path: Path) -> Iterator[str | None]:
     """The lines of a log, None for one that is too long to be any. Raises JournalError for a file nobody can read."""
-    from costmeter.runtime.imported import LONGEST_LINE_BYTES
+    from costmeter.runtime.imported import LONGEST_LINE_CHARACTERS
 
     try:
-        with _opened(path) as file:
-            while line := file.readline(LONGEST_LINE_BYTES):
-                if len(line) < LONGEST_LINE_BYTES or line.endswith(b"\n"):
-                    yield line.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace")
+        with _opened(path) as file, io.TextIOWrapper(file, _encoding(path), "replace", newline="\n") as text:
+            while line := text.readline(LONGEST_LINE_CHARACTERS):
+                if len(line) < LONGEST_LINE_CHARACTERS or line.endswith("\n"):
+                    yield line.removeprefix(_MARK)
                     continue
-                while (more := file.readline(_CHUNK_BYTES)) and not more.endswith(b"\n"):
+                while (more := text.readline(_CHUNK_BYTES)) and not more.endswith("\n"):
                     pass
                 yield None
     except (OSError, EOFError) as refusal:
         raise JournalError(f"cannot be read: {getattr(refusal, 'strerror', None) or refusal}") from refusal
+
+
+def _encoding(path: Path) -> str:
+    """UTF-16 where the file says so, as one that the `>` of Windows PowerShell wrote does; else UTF-8."""
+    with _opened(path) as file:
+        is_wide = file.read(len(codecs.BOM_UTF16)) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "utf-16" if is_wide else "utf-8"
 
 
 def _look(path: Path) -> None:
@@ -217,13 +232,13 @@ def _look(path: Path) -> None:
         raise JournalError(f"{path}: {refusal.message}", _LOG) from None
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _opened(path: Path) -> BinaryIO:
     if not path.is_file():
         raise JournalError("no such file" if not path.exists() else "not a file")
     if path.suffix.casefold() == ".gz":
         import gzip
 
-        return cast("IO[bytes]", gzip.open(path, "rb"))
+        return cast("BinaryIO", gzip.open(path, "rb"))
     return path.open("rb")
 
 
@@ -246,7 +261,7 @@ def _zone(text: str | None, loaded: "Loaded") -> tzinfo | None:
 
     if text is None:
         named = loaded.settings.timezone
-        _say(f"times of the log are taken as {named or 'this machine'}'s local time; another: --timezone ZONE")
+        say(f"times of the log are taken as {named or 'this machine'}'s local time; another: --timezone ZONE")
         return named
     found = zone(text)
     if found is None:
@@ -289,10 +304,4 @@ def _print(args: argparse.Namespace, environ: Mapping[str, str], part: "Part", r
         sys.stdout.write(to_json(made))
     else:
         sys.stdout.write(render(made, style(sys.stdout, environ)))
-    _say(
-        f"a dry run: {run_id} is not recorded" if args.dry_run else f"recorded as {run_id}: costmeter what-if {run_id}"
-    )
-
-
-def _say(text: str) -> None:
-    print(f"costmeter: {text}", file=sys.stderr)
+    say(f"a dry run: {run_id} is not recorded" if args.dry_run else f"recorded as {run_id}: costmeter what-if {run_id}")

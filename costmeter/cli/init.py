@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from costmeter.cli.run import SCENARIOS, check_scenario
+from costmeter.cli.siteflags import add_owner_flags, add_site_flags
 from costmeter.errors import CostmeterError, UsageError
 
 if TYPE_CHECKING:
@@ -38,12 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--gpus", choices=tuple(_WHERE), help="where the GPUs come from")
     parser.add_argument("--price", metavar="P", help="price per GPU-hour: 2.49, 2.49/gpu-h, or 2.10 EUR")
-    parser.add_argument("--purchase", metavar="P", help="price of one bought GPU with its share of the server")
-    parser.add_argument("--electricity", metavar="P", help="price per kWh, a tariff file (.yaml) or prices (.csv)")
-    parser.add_argument("--carbon", metavar="ZONE", help="country or grid zone, or g of CO2e per kWh, or FILE.csv")
-    parser.add_argument("--pue", metavar="N", help="facility energy over IT energy")
+    add_owner_flags(parser)
+    add_site_flags(parser)
     parser.add_argument("--budget", metavar="AMOUNT", help="budget of a month, or 80/run; 0 is none")
-    parser.add_argument("--currency", metavar="CUR", help="currency of every price (default USD)")
     parser.add_argument("-o", "--output", metavar="FILE", default=FILE, help=f"where to write (default {FILE})")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
     parser.add_argument("--no-input", action="store_true", help="ask nothing")

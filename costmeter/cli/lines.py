@@ -35,6 +35,16 @@ def _in_ascii(problem: UnicodeError) -> tuple[str, int]:
     return in_ascii(problem.object[problem.start : problem.end]), problem.end
 
 
+def say(text: str) -> None:
+    """A line of ours on stderr. A running job has `Voice` instead, which nobody's stderr holds up."""
+    print(f"costmeter: {text}", file=sys.stderr)
+
+
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    say(f"warning: {text}")
+
+
 def write_data(text: str) -> None:
     """Text that a program will read, as UTF-8 whatever the locale: it is data, and loses no letter."""
     sys.stdout.flush()

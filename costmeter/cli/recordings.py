@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 
+from costmeter.cli.lines import say, warn
 from costmeter.config import flags
 from costmeter.errors import JournalError, UsageError
 
@@ -51,16 +52,16 @@ def replay(args: argparse.Namespace, environ: dict[str, str]) -> int:
 
     loaded = load_settings(args.config, price, environ, folder.current(), args.strict)
     for fault in loaded.faults:
-        _warn(fault)
+        warn(fault)
     try:
         recording = Recording(Path(args.replay))
         if not args.quiet:
-            _say(_what(args.replay, recording.beginning.header))
+            say(_what(args.replay, recording.beginning.header))
         result = metered_again(recording, loaded.settings)
     except JournalError as refusal:
         raise UsageError(f"--replay {refusal.message}", refusal.hint) from refusal
     for problem in recording.problems:
-        _warn(problem)
+        warn(problem)
     _print(args, environ, result, loaded.faults)
     return 0
 
@@ -82,12 +83,4 @@ def _print(args: argparse.Namespace, environ: dict[str, str], result: "Result", 
         shown = style(sys.stderr, environ)
         sys.stderr.write("\n" + render(result.receipt, shown, result.unsaved, (*faults, *result.warnings)))
     if args.json is not None:
-        write_json(args.json, result.receipt, _warn, child.descriptor_named(args.json))
-
-
-def _say(text: str) -> None:
-    print(f"costmeter: {text}", file=sys.stderr)
-
-
-def _warn(text: str) -> None:
-    print(f"costmeter: warning: {text}", file=sys.stderr)
+        write_json(args.json, result.receipt, warn, child.descriptor_named(args.json))

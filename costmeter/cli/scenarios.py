@@ -1,14 +1,17 @@
 """Scenarios as people type them: flags, `--scenario NAME: key=value, …` and YAML files, made into changes of rates."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from decimal import Decimal
+from typing import TypeVar
 
+from costmeter.cli.scenariowords import described
 from costmeter.config.build import Merged as MergedSettings
 from costmeter.config.build import build
 from costmeter.config.environment import flag_layers
+from costmeter.config.faults import suggestion
 from costmeter.config.flags import parse_price
 from costmeter.config.layers import load_settings
 from costmeter.config.number import decimal
@@ -23,7 +26,6 @@ from costmeter.ledger.alternatives import without_waiting
 from costmeter.ledger.repricing import Change, Setting
 from costmeter.ledger.scenario import Interruptions, Scenario, Shift
 from costmeter.meter.schedule import Constant
-from costmeter.outputs.figures import money
 from costmeter.planning.inputs import instant
 from costmeter.rates.book import Book, Sourced
 from costmeter.units import NANOSECONDS_PER_MINUTE
@@ -35,44 +37,71 @@ _LOSS_KEYS = ("interruptions_per_day", "lost_minutes")
 KEYS = (*_RENT_KEYS, *OWNED_KEYS, *_SITE_KEYS, *_LOSS_KEYS, "shift", "no_idle", "config")
 _FORM = re.compile(r"(catalog|per_instance_hour|series)\s*:\s*(.+)", re.DOTALL)
 _LENGTH = re.compile(r"([+-])\s?([0-9]{1,5}(?:\.[0-9]{1,3})?)\s?(m|min|h|d|w)")
+#: What an attempt makes.
+Made = TypeVar("Made")
 _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 1_440, "w": 10_080}
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is around a scenario: the runs' currency, the settings as they are now, and the folder of relative paths."""
+    """What is around a scenario: the runs' currency, the settings as they are now, the folder of relative paths.
+
+    `node_gpus` are the numbers of GPUs that the runs' nodes have, which share the price of a machine.
+    """
 
     currency: str
     settings: Settings
     cwd: str
     environ: Mapping[str, str]
+    node_gpus: Collection[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """One scenario as it was typed. `where` is the flag it came from, for refusals."""
+    """One scenario as it was typed. `where` is the flag or the line it came from, `places` the lines of its keys."""
 
     name: str
     keys: Mapping[str, str]
     where: str
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    def at(self, key: str) -> str:
+        """Where a key was typed."""
+        return self.places.get(key, self.where)
+
+    def named(self, key: str) -> str:
+        """Where a key was typed, and which it is."""
+        where = self.at(key)
+        return where if where.endswith(key) else f"{where}, {key}"
 
 
 def scenario(typed: Typed, around: Around) -> Scenario:
-    """The scenario that was typed. Raises UsageError for what can be none, with what to type."""
-    keys = typed.keys
+    """The scenario that was typed. Raises UsageError with every fault of what can be none, and what to type."""
+    keys, zone = typed.keys, around.settings.timezone
     _check(typed)
     if "config" in keys:
         return _configured(typed, around)
-    texts = _settings(typed)
-    change, what = None, []
-    if texts:
-        change = _change(typed, texts, around)
-        what = _described(keys, change, around.currency)
-    shift = _shift(keys["shift"], around.settings.timezone, typed.where) if "shift" in keys else None
+    faults: list[str] = []
+    texts = told(faults, lambda: _settings(typed)) or {}
+    change = told(faults, lambda: _change(typed, texts, around)) if texts else None
+    shift = told(faults, lambda: _shift(keys["shift"], zone, typed.named("shift"))) if "shift" in keys else None
+    losses = told(faults, lambda: _losses(typed))
+    if faults:
+        raise UsageError("\n".join(faults))
+    what = [] if change is None else described(keys, change, around.currency, around.node_gpus)
     made = Scenario(typed.name, ", ".join(what), change)
     if shift is not None:
         made = _shifted(made, shift, keys["shift"], around)
-    return _lengthened(made, typed)
+    return _lengthened(made, typed, losses)
+
+
+def told(faults: list[str], attempt: Callable[[], Made]) -> Made | None:
+    """What an attempt makes; of one that is refused None, and its refusal, with what to type, is among the faults."""
+    try:
+        return attempt()
+    except UsageError as error:
+        faults.append(f"{error.message}" + (f" ({error.hint})" if error.hint else ""))
+        return None
 
 
 def as_configured(settings: Settings, name: str = "as configured") -> Scenario:
@@ -81,47 +110,63 @@ def as_configured(settings: Settings, name: str = "as configured") -> Scenario:
 
 
 def _check(typed: Typed) -> None:
-    keys = typed.keys
-    strangers = [key for key in keys if key not in KEYS]
-    if strangers or not keys:
-        what = f"no such key: {', '.join(strangers)}" if strangers else "it changes nothing"
-        raise UsageError(f"{typed.where}: {what}; a scenario has {', '.join(KEYS)}")
-    empty = [key for key, text in keys.items() if not text.strip()]
-    if empty:
-        raise UsageError(f"{typed.where}: nothing after {', '.join(empty)}")
-    rivals = [[key for key in keys if key in of] for of in (_RENT_KEYS, ("electricity", "tariff"), ("zone", "carbon"))]
-    rivals.append([key for key in keys if key in ("price", "spot", "purchase")])
-    for both in rivals:
-        if len(both) > 1:
-            raise UsageError(f"{typed.where}: {' and '.join(both)} say the same; leave one out")
+    """Refuse keys that are none, that have nothing, that contradict each other or that miss what they are of."""
+    keys, where = typed.keys, typed.where
+    faults = [_stranger(key, typed) for key in keys if key not in KEYS]
+    faults += [f"{typed.at(key)}: nothing after {key}" for key, text in keys.items() if not text.strip()]
+    if not keys:
+        faults.append(f"{where}: it changes nothing; a scenario has {', '.join(KEYS)}")
+    for of in (_RENT_KEYS, ("electricity", "tariff"), ("zone", "carbon"), ("price", "spot", "purchase")):
+        both = [key for key in keys if key in of]
+        if len(both) > 1 and not (of[-1] == "purchase" and "purchase" not in both):
+            faults.append(f"{where}: {' and '.join(both)} say the same; leave one out")
     if "config" in keys and len(keys) > 1:
-        raise UsageError(f"{typed.where}: a configuration says all prices; leave out the others")
+        faults.append(f"{where}: a configuration says all prices; leave out the others")
     bought = [key for key in keys if key in OWNED_KEYS]
     if bought and "purchase" not in keys:
-        raise UsageError(f"{typed.where}: {bought[0]} is of a bought GPU; add its price, purchase=30000")
+        faults.append(f"{where}: {bought[0]} is of a bought GPU; add its price, purchase=30000")
+    if "plan" in keys and not {"tariff", "electricity"} & keys.keys():
+        faults.append(f"{where}: a plan is one of a tariff; add tariff=FILE.yaml")
     if ("lost_minutes" in keys) != ("interruptions_per_day" in keys):
-        raise UsageError(f"{typed.where}: interruptions need both: interruptions_per_day and lost_minutes")
+        faults.append(f"{where}: interruptions need both: interruptions_per_day and lost_minutes")
+    if keys.get("no_idle", "true") not in ("", "true", "false", "yes", "no"):
+        faults.append(f'{typed.at("no_idle")}: no_idle is true or false, not "{keys["no_idle"]}"')
+    if faults:
+        raise UsageError("\n".join(faults))
+
+
+def _stranger(key: str, typed: Typed) -> str:
+    known = suggestion(key, KEYS) or f"; a scenario has {', '.join(KEYS)}"
+    return f"{typed.at(key)}: no such key: {key}{known}"
 
 
 def _settings(typed: Typed) -> dict[str, str]:
-    """The settings behind the keys, by dotted name, as configuration files have them."""
+    """The settings behind the keys, by dotted name, as configuration files have them.
+
+    Raises UsageError with every key that is none.
+    """
     keys, found = typed.keys, {}
+    faults: list[str] = []
+
+    def read(key: str, reader: Callable[[str], str]) -> str:
+        return told(faults, lambda: _named(typed, key, reader)) or ""
+
     for key in _RENT_KEYS:
         if key in keys:
-            found["gpu"] = f"{{billing: rental, price: {_named(typed, key, _price)}}}"
+            found["gpu"] = f"{{billing: rental, price: {read(key, _price)}}}"
     bought = [f"{key}: {plain(keys[key].strip())}" for key in OWNED_KEYS if key in keys]
     if bought:
         found["gpu"] = f"{{billing: owned, owned: {{{', '.join(bought)}}}}}"
     if "tariff" in keys or "electricity" in keys:
         key = "tariff" if "tariff" in keys else "electricity"
-        found["electricity.price"] = _named(typed, key, lambda text: electricity([text], keys.get("plan")))
-    elif "plan" in keys:
-        raise UsageError(f"{typed.where}: a plan is one of a tariff; add tariff=FILE.yaml")
+        found["electricity.price"] = read(key, lambda text: electricity([text], keys.get("plan")))
     if "pue" in keys:
         found["electricity.pue"] = keys["pue"]
     for key in ("zone", "carbon"):
         if key in keys:
-            found["carbon.intensity"] = _named(typed, key, carbon if key == "carbon" else _zone)
+            found["carbon.intensity"] = read(key, carbon if key == "carbon" else _zone)
+    if faults:
+        raise UsageError("\n".join(faults))
     return found
 
 
@@ -148,8 +193,7 @@ def _named(typed: Typed, key: str, read: Callable[[str], str]) -> str:
     try:
         return read(typed.keys[key])
     except UsageError as error:
-        where = typed.where if typed.where.endswith(key) else f"{typed.where}, {key}"
-        raise UsageError(f"{where}: {error.message}", error.hint) from None
+        raise UsageError(f"{typed.named(key)}: {error.message}", error.hint) from None
 
 
 @all_within()
@@ -185,30 +229,6 @@ def _replaced(texts: Mapping[str, str]) -> Iterator[Setting]:
         "carbon.intensity": "carbon",
     }
     return (settings[name] for name in texts)
-
-
-def _described(keys: Mapping[str, str], change: Change, currency: str) -> list[str]:
-    """What a scenario changes, in a few words each."""
-    said = []
-    plan = change.book.gpus[0] if change.book.gpus else None
-    if plan is not None and plan.owned is not None:
-        use = plan.owned.expected_use
-        at_use = "" if use is None else f" at {use * 100:.0f} % use"
-        step = Decimal(1) if plan.owned.purchase == plan.owned.purchase.to_integral_value() else None
-        said.append(f"{money(plan.owned.purchase, currency, step)}/GPU over {plan.owned.life_years} y{at_use}")
-    elif plan is not None:
-        kind = "spot" if "spot" in keys else "rental"
-        constant = plan.price.schedule if isinstance(plan.price, Sourced) else None
-        if isinstance(constant, Constant):
-            said.append(f"{kind}, {money(constant.value, currency)}/GPU-h")
-        else:
-            said.append(f"{kind} by {keys.get('price') or keys.get('spot')}")
-    for key, unit in (("electricity", "/kWh"), ("tariff", ""), ("pue", ""), ("zone", ""), ("carbon", " g/kWh")):
-        if key in keys:
-            is_number = decimal(keys[key].strip()) is not None
-            label = {"pue": "PUE", "zone": "grid of", "carbon": "grid of"}.get(key, key)
-            said.append(f"{label} {keys[key].strip()}{unit if is_number else ''}")
-    return said
 
 
 # Another start
@@ -266,29 +286,37 @@ def _changes_over_time(book: Book) -> bool:
 # Another length
 
 
-def _lengthened(made: Scenario, typed: Typed) -> Scenario:
-    keys = typed.keys
-    if "no_idle" in keys and keys["no_idle"] not in ("true", "false", "yes", "no"):
-        raise UsageError(f'{typed.where}: no_idle is true or false, not "{keys["no_idle"]}"')
-    if keys.get("no_idle") in ("true", "yes"):
+def _losses(typed: Typed) -> Interruptions | None:
+    """What interruptions were typed. Raises UsageError for numbers that are none."""
+    if "interruptions_per_day" not in typed.keys:
+        return None
+    faults: list[str] = []
+    per_day = told(faults, lambda: _count(typed, "interruptions_per_day"))
+    lost = told(faults, lambda: _count(typed, "lost_minutes"))
+    if per_day is None or lost is None:
+        raise UsageError("\n".join(faults))
+    return Interruptions(per_day, lost)
+
+
+def _lengthened(made: Scenario, typed: Typed, losses: Interruptions | None) -> Scenario:
+    if typed.keys.get("no_idle") in ("true", "yes"):
         idle = without_waiting()
         what = ", ".join(filter(None, [made.what, idle.what]))
         notes = tuple(note.replace(idle.name, made.name, 1) for note in idle.notes)
         made = replace(made, what=what, drops_idle=True, notes=(*made.notes, *notes))
-    if "interruptions_per_day" not in keys:
+    if losses is None:
         return made
-    per_day, lost = (_count(typed, key) for key in _LOSS_KEYS)
-    lasting = Interruptions(per_day, lost)
+    per_day, lost = losses.per_day, losses.lost_minutes
     rule = f"1 + {per_day:f} × {lost:f} min / 1,440 min"
-    note = f"{made.name}: an estimate: everything × {lasting.factor:.4f} ({rule}: work lost and the restart)"
+    note = f"{made.name}: an estimate: everything × {losses.factor:.4f} ({rule}: work lost and the restart)"
     what = ", ".join(filter(None, [made.what, f"{per_day:f} interruptions a day"]))
-    return replace(made, what=what, interruptions=lasting, notes=(*made.notes, note))
+    return replace(made, what=what, interruptions=losses, notes=(*made.notes, note))
 
 
 def _count(typed: Typed, key: str) -> Decimal:
     number = decimal(typed.keys[key].strip())
     if number is None or not 0 <= number <= 10_000:
-        raise UsageError(f'{typed.where}, {key}: "{typed.keys[key]}": expected a number from 0 to 10,000')
+        raise UsageError(f'{typed.named(key)}: "{typed.keys[key]}": expected a number from 0 to 10,000')
     return number
 
 

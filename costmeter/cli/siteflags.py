@@ -1,4 +1,4 @@
-"""The flags of a site that `estimate` and `when` share: each is a setting, and is checked as one."""
+"""The flags of a site that `estimate`, `when` and `init` share: each is a setting, and is checked as one."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,7 +10,13 @@ def add_site_flags(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") 
     """PUE, carbon and currency; what a kWh costs has a flag of its own in each command."""
     parser.add_argument("--pue", metavar="PUE", help="facility energy over IT energy")
     parser.add_argument("--carbon", metavar="G", help="grams of CO2e per kWh, a zone such as DE, or a series (.csv)")
-    parser.add_argument("--currency", metavar="CODE", help="of all prices, such as EUR")
+    parser.add_argument("--currency", metavar="CODE", help="currency of all prices, such as EUR")
+
+
+def add_owner_flags(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """What an owner pays: the GPUs and a kWh."""
+    parser.add_argument("--purchase", metavar="P", help="what one GPU costs to buy, with its share of the server")
+    parser.add_argument("--electricity", metavar="P", help="price per kWh, or a tariff (.yaml) or dated series (.csv)")
 
 
 def unused_settings(args: argparse.Namespace) -> frozenset[str]:

@@ -2,37 +2,44 @@
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeVar
 
-from costmeter.cli.scenarios import KEYS, OWNED_KEYS, Typed
+from costmeter.cli.scenarios import KEYS, OWNED_KEYS, Typed, told
 from costmeter.config.parse import text as as_text
 from costmeter.config.textfile import all_within
 from costmeter.config.textfile import text as read_text
-from costmeter.config.yamlfile import Mapping, Node, compose
+from costmeter.config.yamlfile import Mapping, Node, Scalar, compose
 from costmeter.errors import UsageError
 
 #: Flags of which each makes a row of its own, and may be given again.
 ROW_FLAGS = ("price", "tariff", "electricity", "pue", "zone", "carbon", "shift", "config")
 #: What an owned machine pays for beside its purchase: given beside `--owned`, they are its own.
 _BESIDE_OWNED = ("tariff", "electricity", "pue", "plan")
+_EXAMPLE = "NAME: {price: 1.99, pue: 1.1}"
+#: What a scenario is read from.
+Source = TypeVar("Source")
 _NAME = re.compile(r"\s*([^:=]{1,40}?)\s*:\s*(.*)", re.DOTALL)
 #: Commas divide, but for those in braces, brackets and quotes.
 _PIECES = re.compile(r"""(?:[^,{}"'\[\]]|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}|"[^"]*"|'[^']*'|\[[^\]]*\])+""")
 
 
-def typed(args: argparse.Namespace) -> list[Typed]:
-    """Every scenario of a command line, in a fixed order. Raises UsageError with all faults."""
-    found: list[Typed] = []
+def typed(args: argparse.Namespace) -> tuple[list[Typed], list[str]]:
+    """Every scenario of a command line, in a fixed order, and what is wrong with what can be none."""
     faults: list[str] = []
-    for read in (_rents, _owned, _flags, _named, _files):
-        try:
-            found += read(args)
-        except UsageError as error:
-            faults.append(error.message)
-    faults += _beside_nothing(args)
-    if faults:
-        raise UsageError("\n".join(faults))
-    return found
+    found = [*_rents(args), *_each(args.owned, partial(_owned, args), faults), *_flags(args)]
+    found += _each(args.scenario, _named, faults)
+    found += _files(args, faults)
+    return found, faults + _beside_nothing(args)
+
+
+def _each(of: Iterable[Source] | None, read: Callable[[Source], Typed], faults: list[str]) -> Iterator[Typed]:
+    """What is read of each; of what is refused the faults."""
+    for one in of or ():
+        made = told(faults, partial(read, one))
+        if made is not None:
+            yield made
 
 
 def _rents(args: argparse.Namespace) -> Iterator[Typed]:
@@ -43,20 +50,17 @@ def _rents(args: argparse.Namespace) -> Iterator[Typed]:
         yield Typed("spot", {"spot": text, **given}, "--spot")
 
 
-def _owned(args: argparse.Namespace) -> Iterator[Typed]:
-    for text in args.owned or ():
-        keys = _pairs(text, "--owned")
-        strangers = [key for key in keys if key not in (*OWNED_KEYS, *_BESIDE_OWNED)]
-        if strangers:
-            raise UsageError(
-                f"--owned: no such key: {', '.join(strangers)}; it has {', '.join(OWNED_KEYS)}, electricity"
-            )
-        for key in _BESIDE_OWNED:
-            beside = getattr(args, key)
-            given = beside if isinstance(beside, str) else (beside or [None])[-1]
-            if given is not None and not {key, "electricity" if key == "tariff" else key} & keys.keys():
-                keys[key] = given
-        yield Typed("owned", keys, "--owned")
+def _owned(args: argparse.Namespace, text: str) -> Typed:
+    keys = _pairs(text, "--owned")
+    strangers = [key for key in keys if key not in (*OWNED_KEYS, *_BESIDE_OWNED)]
+    if strangers:
+        raise UsageError(f"--owned: no such key: {', '.join(strangers)}; it has {', '.join(OWNED_KEYS)}, electricity")
+    for key in _BESIDE_OWNED:
+        beside = getattr(args, key)
+        given = beside if isinstance(beside, str) else (beside or [None])[-1]
+        if given is not None and not {key, "electricity" if key == "tariff" else key} & keys.keys():
+            keys[key] = given
+    return Typed("owned", keys, "--owned")
 
 
 def _flags(args: argparse.Namespace) -> Iterator[Typed]:
@@ -70,13 +74,12 @@ def _flags(args: argparse.Namespace) -> Iterator[Typed]:
         yield Typed("no idle", {"no_idle": "true"}, "--no-idle")
 
 
-def _named(args: argparse.Namespace) -> Iterator[Typed]:
-    for text in args.scenario or ():
-        match = _NAME.fullmatch(text)
-        if match is None:
-            raise UsageError(f'--scenario "{text}": expected NAME: key=value, … such as "cheap: price=1.99, pue=1.1"')
-        where = f'--scenario "{match[1]}"'
-        yield Typed(match[1], _pairs(match[2], where), where)
+def _named(text: str) -> Typed:
+    match = _NAME.fullmatch(text)
+    if match is None:
+        raise UsageError(f'--scenario "{text}": expected NAME: key=value, … such as "cheap: price=1.99, pue=1.1"')
+    where = f'--scenario "{match[1]}"'
+    return Typed(match[1], _pairs(match[2], where), where)
 
 
 def _pairs(text: str, where: str) -> dict[str, str]:
@@ -103,26 +106,35 @@ def _unquoted(text: str) -> str:
 
 
 @all_within()
-def _files(args: argparse.Namespace) -> list[Typed]:
+def _files(args: argparse.Namespace, faults: list[str]) -> list[Typed]:
     found: list[Typed] = []
     for path in args.scenarios or ():
-        text, unread = read_text(path, path)
-        root, faults = compose(text, path) if not unread else (None, ())
-        if unread or faults:
-            raise UsageError("\n".join(str(fault) for fault in (*unread, *faults)))
-        found += _in_file(root, path)
+        entries = told(faults, partial(_entries, path))
+        found += _each(entries, _in_file, faults)
     return found
 
 
-def _in_file(root: Node | None, path: str) -> Iterator[Typed]:
-    example = "NAME: {price: 1.99, pue: 1.1}"
+_Entry = tuple[Scalar, Node]
+
+
+def _entries(path: str) -> tuple[_Entry, ...]:
+    """The scenarios of a file, by name. Raises UsageError for one that has none."""
+    text, unread = read_text(path, path)
+    root, faults = compose(text, path) if not unread else (None, ())
+    if unread or faults:
+        raise UsageError("\n".join(str(fault) for fault in (*unread, *faults)))
     if not isinstance(root, Mapping):
-        raise UsageError(f"{path}: expected scenarios by name, each on a line such as  {example}")
-    for name, node in root.entries:
-        if not isinstance(node, Mapping):
-            raise UsageError(f"{node.place}: expected the changes of a scenario, such as  {example}")
-        keys = {key.text.replace("-", "_"): as_text(value) for key, value in node.entries}
-        yield Typed(name.text, keys, f"{name.place}")
+        raise UsageError(f"{path}: expected scenarios by name, each on a line such as  {_EXAMPLE}")
+    return root.entries
+
+
+def _in_file(entry: _Entry) -> Typed:
+    name, node = entry
+    if not isinstance(node, Mapping):
+        raise UsageError(f"{node.place}: expected the changes of a scenario, such as  {_EXAMPLE}")
+    changes = {key.text.replace("-", "_"): (as_text(value), str(key.place)) for key, value in node.entries}
+    keys, places = ({key: both[at] for key, both in changes.items()} for at in (0, 1))
+    return Typed(name.text, keys, str(name.place), places)
 
 
 def _beside_nothing(args: argparse.Namespace) -> list[str]:

@@ -160,7 +160,9 @@ def _without_difference(
         return _believed(account, Line(value, reading.at_ns)), entry
     is_news = not account.is_refused and (account.base is not None or device.method == "counter")
     told = f"the energy counter cannot be read ({value.reason}); {how_found(otherwise.method)}" if is_news else ""
-    return _book(replace(account, has_failed=True, is_refused=True), reading, otherwise, told)
+    if not (account.has_failed and account.is_refused):  # once, where there is no counter at all: readings are many
+        account = replace(account, has_failed=True, is_refused=True)
+    return _book(account, reading, otherwise, told)
 
 
 def _stands_still(

@@ -1,4 +1,4 @@
-"""How a person names GPUs: `8 × H100 80GB HBM3`, `GPU 0-2, 5`."""
+"""How a person names GPUs: `8 × H100 80GB HBM3`, in a list `8×H100`, by number `0-2, 5`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,17 +6,20 @@ from typing import Any
 
 from costmeter.readings import Device
 
+_MAKERS = ("NVIDIA", "GeForce", "Tesla", "Quadro")
+#: What follows the model in the driver's names: memory, form, and what is no part of any model's name.
+_FORMS = ("SXM", "PCIE", "HBM", "NVL", "GENERATION", "WITH")
 _MIG = " MIG "
 
 
 def gpu_names(devices: Sequence[Mapping[str, Any]]) -> str:
     """`8 × H100 80GB HBM3`, several models joined by +; of divided boards `MIG 3g.40gb + 2 × 1g.10gb of H100 …`."""
-    whole = Counter(_short(device["name"]) for device in devices if not device.get("mig"))
+    whole = Counter(without_maker(device["name"]) for device in devices if not device.get("mig"))
     parts = [f"{count} × {name}" for name, count in whole.items()]
     divided: dict[str, Counter[str]] = {}
     for device in devices:
         if device.get("mig"):
-            model, _, profile = _short(device["name"]).partition(_MIG)
+            model, _, profile = without_maker(device["name"]).partition(_MIG)
             divided.setdefault(model, Counter())[profile or "instance"] += 1
     for model, profiles in divided.items():
         parts.append(f"MIG {' + '.join(_times(count, profile) for profile, count in profiles.items())} of {model}")
@@ -39,8 +42,31 @@ def numbers(indexes: Iterable[int]) -> str:
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
-def _short(name: object) -> str:
-    return str(name).removeprefix("NVIDIA ")
+def brief_names(gpus: Iterable[tuple[str, int]]) -> str:
+    """`8×H100`: models and their counts, by the drivers' names; nothing where there is no GPU."""
+    counts: Counter[str] = Counter()
+    for name, count in gpus:
+        counts[short_model(name)] += count
+    return " + ".join(f"{count}×{model}" for model, count in counts.items())
+
+
+def without_maker(name: str) -> str:
+    """`H100 80GB HBM3` of `NVIDIA H100 80GB HBM3`, `T4` of `Tesla T4`; what is nothing but makers stays."""
+    words = name.split()
+    while words and words[0] in _MAKERS:
+        del words[0]
+    return " ".join(words) or name
+
+
+def short_model(name: str) -> str:
+    """`H100` of `NVIDIA H100 80GB HBM3`, `RTX 6000 Ada` of `NVIDIA RTX 6000 Ada Generation`, a MIG profile kept."""
+    board, mig, profile = without_maker(name).partition(_MIG)
+    kept: list[str] = []
+    for word in board.replace("-", " ").split():
+        if kept and (word.upper().startswith(_FORMS) or (word[:1].isdigit() and word.upper().endswith("GB"))):
+            break
+        kept.append(word)
+    return (" ".join(kept) or board) + mig + profile
 
 
 def _times(count: int, what: str) -> str:

@@ -144,24 +144,26 @@ def _co2(each: Priced, is_heavy: bool) -> str:
 
 
 def what_of(each: Priced) -> str:
-    """The row's own text; of runs under their own rates what they paid, where that was one price."""
+    """The row's own text; of runs under their own rates what they paid: one price, or the lowest and the highest."""
     if each.scenario.what:
         return each.scenario.what
+    parts = [part for run in each.runs for part in run.parts]
     paid = {
-        (device.hourly, device.pays_electricity)
-        for run in each.runs
-        for part in run.parts
+        (tuple(component for component, _ in device.hourly), device.pays_electricity)
+        for part in parts
         for rates in (part.first_rates, part.rates)
         if rates is not None
         for device in rates.devices.values()
     }
     if len(paid) != 1:
         return "its own prices"
-    hourly, pays = next(iter(paid))
-    if not hourly:
+    components, pays = next(iter(paid))
+    spans = [span for part in parts for span in part.spread.gpus.values()]
+    if not components or not spans:
         return "no price was known"
-    per_hour = money(sum((price for _, price in hourly), Decimal(0)), each.currency)
-    how = "rental" if any(component == "rental" for component, _ in hourly) else "owned"
+    low, high = (money(price, each.currency) for price in (min(s.low for s in spans), max(s.high for s in spans)))
+    per_hour = low if low == high else f"{low} … {high}"
+    how = "rental" if "rental" in components else "owned"
     return f"{how}, {per_hour}/GPU-h" + (" and electricity" if pays else "")
 
 

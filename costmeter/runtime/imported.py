@@ -24,7 +24,7 @@ from costmeter.rates.boards import range_of
 from costmeter.readings import Device, Method, Missing, Reading
 from costmeter.runtime.events import Batch, Ended, Opened
 from costmeter.runtime.recorder import Post, Pricing, Recorder
-from costmeter.sources.smicsv import BadLine, Line, Reader
+from costmeter.sources.smicsv import QUERY, BadLine, Line, Reader
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_SECOND
 
 #: The label, and the key among the header's versions, that say where a run's readings came from.
@@ -37,7 +37,11 @@ _TICKS_LOOKED_AT = 50
 #: So many bad lines are told one by one.
 _TOLD = 5
 #: A line of such a log is a few hundred characters long; what is longer is none.
-LONGEST_LINE_BYTES = 10_000
+LONGEST_LINE_CHARACTERS = 10_000
+#: The lines of one pass lie closer together than this, and passes further apart than so many times that.
+_PASS_NS, _PASSES_APART = NANOSECONDS_PER_SECOND // 10, 5
+#: No machine has more GPUs than this.
+_MOST_GPUS = 16
 #: Zones and clocks that are set wrong are within a day of now.
 _DAY_NS = 24 * NANOSECONDS_PER_HOUR
 _LONGEST_GAP_NS = 366 * _DAY_NS
@@ -51,6 +55,14 @@ class NoLength(JournalError):
 
 class TooFarApart(JournalError):
     """A log with a gap of more than a year: every minute of it would be a slot, and be paid for."""
+
+
+class Nameless(JournalError):
+    """A log of several GPUs with nothing that tells them apart: each reading would be taken for the same GPU's."""
+
+    def __init__(self) -> None:
+        hint = f"log it with index,uuid: nvidia-smi --query-gpu={QUERY} --format=csv -l 1 > gpus.csv"
+        super().__init__("it is of several GPUs, and has neither index, uuid nor pci.bus_id to tell them apart", hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,8 @@ class Tick:
 def ticks(lines: Iterable[str | None], reader: Reader, asked: Asked, heard: Heard) -> Iterator[Tick]:
     """The passes in order; lines of None are too long. A pass ends where a GPU comes again, or one before the last.
 
-    Raises NotThisFormat for what is no such log, TooFarApart for one with a gap that no run has.
+    Raises NotThisFormat for what is no such log, TooFarApart for one with a gap that no run has, Nameless for one of
+    GPUs that nothing tells apart.
     """
     order: dict[str, int] = {}
     passed: dict[str, Line] = {}
@@ -117,6 +130,8 @@ def ticks(lines: Iterable[str | None], reader: Reader, asked: Asked, heard: Hear
             _check(number, line, start_utc_ns, asked, heard)
             above = passed.get(line.identity)
             if above is not None and above.utc_ns == line.utc_ns:
+                if line.is_nameless and line != above:
+                    raise Nameless
                 raise BadLine("a line above has the same GPU at the same time")
         except BadLine as why:
             heard.refuse(number, str(why))
@@ -151,7 +166,7 @@ def _check(number: int, line: Line, start_utc_ns: int, asked: Asked, heard: Hear
 
 def _read(text: str | None, reader: Reader) -> Line | None:
     if text is None:
-        raise BadLine(f"longer than {LONGEST_LINE_BYTES // 1_000} kB")
+        raise BadLine(f"longer than {LONGEST_LINE_CHARACTERS:,} characters")
     return reader.line(text)
 
 
@@ -168,27 +183,30 @@ def _is_within(line: Line, asked: Asked) -> bool:
 def meter(passes: Iterable[Tick], asked: Asked, settings: Settings, journal: JournalFile | None) -> Part:
     """The run that a log was of, recorded into a journal where there is one, and folded.
 
-    Raises NoLength for a log with fewer than two passes, and OSError when the disk refuses.
+    A GPU that is first seen later is held from there on. Raises NoLength for a log with fewer than two passes, Nameless
+    for one of several GPUs that look like one, and OSError when the disk refuses.
     """
     stream = iter(passes)
     first = list(islice(stream, _TICKS_LOOKED_AT))
     if len(first) < 2 or first[0].utc_ns == first[-1].utc_ns:
         raise NoLength("the log has fewer than two readings at different times: nothing lies between them")
+    if _is_of_several(first):
+        raise Nameless
     header = _header(first, asked, settings)
     clock = ManualClock(header.anchor.utc_ns, header.anchor.boottime_ns)
     recorder = Recorder(header, _pricing(settings), clock, _saving(journal))
     held = _Held()
     held.see(first[0])
-    held.see(first[1])
     recorder.handle(held.opened())
     last_ns = header.start_ns
     for tick in chain(first, stream):
         if tick.utc_ns < last_ns:
             continue
         clock.advance(tick.utc_ns - clock.boottime_ns())
-        if held.see(tick):
-            recorder.handle(held.opened())
         recorder.handle(held.batch(tick))
+        if new := held.see(tick):  # after the others have come as far: what was before is none of theirs
+            recorder.handle(held.opened())
+            recorder.handle(Batch(tick.utc_ns, {uuid: _reading(uuid, tick) for uuid in new}, slow=True))
         last_ns = tick.utc_ns
     recorder.handle(Ended(last_ns, None, None))  # nobody saw how it ended
     return _without_overhead(recorder.part)
@@ -200,11 +218,11 @@ class _Held:
     def __init__(self) -> None:
         self._devices: dict[str, Device] = {}
 
-    def see(self, tick: Tick) -> bool:
-        """Whether a pass shows a GPU that none before it did."""
-        new = {uuid: _device(line) for uuid, line in tick.lines.items() if uuid not in self._devices}
-        self._devices |= new
-        return bool(new)
+    def see(self, tick: Tick) -> tuple[str, ...]:
+        """The GPUs that a pass shows and none before it did."""
+        new = tuple(uuid for uuid in tick.lines if uuid not in self._devices)
+        self._devices |= {uuid: _device(tick.lines[uuid]) for uuid in new}
+        return new
 
     def opened(self) -> Opened:
         """All of them, as a driver would list them."""
@@ -213,20 +231,33 @@ class _Held:
 
     def batch(self, tick: Tick) -> Batch:
         """A pass as a tick of the reader: those that it does not show said nothing."""
-        readings: dict[str, Reading | Missing] = dict.fromkeys(self._devices, ABSENT)
-        for uuid, line in tick.lines.items():
-            readings[uuid] = Reading(
-                uuid,
-                tick.utc_ns,
-                _NO_COUNTER,
-                line.power_watts,
-                line.utilization_ratio,
-                line.memory_used_bytes,
-            )
+        shown = tick.lines
+        readings = {uuid: _reading(uuid, tick) if uuid in shown else ABSENT for uuid in self._devices}
         return Batch(tick.utc_ns, readings, slow=True)
 
 
 _NO_COUNTER = Missing("nvidia-smi logs no energy counter")
+
+
+def _reading(uuid: str, tick: Tick) -> Reading:
+    """What a pass shows of a GPU, at the time of the pass."""
+    line = tick.lines[uuid]
+    return Reading(uuid, tick.utc_ns, _NO_COUNTER, line.power_watts, line.utilization_ratio, line.memory_used_bytes)
+
+
+def _is_of_several(first: list[Tick]) -> bool:
+    """Whether lines that name no GPU come in passes: so many in quick succession, then none for much longer, again and
+    again. One GPU alone is read at a steady period."""
+    if not all(line.is_nameless for tick in first for line in tick.lines.values()):
+        return False
+    apart_ns = [later.utc_ns - tick.utc_ns for tick, later in pairwise(first)]
+    for gpus in range(2, _MOST_GPUS + 1):
+        for place in range(gpus):
+            between = apart_ns[place::gpus]
+            within = [length_ns for at, length_ns in enumerate(apart_ns) if at % gpus != place]
+            if len(between) > 2 and max(within) <= min(_PASS_NS, min(between) // _PASSES_APART):
+                return True
+    return False
 
 
 def _device(line: Line) -> Device:

@@ -41,6 +41,9 @@ _TO_THE_MILLISECOND = len("2026/11/22 14:03:12.345")
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
 #: So many different texts of a column are kept with what they say; a log repeats itself.
 _KEPT = 10_000
+#: Boards draw more than their limit for moments, and none draws twice as much. The largest limit of a card that is sold
+#: is 1,400 W (GB300), so where the log tells no limit this is beyond what any draws.
+_LIMITS_DRAWN, _MOST_WATTS = 2, 3_000
 
 
 class BadLine(ValueError):
@@ -69,6 +72,11 @@ class Line:
     def identity(self) -> str:
         """What tells this GPU from the others of the log."""
         return self.uuid or self.bus or f"index-{self.index or 0}"
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether nothing tells this GPU from others: they would all look like one."""
+        return self.index is None and not self.uuid and not self.bus
 
 
 def columns(text: str) -> dict[str, int] | None:
@@ -137,6 +145,8 @@ class Reader:
         index = at.get("index")
         if index is not None and not fields[index].isdecimal():
             raise BadLine(f'index "{fields[index][:20]}" is no number')
+        power, limit = self._power.of(fields, at), self._limit.of(fields, at)
+        _check_power(power, limit)
         memory = self._memory.of(fields, at)
         return Line(
             self._instants.utc_ns(fields[at["timestamp"]]),
@@ -144,9 +154,9 @@ class Reader:
             _word(fields, at, "uuid"),
             _word(fields, at, "name"),
             _word(fields, at, "bus"),
-            self._power.of(fields, at),
+            power,
             self._utilization.of(fields, at),
-            self._limit.of(fields, at),
+            limit,
             memory if isinstance(memory, Missing) else round(memory),
         )
 
@@ -202,6 +212,17 @@ class _Instants:
         except (ValueError, OverflowError, OSError):
             raise BadLine(f'"{match[0][:40]}" is no time of the calendar') from None
         return minutes * NANOSECONDS_PER_MINUTE
+
+
+def _check_power(power: float | Missing, limit: float | Missing) -> None:
+    """Raise BadLine for a power that no board draws: it would be paid for."""
+    if isinstance(power, Missing):
+        return
+    if not isinstance(limit, Missing) and limit > 0:
+        if power > _LIMITS_DRAWN * limit:
+            raise BadLine(f"power.draw of {power:,.0f} W: more than twice the limit, {limit:,.0f} W")
+    elif power > _MOST_WATTS:
+        raise BadLine(f"power.draw of {power:,.0f} W: no GPU draws more than {_MOST_WATTS:,} W")
 
 
 def _word(fields: Sequence[str], at: Mapping[str, int], name: str) -> str:

@@ -1,6 +1,7 @@
 """Scenarios as they are typed: what a flag or a text changes of a run's rates, and what is refused."""
 
 import argparse
+from collections.abc import Collection
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,21 +27,22 @@ NOW = Settings(
 )
 
 
-def made(*arguments: str, settings: Settings = NOW, folder: Path = Path("/nonexistent")) -> list[Scenario]:
-    """The scenarios of a command line."""
+def made(*arguments: str, settings: Settings = NOW, node_gpus: Collection[int] = ()) -> list[Scenario]:
+    """The scenarios of a command line. Raises UsageError with what is wrong with them."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    around = Around("USD", settings, str(folder), {})
-    return [scenario(each, around) for each in typed(parse(parser, arguments))]
+    around = Around("USD", settings, "/nonexistent", {}, node_gpus)
+    rows, faults = typed(parse(parser, arguments))
+    if faults:
+        raise UsageError("\n".join(faults))
+    return [scenario(each, around) for each in rows]
 
 
 @pytest.mark.parametrize(
     ("arguments", "replaced", "what"),
     [
         pytest.param(["--price", "1.99/gpu-h"], {"gpu"}, "rental, $1.99/GPU-h", id="price"),
-        pytest.param(
-            ["--price", "per_instance_hour:55.04"], {"gpu"}, "rental by per_instance_hour:55.04", id="machine"
-        ),
+        pytest.param(["--price", "per_instance_hour:55.04"], {"gpu"}, "rental, $55.04 / the node's GPUs", id="machine"),
         pytest.param(["--spot", "1.25"], {"gpu"}, "spot, $1.25/GPU-h", id="spot"),
         pytest.param(
             ["--owned", "purchase=30000,life_years=4,expected_use=0.7"],
@@ -79,6 +81,20 @@ def test_a_scenario_replaces_what_it_names(arguments: list[str], replaced: set[S
     assert one.change is not None
     assert one.change.replaced == replaced
     assert one.what == what
+
+
+@pytest.mark.parametrize(
+    ("text", "node_gpus", "what"),
+    [
+        pytest.param("per_instance_hour:55.04", {8}, "spot, $55.04 / 8 GPUs", id="of-the-node"),
+        pytest.param("per_instance_hour:55.04", {1}, "spot, $55.04 / 1 GPU", id="one-gpu"),
+        pytest.param("per_instance_hour:55.04", {8, 4}, "spot, $55.04 / 4 or 8 GPUs", id="nodes-of-two-sizes"),
+        pytest.param("{per_instance_hour: 55.04, gpus: 2}", {8}, "spot, $55.04 / 2 GPUs", id="as-named"),
+    ],
+)
+def test_a_machines_price_is_shown_with_what_divides_it(text: str, node_gpus: set[int], what: str) -> None:
+    """The row says what the machine costs and how many GPUs share it: those named, else those of the runs' nodes."""
+    assert [each.what for each in made("--spot", text, node_gpus=node_gpus)] == [what]
 
 
 def test_every_flag_is_a_row_and_may_come_again() -> None:
@@ -201,7 +217,30 @@ def test_a_file_that_is_none_is_refused(content: str, tmp_path: Path) -> None:
 
 
 def test_all_faults_are_told_at_once() -> None:
-    """Two wrong flags are two complaints of one refusal."""
+    """Three wrong flags are three complaints of one refusal."""
     with pytest.raises(UsageError) as refusal:
-        made("--lost-minutes", "3", "--plan", "x", "--scenario", "x")
-    assert len(refusal.value.message.splitlines()) == 3
+        made("--lost-minutes", "3", "--plan", "x", "--scenario", "x", "--scenario", "y: a", "--owned", "wheels=4")
+    assert len(refusal.value.message.splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        pytest.param("x: pric=1, pue=", ['no such key: pric. Did you mean "price"?', "nothing after pue"], id="keys"),
+        pytest.param("x: price=1, spot=2, plan=z", ["price and spot say the same", "add tariff=FILE"], id="contradict"),
+        pytest.param(
+            "x: price=abc, pue=0.5, shift=+x, interruptions_per_day=a, lost_minutes=b",
+            ['price: "abc"', "shift", 'day: "a"', 'minutes: "b"'],
+            id="values",
+        ),
+        pytest.param("x: pue=0.5, zone=XX", ["a PUE is at least 1", 'no zone "XX"'], id="settings"),
+        pytest.param("x: price=a, carbon={", ["has no other half"], id="braces"),
+    ],
+)
+def test_all_faults_of_a_scenario_are_told_at_once(text: str, faults: list[str]) -> None:
+    """Each with where it is; what can be checked only once a key is right is told then."""
+    with pytest.raises(UsageError) as refusal:
+        made("--scenario", text)
+    lines = refusal.value.message.splitlines()
+    assert len(lines) == len(faults)
+    assert all(fault in line and "--scenario" in line for fault, line in zip(faults, lines, strict=True))

@@ -40,13 +40,14 @@ def test_nobody_knows_how_it_ended(empty: Home) -> None:
     assert "exit 0" not in empty.costmeter("report", made["id"])
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gz"])
-def test_the_command_that_sorts_a_log_does_so(empty: Home, is_packed: bool) -> None:
+def test_the_command_that_sorts_a_log_does_so(empty: Home, is_packed: bool, encoding: str) -> None:
     """Two logs in one go back in time; the command that is named makes one log of them, with the header first."""
     path = log(empty.folder, range(61))
     header, *rows = path.read_text().splitlines(keepends=True)
     late, early = rows[60:], rows[:60]
-    path.write_text("".join([header, *late, header, *early]))
+    path.write_text("".join([header, *late, header, *early]), encoding)
     name = "gpus.csv"
     if is_packed:
         name = "gpus.csv.gz"
@@ -58,6 +59,44 @@ def test_the_command_that_sorts_a_log_does_so(empty: Home, is_packed: bool) -> N
     assert (empty.folder / "sorted.csv").read_text().splitlines()[0] == header.strip()
     made = empty.data("import", "sorted.csv", "--timezone", "UTC")
     assert (made["run"]["seconds"], made["energy"]["gpu_joules"]) == (60, 2 * 300 * 60)
+
+
+@pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "gz"])
+@pytest.mark.parametrize(
+    ("mark", "encoding"),
+    [
+        pytest.param(b"\xff\xfe", "utf-16-le", id="powershell"),
+        pytest.param(b"\xfe\xff", "utf-16-be", id="other-end-first"),
+        pytest.param(b"\xef\xbb\xbf", "utf-8", id="utf-8-with-a-mark"),
+    ],
+)
+def test_a_log_that_windows_wrote_is_read(empty: Home, mark: bytes, encoding: str, is_packed: bool) -> None:
+    """`>` of Windows PowerShell writes UTF-16 with a mark and ends of lines of its own; a long line is one."""
+    path = log(empty.folder, range(61))
+    header, *rows = path.read_text().splitlines()
+    text = "\r\n".join([header, *rows[:60], "x" * 30_000, *rows[60:], ""])
+    content = mark + text.encode(encoding) + mark + text.encode(encoding)[:7]  # appended to, and torn
+    path.write_bytes(content)
+    if is_packed:
+        (empty.folder / "gpus.csv.gz").write_bytes(gzip.compress(content))
+    name = "gpus.csv.gz" if is_packed else "gpus.csv"
+
+    said = told(empty, "import", name, "--timezone", "UTC", "--dry-run")
+    assert f"{name}: line 62: longer than 10,000 characters" in said
+    assert f"{name}: line 125: " in said
+    made = empty.data("import", name, "--timezone", "UTC", "--dry-run")
+    assert (made["run"]["seconds"], made["energy"]["gpu_joules"]) == (60, 2 * 300 * 60)
+
+
+def test_gpus_without_names_are_refused(empty: Home) -> None:
+    """A log of several GPUs that says of no line whose it is: refused with the file and what to log."""
+    path = empty.folder / "gpus.csv"
+    rows = [f"2026/11/22 14:00:{at:02d}.00{gpu}, {300 + gpu} W\n" for at in range(30) for gpu in range(2)]
+    path.write_text("timestamp, power.draw [W]\n" + "".join(rows))
+
+    said = empty.refused(*IMPORT, code=1)
+    assert "gpus.csv: it is of several GPUs, and has neither index, uuid nor pci.bus_id" in said
+    assert "log it with index,uuid: nvidia-smi --query-gpu=timestamp,index,uuid," in said
 
 
 def test_a_header_may_stand_anywhere(empty: Home) -> None:
@@ -77,7 +116,7 @@ def test_a_line_of_a_hundred_megabytes_is_one_line(empty: Home) -> None:
 
     warnings = [line for line in told(empty, *IMPORT).splitlines() if "warning" in line]
     assert [line.partition("gpus.csv: ")[2] for line in warnings] == [
-        "line 3: longer than 10 kB", "line 4: 1 fields where 8 are needed",
+        "line 3: longer than 10,000 characters", "line 4: 1 fields where 8 are needed",
     ]  # fmt: skip
 
 

@@ -113,12 +113,78 @@ def test_a_gpu_that_is_lost_is_held_and_unmeasured() -> None:
     assert devices["index-0"].cost == devices["index-1"].cost
 
 
-def test_a_gpu_that_comes_later_counts_from_there() -> None:
-    """GPU 1 has lines from second 60 on, and is no part of the minute before."""
-    rows = [row(second, gpu) for second in range(121) for gpu in range(2) if gpu == 0 or second >= 60]
-    late = metered(rows).totals.devices["index-1"].quantities
+@pytest.mark.parametrize("first", [1, 30, 60])
+def test_a_gpu_that_comes_later_counts_from_its_first_line(first: int) -> None:
+    """GPU 1 has lines from second `first` to 120: not a moment before is its, and none of its energy is estimated.
 
-    assert late.nanoseconds == pytest.approx(60 * SECOND, abs=SECOND)
+    At 300 W its energy is 300 J for each of 120 - `first` seconds; GPU 0 is as if it were alone.
+    """
+    rows = [row(second, gpu) for second in range(121) for gpu in range(2) if gpu == 0 or second >= first]
+    part = metered(rows)
+    late, alone = (part.totals.devices[f"index-{gpu}"].quantities for gpu in (1, 0))
+
+    assert (late.nanoseconds, late.unmeasured_nanoseconds) == ((120 - first) * SECOND, 0)
+    assert (late.microjoules, late.power_microjoules) == (300 * (120 - first) * JOULE,) * 2
+    assert (alone.nanoseconds, alone.power_microjoules) == (120 * SECOND, 36_000 * JOULE)
+    assert [mark.what for mark in part.marks] == [f"appeared ({H100}); its energy counts from here"]
+
+
+def test_a_journal_knows_since_when_a_late_gpu_is_held(tmp_path: Path) -> None:
+    """Read again, a GPU that came within a minute has no more and no less than when it was metered."""
+    journal = JournalFile(tmp_path / "runs" / "import-1", "imported")
+    rows = [row(second, gpu) for second in range(200) for gpu in range(3) if gpu == 0 or second >= 40 * gpu]
+    part = metered(rows, journal=journal)
+    journal.close(finished=True)
+
+    (again,) = load_run(tmp_path, "import-1").parts
+    assert again.totals == part.totals
+    assert [part.totals.devices[f"index-{gpu}"].quantities.nanoseconds // SECOND for gpu in range(3)] == [199, 159, 119]
+
+
+NAMELESS = "timestamp,power.draw,utilization.gpu"
+
+
+def nameless(gpus: int, apart_ms: int, passes: int = 30) -> list[str]:
+    """Lines that name no GPU: each pass so many, so far apart, at different powers."""
+    return [
+        f"2026/11/22 14:03:{second:02d}.{100 + apart_ms * gpu:03d}, {300 + gpu}.{second:02d}, 98\n"
+        for second in range(passes)
+        for gpu in range(gpus)
+    ]
+
+
+@pytest.mark.parametrize(("gpus", "apart_ms"), [(2, 0), (8, 0), (2, 4), (4, 11), (8, 7), (16, 20)])
+def test_gpus_that_nothing_tells_apart_are_refused(gpus: int, apart_ms: int) -> None:
+    """They would be taken for one GPU, which is billed once: the refusal says what to log."""
+    passes = ticks(nameless(gpus, apart_ms), Reader(columns(NAMELESS), ZoneInfo("UTC")), ASKED, Heard())
+    with pytest.raises(JournalError, match="neither index, uuid nor") as refusal:
+        meter(passes, ASKED, PRICED, None)
+    assert refusal.value.hint.startswith("log it with index,uuid: nvidia-smi --query-gpu=timestamp,index,uuid,")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param(nameless(1, 0), id="steady"),
+        pytest.param([line for line in nameless(1, 0, 60) for _ in range(2)], id="twice-over"),
+        pytest.param([line for at, line in enumerate(nameless(1, 0, 60)) if at % 10 < 4], id="in-bursts"),
+        pytest.param(nameless(1, 0, 2), id="two-lines"),
+    ],
+)
+def test_one_gpu_needs_no_name(rows: list[str]) -> None:
+    """A log of a single GPU is read, also where it has every line twice or was written in bursts."""
+    passes = ticks(rows, Reader(columns(NAMELESS), ZoneInfo("UTC")), ASKED, Heard())
+    assert list(meter(passes, ASKED, PRICED, None).totals.devices) == ["index-0"]
+
+
+def test_a_power_that_no_gpu_draws_is_not_paid_for() -> None:
+    """A line of 50,000 W is left out and told with its reason: the rest is 300 W × 60 s, as without it."""
+    heard = Heard()
+    rows = [row(second, 0, "50000.00" if second == 30 else "300.00") for second in range(61)]
+
+    assert joules(metered(rows, heard)) == 18_000
+    assert (heard.used, heard.bad) == (60, 1)
+    assert heard.first_bad == ["line 31: power.draw of 50,000 W: no GPU draws more than 3,000 W"]
 
 
 def test_a_gpu_that_returns_begins_a_pass() -> None:
@@ -211,7 +277,7 @@ def test_a_line_that_is_too_long_is_one_line() -> None:
     rows = [row(0), None, row(1), "x\n", row(2)]
 
     assert len(list(ticks(rows, reader, ASKED, heard))) == 3
-    assert heard.first_bad == ["line 2: longer than 10 kB", "line 4: 1 fields where 5 are needed"]
+    assert heard.first_bad == ["line 2: longer than 10,000 characters", "line 4: 1 fields where 5 are needed"]
 
 
 def test_a_log_twice_over_is_the_log_once() -> None:

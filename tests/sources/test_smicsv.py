@@ -57,6 +57,28 @@ def test_what_a_board_does_not_tell_is_missing(word: str) -> None:
     assert said.power_watts == Missing(f"power.draw: nvidia-smi said {word.strip('[]')}")
 
 
+@pytest.mark.parametrize(
+    ("power", "limit", "said"),
+    [
+        pytest.param("1400.00 W", "700.00 W", None, id="twice-the-limit"),
+        pytest.param("1400.01 W", "700.00 W", "more than twice the limit, 700 W", id="more-than-that"),
+        pytest.param("50000.00 W", "700.00 W", "power.draw of 50,000 W: more than twice", id="absurd"),
+        pytest.param("3000.00 W", "[N/A]", None, id="without-a-limit"),
+        pytest.param("3000.01 W", "[N/A]", "no GPU draws more than 3,000 W", id="beyond-any"),
+        pytest.param("3500.00 W", "0.00 W", "no GPU draws more than 3,000 W", id="a-limit-of-nothing-is-none"),
+        pytest.param("3500.00 W", "1800.00 W", None, id="its-own-limit-says-so"),
+    ],
+)
+def test_a_power_is_believed_up_to_twice_the_limit(power: str, limit: str, said: str | None) -> None:
+    """Beyond it, and beyond 3 kW where no limit is known, the line is refused with its reason."""
+    line = LINE.replace("301.25 W", power).replace("700.00 W", limit)
+    if said is None:
+        assert reader().line(line) is not None
+        return
+    with pytest.raises(BadLine, match=said):
+        reader().line(line)
+
+
 def test_columns_may_be_few_and_in_any_order() -> None:
     """Without a UUID the bus names the GPU, without either its index; what is not logged is missing."""
     made = Reader(columns("power.draw,index,timestamp"), UTC)
