@@ -9,7 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from costmeter.cli import folder
+from costmeter.cli import folder, nodereport
+from costmeter.cli.copies import warn_of_copies
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +71,6 @@ def run(args: argparse.Namespace) -> int:
     from costmeter.cli.printing import style, to_json
     from costmeter.config.layers import load_settings
     from costmeter.ledger.finding import paths_of, run_ids
-    from costmeter.ledger.journal import state_directory
     from costmeter.ledger.listing import listing_of
     from costmeter.ledger.use import Sought, use_by_period
     from costmeter.outputs.bill import bills
@@ -84,15 +84,14 @@ def run(args: argparse.Namespace) -> int:
         print(f"costmeter: warning: {fault}", file=sys.stderr)
     terms = _terms(loaded, args.attribution or "marginal", base_kw)
     asked, period_of = _periods(given, billing_day, terms)
-    state = state_directory(environ)
+    state = nodereport.state_of(args)
     named = list(dict.fromkeys(wanted or run_ids(state)))
     paths = list(dict.fromkeys(path for each in named for path in paths_of(state, each)))
     if not paths and asked is None:
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
     _say_how_much(paths)
     listed = listing_of(state, named)
-    for copy in listed.copies:
-        print(f"costmeter: warning: {copy}", file=sys.stderr)
+    warn_of_copies(listed.copies)
     copied = set(map(os.path.realpath, listed.copied))
     by_place = {place: path for path in reversed(paths) if (place := os.path.realpath(path)) not in copied}
     paths = [path for path in paths if path in by_place.values()]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from costmeter.cli import bill, runfilter, runfolder
+from costmeter.cli import bill, nodereport, runfilter, runfolder
+from costmeter.cli.copies import warn_of_copies
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "csv", "md", "html", "focus")
 _BY = ("day", "month", "project", "user", "model", "experiment", "name", "outcome", "host")
 _DATES = ("day", "month")
-#: So many journals that are there twice are named beside data.
-_COPIES_TOLD = 3
 _NO_MATCH = "no run matches.  All runs: costmeter report"
 
 
@@ -61,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     runfilter.add_arguments(parser)
     by = f"totals by {', '.join(_BY[:-1])} or {_BY[-1]}"
-    parser.add_argument("--by", choices=_BY, metavar="WHAT", action=_Once, help=by)
+    parser.add_argument("--by", choices=(*_BY, "run"), metavar="WHAT", action=_Once, help=by)
     parser.add_argument("--all", action="store_true", help="every line of the list, not the newest 30")
     parser.add_argument("--timezone", metavar="ZONE", help="whose days and clock; default this machine's")
     parser.add_argument("--format", choices=FORMATS, default=None, metavar="FORMAT", help=", ".join(FORMATS))
@@ -70,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", action="store_true", help="one receipt as a page that needs no other file")
     parser.add_argument("-o", "--output", metavar="FILE", help="write into this file, whole or not at all")
     parser.add_argument("--full-cost", action="store_true", help="add up the cost and the line items beside it")
+    nodereport.add_arguments(parser)
     bill.add_arguments(parser)
 
 
@@ -77,15 +77,18 @@ def run(args: argparse.Namespace) -> int:
     """Print to stdout, or into a file."""
     bill.check(args)
     kind = _format(args)
-    if args.bill:
+    if args.node:
+        nodereport.check(args, kind)
+    elif args.bill:
         return bill.run(args)
-    from costmeter.ledger.journal import state_directory
-
-    state = state_directory(dict(os.environ))
-    runs, is_list = runfolder.expanded(args.runs, state)
-    _check(args, kind, is_list)
+    state = nodereport.state_of(args)
     gc.disable()  # thousands of small objects, which all live until we end: looking for garbage costs a fifth
-    text = _text(args, kind, state, [] if is_list else runs, runs if is_list else [])
+    if args.node:
+        text = nodereport.text(args, kind, state)
+    else:
+        runs, is_list = runfolder.expanded(args.runs, state)
+        _check(args, kind, is_list)
+        text = _text(args, kind, state, [] if is_list else runs, runs if is_list else [])
     gc.freeze()  # nor is it looked for at the very end
     if args.output is not None:
         from costmeter.cli import wholefile
@@ -113,6 +116,8 @@ def _check(args: argparse.Namespace, kind: str, is_list: bool) -> None:
     """Refuse what has no meaning together."""
     if args.full_cost and (args.by or kind not in ("text", "json")):
         raise UsageError("--full-cost is for receipts", "costmeter report RUN --full-cost")
+    if args.by == "run":
+        raise UsageError("--by run is for --node: the list has a line for every run", "costmeter report")
     if args.by and kind in ("html", "focus"):
         raise UsageError(f"--by has no {kind} form", "--format text, json, csv or md")
     if args.simulated and kind != "focus":
@@ -142,9 +147,9 @@ def _text(args: argparse.Namespace, kind: str, state: Path, runs: list[str], lis
     checked: Checked | None = None if kind in ("text", "md", "json") and not args.by else {}
     found = listing_of(state, named, checked) if named else listing(state, checked)
     if not (found.runs or found.unread):
-        raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
+        raise JournalError(f"no runs recorded under {state}", nodereport.instead(state))
     matching = replace(found, runs=tuple(filter(wanted, found.runs)))
-    if not matching.runs and kind not in ("text", "md"):
+    if found.runs and not matching.runs and kind not in ("text", "md"):
         print(f"costmeter: {_NO_MATCH}", file=sys.stderr)
     if kind == "json" and not args.by:
         _warn(matching)
@@ -247,13 +252,10 @@ def _accounts(args: argparse.Namespace, runs: "Sequence[Listed]") -> "Iterator[A
 def _warn(found: "Listing") -> None:
     """Say on stderr what the data on stdout cannot."""
     if found.unread:
-        print(
-            f"costmeter: warning: {len(found.unread):,} journals cannot be read and are not counted: {found.unread[0]}",
-            file=sys.stderr,
-        )
-    more = len(found.copies) - _COPIES_TOLD
-    for copy in (*found.copies[:_COPIES_TOLD], *([f"and {more:,} more copies"] if more > 0 else [])):
-        print(f"costmeter: warning: {copy}", file=sys.stderr)
+        count = len(found.unread)
+        what = "1 journal cannot be read and is" if count == 1 else f"{count:,} journals cannot be read and are"
+        print(f"costmeter: warning: {what} not counted: {found.unread[0]}", file=sys.stderr)
+    warn_of_copies(found.copies)
 
 
 def _meant(state: Path, run: str) -> str:
@@ -295,13 +297,12 @@ def _page(state: Path, run_id: str, receipts: list[dict[str, Any]]) -> str:
 
 def _receipts(state: Path, run_id: str, with_full_cost: bool) -> Iterator[dict[str, Any]]:
     """The receipt of a run; one for each currency where its parts have several."""
-    from costmeter.ledger.bulk import load_run
     from costmeter.ledger.ending import part_goes_on, run_ending
     from costmeter.outputs.receipt import receipt
 
-    whole = load_run(state, run_id)
+    whole, is_agents = nodereport.load(state, run_id)
     is_running = run_ending(whole).outcome == "running"
-    to_go = _projection(state, run_id, whole) if is_running else None
+    to_go = _projection(state, run_id, whole) if is_running and not is_agents else None
     for recorded in whole.by_currency():
         yield receipt(recorded, part_goes_on, with_full_cost, to_go)
 

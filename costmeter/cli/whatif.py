@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from costmeter.cli.lines import warn, write_data
 from costmeter.errors import UsageError
 
 if TYPE_CHECKING:
-    from costmeter.cli.scenarios import Typed
+    from costmeter.cli.scenarios import Around, Typed
     from costmeter.ledger.scenario import Recorded, Scenario
 
 #: Options that make no row of the table, or no row that is typed.
@@ -76,7 +77,6 @@ def parse(parser: argparse.ArgumentParser, argv: Sequence[str]) -> argparse.Name
 
 def run(args: argparse.Namespace) -> int:
     """Print the table to stdout; 0, also where a scenario has no answer."""
-    from costmeter.cli.lines import write_data
     from costmeter.cli.printing import style, to_json
     from costmeter.ledger.finding import LAST, meant
     from costmeter.ledger.journal import state_directory
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from costmeter.outputs import whatif
 
     environ = dict(os.environ)
-    rows = _typed(args)
+    rows = _typed(args, environ)
     state = state_directory(environ)
     names = list(dict.fromkeys(meant(state, name) for name in args.runs or [LAST]))
     runs = _once([recorded(state, name) for name in names])
@@ -110,7 +110,7 @@ def _once(runs: "list[Recorded]") -> "list[Recorded]":
         if same is None:
             kept.append(run)
         else:
-            print(f"costmeter: warning: {run.name} is a copy of {same}: not counted", file=sys.stderr)
+            warn(f"{run.name} is a copy of {same}: not counted")
     return kept
 
 
@@ -122,13 +122,20 @@ def _check_alike(runs: "list[Recorded]") -> None:
         raise UsageError(what, f"costmeter what-if {of[False]}")
 
 
-def _typed(args: argparse.Namespace) -> "list[Typed] | None":
+def _typed(args: argparse.Namespace, environ: Mapping[str, str]) -> "list[Typed] | None":
     """The scenarios of the command line, None where there is none; refused before a journal is read."""
     if not any(given for name, given in vars(args).items() if name not in _NO_ROWS):
         return None
+    from costmeter.cli import folder
+    from costmeter.cli.scenarios import Around
     from costmeter.cli.typedscenarios import typed
+    from costmeter.config.layers import load_settings
 
-    return typed(args)
+    rows, faults = typed(args)
+    if faults:  # what else is wrong is told with it
+        settings = load_settings(None, {}, environ, folder.current(), strict=False).settings
+        _made(rows, Around(settings.currency, settings, folder.current(), environ), faults)
+    return rows
 
 
 def _scenarios(
@@ -139,21 +146,26 @@ def _scenarios(
 
         return list(alternatives(runs))
     from costmeter.cli import folder
-    from costmeter.cli.scenarios import Around, as_configured, scenario
+    from costmeter.cli.scenarios import Around, as_configured
     from costmeter.config.layers import load_settings
 
     loaded = load_settings(None, {}, environ, folder.current(), strict=False)
     if args.as_configured or args.shift:
         for fault in loaded.faults:
-            print(f"costmeter: warning: {fault}", file=sys.stderr)
-    around = Around(runs[0].currency, loaded.settings, folder.current(), environ)
-    made: list[Scenario] = [as_configured(loaded.settings)] if args.as_configured else []
-    faults = []
-    for each in rows or ():
-        try:
-            made.append(scenario(each, around))
-        except UsageError as error:
-            faults.append(f"{error.message}" + (f" ({error.hint})" if error.hint else ""))
+            warn(fault)
+    node_gpus = {count for run in runs for part in run.parts.values() for count in part.node_gpus}
+    around = Around(runs[0].currency, loaded.settings, folder.current(), environ, node_gpus)
+    configured = [as_configured(loaded.settings)] if args.as_configured else []
+    return configured + _made(rows or (), around, [])
+
+
+def _made(rows: "Sequence[Typed]", around: "Around", faults: list[str]) -> "list[Scenario]":
+    """The scenarios that were typed. Raises UsageError with these faults and all others."""
+    from functools import partial
+
+    from costmeter.cli.scenarios import scenario, told
+
+    made = [told(faults, partial(scenario, row, around)) for row in rows]
     if faults:
         raise UsageError("\n".join(dict.fromkeys(faults)))
-    return made
+    return [each for each in made if each is not None]

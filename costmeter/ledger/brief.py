@@ -24,16 +24,20 @@ from costmeter.ledger.kinds import expect
 from costmeter.ledger.line import FOOTER_SHAPE, decode, unseal
 from costmeter.ledger.overlap import Windows
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Header, Place, RatesChange, SlotEntry, Summary
+from costmeter.ledger.record import Devices, Header, Place, RatesChange, Record, SlotEntry, Summary
 from costmeter.ledger.sealed import are_integers, unsealed
 from costmeter.ledger.sequence import Sequence
 from costmeter.ledger.summaryline import decode_place, decode_summary
 from costmeter.meter.charge import Rates
-from costmeter.meter.tally import Tally
+from costmeter.meter.tally import Tally, charged
 from costmeter.meter.totals import DeviceTotals, Totals
 
 #: What is read at once of a beginning (a header, devices, prices) and of an end (a footer with its summary).
 _BYTES = 8_192
+#: A journal that is checked is read in one go up to here, so that nobody opens it a second time for its checksum.
+_WHOLE_BYTES = 2**20
+#: A pipe with such a name is not waited for.
+_PLAINLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: How far back a subtotal is looked for; 8 GPUs write 50 kB in an hour.
 _FURTHEST_BYTES = 2**22
 _SLOT, _DEVICES, _SUBTOTAL = b'{"type":"slot"', b'\n{"type":"devices"', b'\n{"type":"subtotal"'
@@ -68,7 +72,7 @@ def brief(path: str, is_checked: bool = False) -> Brief | None:
     what a disk changed since is not in the sum. Raises JournalError for what cannot be read, or is no journal.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = os.open(path, _PLAINLY)
     except OSError as refusal:
         raise JournalError(f"{path}: cannot be read: {refusal.strerror}") from refusal
     try:
@@ -91,9 +95,10 @@ class _Ends:
 
     def __init__(self, path: str, file: int, size: int, is_checked: bool) -> None:
         self._path, self._file, self._size, self._is_checked = path, file, size, is_checked
-        self._head = os.pread(file, _BYTES, 0)
-        self._tail_at = max(0, size - _BYTES)
-        self._tail = self._head if size <= _BYTES else os.pread(file, size - self._tail_at, self._tail_at)
+        at_once = _WHOLE_BYTES if is_checked and size <= _WHOLE_BYTES else _BYTES
+        self._head = os.pread(file, at_once, 0)
+        self._tail_at = 0 if size <= at_once else size - _BYTES
+        self._tail = self._head if size <= at_once else os.pread(file, size - self._tail_at, self._tail_at)
         body = _content(self._line(0))
         if body.get("type") != "header":
             raise ValueError("no header")
@@ -172,8 +177,8 @@ class _Ends:
     def _summary(self, body: Mapping[str, Any], at: int) -> tuple[Summary, Place]:
         """What a line that stands at `at` sums up. Raises ValueError where what is before it has changed since."""
         summary, place = _summary(body, at)
-        if self._size <= _BYTES and place.crc is not None:
-            is_sound = zlib.crc32(self._head[: place.at]) == place.crc
+        if self._tail is self._head and place.crc is not None:
+            is_sound = zlib.crc32(memoryview(self._head)[: place.at]) == place.crc
         else:
             is_sound = not self._is_checked or is_whole(Path(self._path), place)
         if not is_sound:
@@ -252,7 +257,9 @@ def _folded_on(begun: _Begun, lines: list[bytes], path: Path) -> Part:
     """The part with the lines that follow, and the slot that was open. Raises ValueError where one is not the next."""
     part, order, at = begun.part, begun.order, 0
     while at < len(lines):
-        stop = next((n for n in range(at, len(lines)) if not lines[n].startswith(_SLOT)), len(lines))
+        stop = at
+        while stop < len(lines) and lines[stop].startswith(_SLOT):
+            stop += 1
         together = _at_once(part, lines[at:stop], order) if stop > at else None
         if together is not None:
             part, at = together, stop
@@ -261,7 +268,7 @@ def _folded_on(begun: _Begun, lines: list[bytes], path: Path) -> Part:
         if isinstance(record, SlotEntry) and record.slot.number != part.slots:
             raise ValueError("a slot that is not the next")
         at += 1
-        if record is None or not begun.sequence.takes(record):
+        if not isinstance(record, Record) or not begun.sequence.takes(record):
             continue
         if isinstance(record, Devices):
             order = tuple(device.uuid for device in record.devices)
@@ -302,12 +309,14 @@ def _at_once(part: Part, lines: list[bytes], order: tuple[str, ...]) -> Part | N
 
 def _priced(columns: SlotColumns, start: int, stop: int, rates: Rates) -> DeviceTotals | None:
     """What slots come to, all GPUs together; None where one has no price, or only `charge` can tell."""
-    charged = columns.charged(columns.blocks(start, stop), rates)
-    if charged is None:
-        return None
-    tally = Tally(len(columns.order))
-    tally.add(charged)
-    return tally.whole()
+    blocks, prices = columns.blocks(start, stop), [rates.devices.get(uuid) for uuid in columns.order]
+    if prices.count(prices[0]) == len(prices):  # as on most nodes: then nobody asks which of them it was
+        blocks, prices = [block.as_one_device() for block in blocks], prices[:1]
+    known = [each for each in prices if each is not None]
+    charges = [charged(block, known, rates) for block in blocks] if len(known) == len(prices) else [None]
+    tally = Tally(len(prices))
+    tally.add((block, each) for block, each in zip(blocks, charges, strict=True) if each is not None)
+    return None if None in charges else tally.whole()
 
 
 def _content(line: bytes) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.columns import SlotColumns, slot_columns
+from costmeter.ledger.copies import copied
 from costmeter.ledger.finding import paths_of
 from costmeter.ledger.lines import line_blocks
 from costmeter.ledger.order import lines_in_order
-from costmeter.ledger.overlap import Windows, may_share, metered_elsewhere, ours
+from costmeter.ledger.overlap import Sharing, Windows, metered_elsewhere
 from costmeter.ledger.pricing import PricesFor, Pricing, Unpriceable
 from costmeter.ledger.query import Part, Run
 from costmeter.ledger.reading import Scan
@@ -31,6 +32,8 @@ _BETWEEN = tuple(b'{"type":"%s"' % kind for kind in (b"rates", b"mark", b"subtot
 
 #: Why there is no part, or no run.
 Refusal = JournalError | Unpriceable
+#: What folds one journal under one set of prices after another.
+FoldEach = Callable[[Path, Sequence[PricesFor | None]], Sequence[Part | Refusal]]
 
 
 def fold_path(path: Path, prices: PricesFor | None = None, elsewhere: Windows | None = None) -> Part:
@@ -47,7 +50,7 @@ def fold_path(path: Path, prices: PricesFor | None = None, elsewhere: Windows | 
 
 def fold_each(path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows | None = None) -> list[Part | Refusal]:
     """The same under one set of prices after another, in one go; where one has no answer, why. Raises as `records`."""
-    with _no_collecting():
+    with no_collecting():
         for is_ordered, read in ((False, line_blocks), (True, _one_by_one)):
             torn: list[str] = []
             folding = _Folding(path, prices, elsewhere or {}, is_ordered)
@@ -65,7 +68,7 @@ def _one_by_one(path: Path, torn: list[str]) -> Iterator[tuple[int, list[bytes]]
 
 
 @contextmanager
-def _no_collecting() -> Iterator[None]:
+def no_collecting() -> Iterator[None]:
     """Nothing that is read has cycles in it, and looking for some takes as long as reading."""
     is_on = gc.isenabled()
     gc.disable()
@@ -88,13 +91,18 @@ def load_run(state: Path, run_id: str, prices: PricesFor | None = None) -> Run:
     raise found
 
 
-def load_each(state: Path, run_id: str, prices: Sequence[PricesFor | None]) -> list[Run | Refusal]:
-    """The same under one set of prices after another, in one go. Raises JournalError when the run is not there."""
+def load_each(
+    state: Path, run_id: str, prices: Sequence[PricesFor | None], folding: FoldEach = fold_each
+) -> list[Run | Refusal]:
+    """The same under one set of prices after another, in one go. Raises JournalError when the run is not there.
+
+    `folding` folds one journal; of what two meters had at the same time all is folded here.
+    """
     paths = paths_of(state, run_id)
     folded: list[Sequence[Part | Refusal]] = []
     for path in paths:
         try:
-            folded.append(fold_each(path, prices))
+            folded.append(folding(path, prices))
         except JournalError as refusal:
             folded.append([refusal] * len(prices))
     return [_run(paths, [each[row] for each in folded], one) for row, one in enumerate(prices)]
@@ -113,13 +121,17 @@ def _run(paths: Sequence[Path], folded: Sequence[Part | Refusal], prices: Prices
             refusals.append(found)
     if not read:
         return refusals[0]
+    copies = copied(read)
+    read = [each for each in read if each[0] not in copies]
     parts = [part for _, part in read]
     for place, windows in enumerate(metered_elsewhere(parts)):
         if windows:
             parts[place] = fold_path(read[place][0], prices, windows)
     parts.sort(key=lambda part: part.header.anchor.utc(part.header.start_ns))
     not_counted = tuple(f"{refusal.message}; this part is not counted" for refusal in refusals)
-    return Run((replace(parts[0], problems=(*not_counted, *parts[0].problems)), *parts[1:]))
+    problems = *not_counted, *parts[0].problems
+    remarks = *parts[0].remarks, *(f"{path} is a copy of {of.name}: not counted" for path, of in copies.items())
+    return Run((replace(parts[0], problems=problems, remarks=remarks), *parts[1:]))
 
 
 class _Folding:
@@ -134,7 +146,7 @@ class _Folding:
         self.scan = Scan(path, self._problems, is_ordered)
         self._path = path
         self._prices = prices
-        self._elsewhere = elsewhere
+        self._sharing = Sharing(elsewhere)
         self._not_counted_ns = dict.fromkeys(elsewhere, 0)
         self._header: Header | None = None
         self._rows: list[Pricing | Refusal] = []
@@ -178,7 +190,8 @@ class _Folding:
         for row in self._rows:
             if isinstance(row, Pricing):
                 part = row.part
-                found.append(replace(part, problems=(*self._problems, *part.problems), remarks=told))
+                problems = (*self._problems, *part.problems)
+                found.append(replace(part, problems=problems, remarks=told, last_ns=self._sharing.time.last_ns))
             else:
                 found.append(row)
         return found
@@ -213,6 +226,7 @@ class _Folding:
         if isinstance(record, Header):
             if self._header is None:
                 self._header = record
+                self._sharing.time.begins(record.anchor)
                 self._rows = [Pricing(record, prices) for prices in self._prices]
             return
         told = replace(record, slot=self._ours(record.slot)) if isinstance(record, SlotEntry) else record
@@ -220,9 +234,9 @@ class _Folding:
 
     def _ours(self, slot: Slot) -> Slot:
         """A slot without what was metered elsewhere."""
-        counted = ours(slot, self._elsewhere)
+        counted = self._sharing.ours(slot)
         if counted is not slot:
-            for uuid in self._elsewhere.keys() & slot.devices.keys():
+            for uuid in self._not_counted_ns.keys() & slot.devices.keys():
                 left_ns = counted.devices[uuid].nanoseconds if uuid in counted.devices else 0
                 self._not_counted_ns[uuid] += slot.devices[uuid].nanoseconds - left_ns
         return counted
@@ -240,6 +254,8 @@ class _Folding:
             for _, _, number, line in sorted(held, key=lambda each: each[:2]):  # as they came
                 self._fold_line(number, line)
             return
+        self._sharing.time.takes_all(columns.first, columns.starts_utc_ns, columns.lengths_ns)
+        self.scan.passes(slots)
         self._each(Pricing.begin_columns)
         start, saves = 0, self._between(columns, others)
         if saves:  # only the last one shows, with what the part had cost by then
@@ -267,7 +283,7 @@ class _Folding:
     def _see(self, columns: SlotColumns, start: int, stop: int) -> None:
         if start < stop:
             self.scan.sequence.takes_slots(columns.first + start, columns.rates[start:stop])
-            self._each(lambda row: row.see(columns, start, stop))
+            self._each(lambda row: row.see(columns.starts_utc_ns, start, stop))
 
     def _put_between(self, place: int, record: Record) -> None:
         self._each(lambda row: row.between(place, record))
@@ -287,4 +303,4 @@ class _Folding:
 
     def _is_shared(self, columns: SlotColumns) -> bool:
         """Whether slots may lie in a window of another meter."""
-        return may_share(self._elsewhere, min(columns.starts_utc_ns), max(columns.starts_utc_ns))
+        return self._sharing.may_share(columns.first, columns.starts_utc_ns, columns.lengths_ns)

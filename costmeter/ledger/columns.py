@@ -5,16 +5,18 @@ follow each other, there are no columns, and whoever asked decodes line by line.
 one place, `slotline`.
 """
 
+import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, repeat
-from operator import add, sub
+from operator import add, itemgetter, sub
 from typing import Any
 
 import orjson
 
 from costmeter.ledger import kinds
+from costmeter.ledger.line import CHECK_LENGTH
 from costmeter.ledger.record import SlotEntry
 from costmeter.ledger.sealed import all_unsealed, are_integers
 from costmeter.ledger.slotline import (
@@ -34,6 +36,7 @@ from costmeter.meter.tally import charged
 _STATES = ("busy", "idle", "unknown")
 _ARRAYS = frozenset((*STATE_ARRAYS, "busy_ns", "observed_ns", *(f"{method}_uj" for method in METHOD_ARRAYS)))
 _COUNTERS = frozenset(("counters_mj", "counters_uj"))
+_DIGITS, _DIGIT = b"0123456789", re.compile("[0-9]")
 _TOLD = frozenset(each.name for each in fields(Progress))
 #: What a meter writes under these keys.
 _KINDS: Mapping[str, set[type]] = {
@@ -155,15 +158,16 @@ def slot_columns(lines: Sequence[bytes], order: tuple[str, ...]) -> SlotColumns 
         return None
     try:
         bodies = all_unsealed(lines)  # integers beyond 64 bits have become floats: refused below
-        if not _follow(bodies):
+        shaped = [_shape(places, bodies, len(order)) for places in _alike(lines, bodies, order)]
+        numbers = [body["n"] for body in bodies]
+        if numbers[0] < 0 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             return None
-        shaped = [_shape(places, rows, len(order)) for places, rows in _alike(bodies)]
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
     return SlotColumns(
         order,
         lines,
-        bodies[0]["n"],
+        numbers[0],
         [body["utc_ns"] for body in bodies],
         [body["ns"] for body in bodies],
         [body.get("rates") for body in bodies],
@@ -172,51 +176,78 @@ def slot_columns(lines: Sequence[bytes], order: tuple[str, ...]) -> SlotColumns 
     )
 
 
-def _follow(bodies: Sequence[Body]) -> bool:
-    """Whether all are slots, numbered one after the other."""
-    numbers = [body["n"] for body in bodies]
-    if not are_integers(numbers) or numbers[0] < 0 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        return False
-    return [body["type"] for body in bodies].count("slot") == len(bodies)
+def _alike(lines: Sequence[bytes], bodies: Sequence[Body], order: tuple[str, ...]) -> Iterable[list[int]]:
+    """The places of slots with the same keys, the same method and the same kinds of values.
+
+    Lines that differ in nothing but digits say numbers of the same kinds in arrays as long. So one of them is looked at
+    for all, and of the others no more than that an integer is none that has become a float. Raises KeyError, TypeError
+    or ValueError where one is not as a meter writes it.
+    """
+    written: dict[bytes, list[int]] = {}
+    for place, line in enumerate(lines):
+        written.setdefault(line[:-CHECK_LENGTH].translate(None, _DIGITS), []).append(place)
+    alike: dict[tuple[object, ...], list[list[int]]] = {}
+    for places in written.values():
+        body = bodies[places[0]]
+        _check(body, order)
+        alike.setdefault((*body, body.get("method"), *map(type, body.values())), []).append(places)
+    return (groups[0] if len(groups) == 1 else sorted(chain.from_iterable(groups)) for groups in alike.values())
 
 
-def _alike(bodies: Sequence[Body]) -> Iterator[tuple[list[int], Mapping[str, Rows]]]:
-    """Slots with the same keys and method: their places, and by key the value of each."""
-    groups: dict[tuple[tuple[str, ...], object], list[int]] = {}
-    for place, body in enumerate(bodies):
-        groups.setdefault((tuple(body), body.get("method")), []).append(place)
-    for (keys, _), places in groups.items():
-        values = zip(*[bodies[place].values() for place in places], strict=True)
-        yield places, dict(zip(keys, values, strict=True))
+def _check(body: Body, order: tuple[str, ...]) -> None:
+    """Raises KeyError, TypeError or ValueError where a slot is not as a meter writes it, however large its numbers."""
+    if body["type"] != "slot" or not are_integers((body["n"], body["utc_ns"], body["ns"])):
+        raise TypeError("no slot, or an instant that is none")
+    for key, value in body.items():
+        if _DIGIT.search(key):  # another line may have another key there
+            raise KeyError(key)
+        if type(value) not in _KINDS.get(key, (type(value),)):
+            raise TypeError("garbled")
+        if key in _ARRAYS and type(value) is not int and not (type(value) is list and are_integers(value)):
+            raise TypeError("neither an integer nor integers")
+        if key in _COUNTERS and set(map(type, value)) - {int, type(None)}:
+            raise TypeError("no counter")
+        if type(value) is list and len(value) != len(order) and (key in _ARRAYS or key in _COUNTERS):
+            raise ValueError("not a number for every device")
 
 
-def _shape(places: list[int], rows: Mapping[str, Rows], count: int) -> _Shaped:
-    """Slots with the same keys. Raises TypeError or ValueError where a value is not as a meter writes it."""
-    if not (are_integers(rows["utc_ns"]) and are_integers(rows["ns"])) or min(rows["ns"]) < 0:
-        raise TypeError("an instant that is none")
+def _shape(places: list[int], bodies: Sequence[Body], count: int) -> _Shaped:
+    """Slots with the same keys. Raises KeyError, TypeError or ValueError where a value is not as a meter writes it."""
+    keys = list(bodies[places[0]])
+    values = zip(*map(itemgetter(*keys), [bodies[place] for place in places]), strict=True)
+    rows: Mapping[str, Rows] = dict(zip(keys, values, strict=True))
+    for key in ("type", "method"):  # words, of which others with digits in them have not been told apart
+        if key in rows and rows[key].count(rows[key][0]) < len(places):
+            raise ValueError("another word")
+    for key in ("ns", "rates"):
+        _check_narrow(filter(None, rows.get(key, ())))
+    if min(rows["ns"]) < 0:
+        raise ValueError("a length below nothing")
     if not (kinds.instant(min(rows["utc_ns"])) and kinds.instant(max(rows["utc_ns"]))):
         raise ValueError("of no calendar")
-    for key, of in _KINDS.items():
-        if set(map(type, rows.get(key, ()))) - of:
-            raise TypeError("garbled")
     for key in _TOLD & rows.keys():
         if max(rows[key]) >= _LARGEST or min(rows[key]) <= -_LARGEST:
             raise ValueError("an integer that was made a float")
     for key in _COUNTERS & rows.keys():
-        if set(map(len, rows[key])) - {count} or set(map(type, chain.from_iterable(rows[key]))) - {int, type(None)}:
-            raise TypeError("no counters of these devices")
+        _check_narrow(filter(None, chain.from_iterable(rows[key])))
     for each in rows.get("standings", ()):
         if not all(map(is_standing, each.values())):
             raise TypeError("no standing")
-    return _Shaped(places, _columns(rows, count), not _TOLD.isdisjoint(rows))
+    return _Shaped(places, by_field(rows, count), not _TOLD.isdisjoint(rows))
+
+
+def _check_narrow(values: Iterable[int]) -> None:
+    """Raises ValueError where one is beyond 64 bits: a strict reader has made a float of it, and so the sum is one."""
+    if type(sum(values)) is not int:
+        raise ValueError("an integer that was made a float")
 
 
 # Columns
 
 
-def _columns(rows: Mapping[str, Rows], count: int) -> dict[str, list[int]]:
-    """Every field of Quantities that slots of these keys have."""
-    taken = {key: _taken(rows[key], count) for key in _ARRAYS & rows.keys()}
+def by_field(rows: Mapping[str, Rows], count: int) -> dict[str, list[int]]:
+    """Every field of Quantities that slots of the same keys have, from their values: `ns`, and others."""
+    taken = {key: _taken(rows[key]) for key in _ARRAYS & rows.keys()}
     columns = {name: taken[key] for key, name in STATE_ARRAYS.items() if key in taken}
     left = held = list(rows["ns"])
     resting = [columns[name] for name in ("idle_nanoseconds", "unknown_nanoseconds") if name in columns]
@@ -237,21 +268,11 @@ def _columns(rows: Mapping[str, Rows], count: int) -> dict[str, list[int]]:
     return columns
 
 
-def _taken(rows: Rows, count: int) -> list[int]:
+def _taken(rows: Rows) -> list[int]:
     """Rows of as many integers as there are devices, end to end; or one integer for each row, where all are."""
-    found = set(map(type, rows))
-    if found == {int}:
-        return list(rows)
-    if found - {int, list}:
-        raise TypeError("neither a number nor numbers")
-    if int in found:
-        rows = tuple(row if type(row) is list else [row] * count for row in rows)
-    if set(map(len, rows)) - {count}:
-        raise ValueError("not a number for every device")
-    flat = list(chain.from_iterable(rows))
-    if not are_integers(flat):
-        raise TypeError("no integer")
-    return flat
+    values = list(rows if type(rows[0]) is int else chain.from_iterable(rows))
+    _check_narrow(values)
+    return values
 
 
 def _summed(columns: Sequence[list[int]], count: int) -> list[int]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from costmeter.ledger.columns import SlotColumns, slot_columns
 from costmeter.ledger.lines import lines
 from costmeter.ledger.order import lines_in_order
-from costmeter.ledger.overlap import Windows, may_share, ours
+from costmeter.ledger.overlap import Sharing, Windows
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.reading import Scan
-from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Header, RatesChange, Record, SlotEntry
 from costmeter.meter.charge import Rates
+from costmeter.meter.slot import Slot
 from costmeter.meter.tally import Tally
 from costmeter.meter.totals import DeviceTotals, totals
 
@@ -33,7 +34,7 @@ def cut(path: Path, day_of: Callable[[int], str] | None = None, elsewhere: Windo
     What lies in a window of `elsewhere` does not count. Raises JournalError where nothing can be read.
     """
     for is_ordered, read in ((False, lines), (True, lines_in_order)):
-        cutting = _Cutting(path, day_of, elsewhere or {}, is_ordered)
+        cutting = _Cutting(path, day_of, elsewhere, is_ordered)
         for number, line in read(path, []):
             cutting.take(number, line)
         if not cutting.is_out_of_order:
@@ -44,10 +45,12 @@ def cut(path: Path, day_of: Callable[[int], str] | None = None, elsewhere: Windo
 class _Cutting:
     """A journal while it is cut. `_lines` are slots that were read and not charged yet."""
 
-    def __init__(self, path: Path, day_of: Callable[[int], str] | None, elsewhere: Windows, is_ordered: bool) -> None:
+    def __init__(
+        self, path: Path, day_of: Callable[[int], str] | None, elsewhere: Windows | None, is_ordered: bool
+    ) -> None:
         self._scan = Scan(path, [], is_ordered)
         self._day_of = day_of or (lambda _: "")
-        self._elsewhere = elsewhere
+        self._sharing = Sharing(elsewhere)
         self._models: dict[str, str] = {}
         self._rates: Rates | None = None
         self._lines: list[tuple[int, bytes]] = []
@@ -83,11 +86,19 @@ class _Cutting:
             self._models |= {device.uuid: device.name for device in record.devices}
         elif isinstance(record, RatesChange):
             self._rates = record.rates
-        elif isinstance(record, SlotEntry) and self._rates is not None:
-            slot = priced_only(ours(record.slot, self._elsewhere), self._rates)[0]
-            day = self._day_of(slot.start_utc_ns)
-            for uuid, booked in totals(slot, self._rates).devices.items():
-                self._book(uuid, day, booked, slot.redone)
+        elif isinstance(record, Header):
+            self._sharing.time.begins(record.anchor)
+        elif isinstance(record, SlotEntry):
+            self._charge_slot(self._sharing.ours(record.slot))
+
+    def _charge_slot(self, slot: Slot) -> None:
+        """Charge one slot, as far as it has prices."""
+        if self._rates is None:
+            return
+        slot = priced_only(slot, self._rates)[0]
+        day = self._day_of(slot.start_utc_ns)
+        for uuid, booked in totals(slot, self._rates).devices.items():
+            self._book(uuid, day, booked, slot.redone)
 
     def _book(self, uuid: str, day: str, booked: DeviceTotals, is_redone: bool) -> None:
         assert self._rates is not None
@@ -107,6 +118,7 @@ class _Cutting:
                 self._take_record(self._scan.record(number, line))
             return
         self._scan.sequence.takes_slots(columns.first, columns.rates)
+        self._sharing.time.takes_all(columns.first, columns.starts_utc_ns, columns.lengths_ns)
         days, start = self._days(columns), 0
         for place in range(1, len(held) + 1):
             if place == len(held) or days[place] != days[start] or columns.phases[place] != columns.phases[start]:
@@ -130,7 +142,7 @@ class _Cutting:
         charged = columns.charged(columns.blocks(start, stop), self._rates)
         if charged is None:
             for place in range(start, stop):
-                self._take_record(columns.entry(place))
+                self._charge_slot(columns.entry(place).slot)
             return
         tally = Tally(len(columns.order))
         tally.add(charged)
@@ -139,4 +151,4 @@ class _Cutting:
 
     def _is_shared(self, columns: SlotColumns) -> bool:
         """Whether slots may lie in a window of another meter."""
-        return may_share(self._elsewhere, min(columns.starts_utc_ns), max(columns.starts_utc_ns))
+        return self._sharing.may_share(columns.first, columns.starts_utc_ns, columns.lengths_ns)

@@ -49,6 +49,8 @@ def meant(state: Path, run: str) -> str:
     if run != LAST or os.path.isdir(state / "runs" / LAST):
         return run
     began = [(_began(headers), headers[0].run == other, other) for other, headers in _headers(state) if headers]
+    if not began and run_ids(state):
+        raise JournalError(f"no run under {state} can be read", "costmeter report says why")
     if not began:
         raise JournalError(f"no runs recorded under {state}", "costmeter run -- python train.py")
     return max(began)[2]

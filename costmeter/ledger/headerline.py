@@ -9,7 +9,6 @@ from costmeter.ledger import kinds
 from costmeter.ledger.record import SCHEMA, Header
 from costmeter.meter.activity import IdleRule
 
-_PLAIN = tuple(name for name in Header.__slots__ if name not in ("command", "anchor", "rule", "user"))
 _TEXTS = ("run", "meter", "name", "host", "boot_id", "currency", "user")
 _SHAPE = dict.fromkeys(_TEXTS, kinds.text) | {
     "part": kinds.count,
@@ -40,9 +39,22 @@ def decode_header(body: Mapping[str, Any]) -> Header:
     if clocks.utc(body["start_ns"]) >= LATEST_UTC_NS:
         raise ValueError("start_ns")
     return Header(
-        **{name: body[name] for name in _PLAIN},
-        command=None if command is None else tuple(command),
-        anchor=clocks,
-        rule=IdleRule(**body["rule"]),
-        user=body.get("user", ""),
+        body["run"],
+        body["part"],
+        body["meter"],
+        body["name"],
+        body["labels"],
+        None if command is None else tuple(command),
+        body["host"],
+        body["boot_id"],
+        body["pid"],
+        body["pid_start_ticks"],
+        body["start_ns"],
+        clocks,
+        body["period_ns"],
+        IdleRule(**body["rule"]),
+        body["simulated"],
+        body["currency"],
+        body["versions"],
+        body.get("user", ""),
     )

@@ -25,17 +25,22 @@ _MOST_MONEY = Decimal(10**15)
 _MOST_PRICE = Decimal(10**9)  # no plain one below is more
 #: Where the point of a decimal may be: further out it is no figure, and fills the memory where it is written out.
 _EXPONENTS = range(-100, 20)
+#: As all are that a meter writes.
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,28})?").fullmatch
+_TEXT_ALONE = frozenset((str,))
 
 
 def expect(body: Any, shape: Shape) -> None:
     """Raises ValueError with the keys whose values are of another kind. A key that is not there is not looked at."""
     if type(body) is not dict:
         raise ValueError("an object")
-    asked = shape.get
-    wrong = [key for key, value in body.items() if (is_right := asked(key)) is not None and not is_right(value)]
-    if wrong:
-        raise ValueError(", ".join(wrong))
+    asked, wrong = shape.get, None
+    for key, value in body.items():  # a list of thousands of journals asks half a million times
+        is_right = asked(key)
+        if is_right is not None and not is_right(value):
+            wrong = key if wrong is None else f"{wrong}, {key}"
+    if wrong is not None:
+        raise ValueError(wrong)
 
 
 def text(value: Any) -> bool:
@@ -85,12 +90,12 @@ def instant(value: Any) -> bool:
 
 def price(value: Any) -> bool:
     """Text of a decimal that something may cost, or weigh, by the hour or the kWh."""
-    return _is_decimal(value, _MOST_PRICE)
+    return type(value) is str and (_PLAIN_DECIMAL(value) is not None or _is_decimal(value, _MOST_PRICE))
 
 
 def money(value: Any) -> bool:
     """Text of a decimal that much may come to."""
-    return _is_decimal(value, _MOST_MONEY)
+    return type(value) is str and (_PLAIN_DECIMAL(value) is not None or _is_decimal(value, _MOST_MONEY))
 
 
 def maybe(kind: Kind) -> Kind:
@@ -105,23 +110,30 @@ def each(kind: Kind) -> Kind:
 
 def row(*kinds: Kind) -> Kind:
     """A list of just these, one after the other."""
-    return lambda value: (
-        type(value) is list
-        and len(value) == len(kinds)
-        and all(kind(part) for kind, part in zip(kinds, value, strict=True))
-    )
+
+    def is_row(value: Any) -> bool:
+        if type(value) is not list or len(value) != len(kinds):
+            return False
+        return not [part for kind, part in zip(kinds, value, strict=True) if not kind(part)]
+
+    return is_row
 
 
 def table(kind: Kind) -> Kind:
     """An object of any keys with such values."""
+    if kind is text:
+        return lambda value: type(value) is dict and _TEXT_ALONE.issuperset(map(type, value.values()))
     return lambda value: type(value) is dict and all(map(kind, value.values()))
 
 
 def shaped(shape: Shape) -> Kind:
     """An object with these keys, each of its kind; none need be there."""
-    return lambda value: (
-        type(value) is dict and all(is_right(value[key]) for key, is_right in shape.items() if key in value)
-    )
+    kinds = tuple(shape.items())
+
+    def is_shaped(value: Any) -> bool:
+        return type(value) is dict and not [key for key, kind in kinds if key in value and not kind(value[key])]
+
+    return is_shaped
 
 
 def either(*kinds: Kind) -> Kind:
@@ -134,11 +146,8 @@ def word(words: Collection[str]) -> Kind:
     return lambda value: type(value) is str and value in words
 
 
-def _is_decimal(value: Any, most: Decimal) -> bool:
-    if type(value) is not str:
-        return False
-    if _PLAIN_DECIMAL(value):  # as all are that a meter writes
-        return True
+def _is_decimal(value: str, most: Decimal) -> bool:
+    """Of a text that is not as a meter writes its decimals."""
     try:
         amount = Decimal(value)
     except InvalidOperation:

@@ -1,6 +1,7 @@
 """A journal's file as lines: whole ones with their numbers, up to where another journal begins in it."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import BinaryIO
 from costmeter.errors import JournalError
 from costmeter.ledger.line import unseal
 
+Pattern = re.Pattern[bytes]
 #: No line of a journal is longer: the devices of 1,024 GPUs are less than a tenth of it.
 LONGEST_LINE = 4 * 2**20
 _HEADER = b'{"type":"header"'
@@ -26,23 +28,24 @@ def lines(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes]]:
 def placed_lines(path: Path, problems: list[str]) -> Iterator[tuple[int, int, bytes]]:
     """Every whole line, without its end, its number, and at which byte it begins. Raises JournalError as `lines`."""
     at = 0
-    for first, block in _blocks(path, problems):
+    for first, block, _ in _blocks(path, problems):
         for number, line in enumerate(block, first):
             yield number, at, line.rstrip(b"\r")
             at += len(line) + 1
 
 
-def line_blocks(path: Path, problems: list[str]) -> Iterator[tuple[int, list[bytes]]]:
+def line_blocks(path: Path, problems: list[str], of: Pattern | None = None) -> Iterator[tuple[int, list[bytes]]]:
     """The same many at a time: the number of a line, and it and those that follow, without their ends.
 
-    Line ends may be those of another system. Raises JournalError as `lines`.
+    Line ends may be those of another system. Where only lines `of` a pattern are wanted, a stretch without any may be
+    passed over. Raises JournalError as `lines`.
     """
-    for first, block in _blocks(path, problems):
-        yield first, [line.rstrip(b"\r") for line in block] if any(line[-1:] == b"\r" for line in block) else block
+    for first, block, has_returns in _blocks(path, problems, of):
+        yield first, [line.rstrip(b"\r") for line in block] if has_returns else block
 
 
-def _blocks(path: Path, problems: list[str]) -> Iterator[tuple[int, list[bytes]]]:
-    """Whole lines up to their newlines, and the number of the first of them."""
+def _blocks(path: Path, problems: list[str], of: Pattern | None = None) -> Iterator[tuple[int, list[bytes], bool]]:
+    """Whole lines up to their newlines, the number of the first of them, and whether there are other line ends."""
     header: bytes | None = None
     first, rest, size = 1, b"", _FIRST_BLOCK
     try:
@@ -50,12 +53,16 @@ def _blocks(path: Path, problems: list[str]) -> Iterator[tuple[int, list[bytes]]
             while read := file.read(size):
                 size = min(2 * size, _LARGEST_BLOCK)
                 whole = rest + read
+                if of is not None and 0 <= whole.find(b"\n") < LONGEST_LINE and of.search(whole) is None:
+                    first += whole.count(b"\n")
+                    rest = whole[whole.rfind(b"\n") + 1 :]
+                    continue
                 *block, rest = whole.split(b"\n")
                 if len(block[0] if block else rest) >= LONGEST_LINE:
                     raise JournalError(f"{path}: line {first} is longer than any that a meter writes")
                 ours, header = _ours(block, header) if _HEADER in whole else (len(block), header)
                 if ours:
-                    yield first, block[:ours]
+                    yield first, block[:ours], b"\r" in whole
                 first += ours
                 if ours < len(block):
                     problems.append(ANOTHER.format(first))

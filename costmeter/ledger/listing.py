@@ -16,7 +16,7 @@ from pathlib import Path
 from costmeter.errors import JournalError
 from costmeter.ledger.brief import Brief, brief
 from costmeter.ledger.bulk import fold_path
-from costmeter.ledger.copies import journal_at, without_copies
+from costmeter.ledger.copies import called, journal_at, without_copies
 from costmeter.ledger.ending import Ending, Lost, Stretch, lost, part_ending, part_goes_on, together
 from costmeter.ledger.finding import JOURNAL, paths_of
 from costmeter.ledger.overlap import meeting, metered_elsewhere
@@ -121,7 +121,7 @@ class Listed:
         """Whether all of its GPUs were simulated. Of a run that `apart` has taken apart they are, or are not."""
         return all(part.header.simulated for part in self.parts)
 
-    @cached_property
+    @property
     def apart(self) -> "tuple[Listed, ...]":
         """The run taken apart by what never adds up: simulated or real, and by currency; each with its own parts."""
         if len(self.parts) == 1:
@@ -135,7 +135,7 @@ class Listed:
         """The journal of one of its parts."""
         return Path(journal_at(self.found, part))
 
-    @cached_property
+    @property
     def ending(self) -> Ending:
         """How it ended, over all parts and hosts."""
         return together([(part.header.host, part.ending) for part in self.parts])
@@ -200,9 +200,9 @@ class Listing:
 
     @property
     def copies(self) -> tuple[str, ...]:
-        """What is said of copies: a line for each folder that has some."""
-        folders = {os.path.dirname(path): run for path, run in self.copied.items()}
-        return tuple(f"{folder} is a copy of {run}: not counted" for folder, run in folders.items())
+        """What is said of copies: a line for each folder that has some, and for each in a run's own folder."""
+        places = {called(path, run): run for path, run in self.copied.items()}
+        return tuple(f"{place} is a copy of {run}: not counted" for place, run in places.items())
 
 
 #: Journals with an end that are as their meters left them, by path, size and time of change (nanoseconds).
@@ -254,7 +254,7 @@ def _read(found: Iterable[tuple[str, list[str] | str]], checked: Checked | None)
         if isinstance(paths, str):
             unread.append(paths)
         elif paths:
-            places[place] = [part for path in paths for part in _read_one(path, checked, unread)]
+            places[place] = _read_all(paths, checked, unread)
     copied = dict(without_copies(places))
     runs = [run for place, parts in places.items() for run in _whole(place, parts, unread)]
     runs.sort(key=lambda run: run.ending.started_utc_ns)
@@ -267,7 +267,7 @@ def _whole(place: str, parts: list[Brief], unread: list[str]) -> Iterator[Listed
         return
     try:
         yield Listed(parts[0].header.run, tuple(_in_order(place, parts)), place)
-    except Exception as fault:  # as in `_read_one`
+    except Exception as fault:  # as in `_read_all`
         unread.append(_unforeseen(place, fault))
 
 
@@ -277,12 +277,15 @@ def _unforeseen(place: str, fault: Exception) -> str:
     return f"{place}: cannot be read: {type(fault).__name__}: {fault}"
 
 
-def _read_one(path: str, checked: Checked | None, unread: list[str]) -> Iterator[Brief]:
-    """What one journal comes to; nothing where it cannot be read, which is said."""
-    try:
-        yield _brief(path) if checked is None else _checked_brief(path, checked)
-    except Exception as fault:  # what nobody foresaw in one journal hides no other
-        unread.append(_unforeseen(path, fault))
+def _read_all(paths: Iterable[str], checked: Checked | None, unread: list[str]) -> list[Brief]:
+    """What journals come to, without those that cannot be read, which is said."""
+    found: list[Brief] = []
+    for path in paths:
+        try:
+            found.append(_brief(path) if checked is None else _checked_brief(path, checked))
+        except Exception as fault:  # what nobody foresaw in one journal hides no other
+            unread.append(_unforeseen(path, fault))
+    return found
 
 
 def _brief(path: str, is_checked: bool = False) -> Brief:
@@ -312,7 +315,7 @@ def _in_order(place: str, parts: list[Brief]) -> list[Brief]:
     met = meeting([(part.header, _end_ns(part)) for part in parts])
     if met:
         _meet(place, parts, met)
-    return sorted(parts, key=lambda part: (_began(part), part.header.host, part.header.part))
+    return sorted(parts, key=lambda of: (of.header.anchor.utc(of.header.start_ns), of.header.host, of.header.part))
 
 
 def _meet(place: str, parts: list[Brief], met: Sequence[int]) -> None:
@@ -337,10 +340,6 @@ def _beside(part: Part, others: Sequence[Part]) -> tuple[tuple[str, int], ...]:
 def _end_ns(part: Brief) -> int:
     """When a part's meter had ended, by the clock of its boot."""
     return part.header.anchor.boottime(part.ending.started_utc_ns) + part.ending.length_ns
-
-
-def _began(part: Brief) -> int:
-    return part.header.anchor.utc(part.header.start_ns)
 
 
 def of_part(part: Part, file: str = "") -> Brief:

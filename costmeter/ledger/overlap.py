@@ -1,19 +1,20 @@
 """Two meters of one run on one host: which of them a device's time counts from while both were there.
 
 A wrapper counts before an agent, and of two alike the one that was there first. What the other metered meanwhile is its
-own record, and no second cost.
+own record, and no second cost. Both are compared by the clock of the boot that they share, for each may have followed a
+wall clock that was set meanwhile at another slot.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from costmeter.ledger.boottime import BootTime
 from costmeter.ledger.query import Part
 from costmeter.ledger.record import Header
 from costmeter.meter.share import share
 from costmeter.meter.slot import Slot
-from costmeter.units import NANOSECONDS_PER_HOUR
 
-#: When (UTC) others meter a device whose time is not to be counted again: from, and to before.
+#: When (CLOCK_BOOTTIME) others meter a device whose time is not to be counted again: from, and to before.
 Windows = Mapping[str, tuple[tuple[int, int], ...]]
 
 
@@ -26,20 +27,42 @@ def metered_elsewhere(parts: Sequence[Part]) -> list[Windows]:
         for before in ranks[:turn]:
             if _met(parts[place], parts[before]):
                 for uuid in parts[place].devices.keys() & parts[before].devices.keys():
-                    windows[uuid] = (*windows.get(uuid, ()), _window(parts[place], parts[before], uuid))
+                    windows[uuid] = (*windows.get(uuid, ()), _window(parts[before], uuid))
         found[place] = windows
     return found
 
 
-def ours(slot: Slot, elsewhere: Windows) -> Slot:
-    """A slot less the time of its devices that counts from another part.
+class Sharing:
+    """The slots of one journal, in order, less what counts from another part."""
+
+    def __init__(self, elsewhere: Windows | None) -> None:
+        self._elsewhere = elsewhere or {}
+        self.time = BootTime()
+
+    def ours(self, slot: Slot) -> Slot:
+        """The next slot less the time of its devices that counts from another part; the slot itself where none does."""
+        began_ns = self.time.takes(slot.number, slot.start_utc_ns, slot.end_utc_ns - slot.start_utc_ns)
+        return ours(slot, began_ns, self._elsewhere) if self._elsewhere else slot
+
+    def may_share(self, first: int, starts_utc_ns: Sequence[int], lengths_ns: Sequence[int]) -> bool:
+        """Whether one of the next slots, numbered one after the other from `first`, may have time in a window."""
+        if not self._elsewhere:
+            return False
+        began_ns = self.time.began_ns(first, starts_utc_ns[0])
+        ended_ns = began_ns + sum(lengths_ns)
+        return any(since < ended_ns and began_ns < until for each in self._elsewhere.values() for since, until in each)
+
+
+def ours(slot: Slot, began_ns: int, elsewhere: Windows) -> Slot:
+    """A slot, begun at an instant of CLOCK_BOOTTIME, less the time of its devices that counts from another part.
 
     Of a device that another meter had for a part of the slot, the rest of it counts, as if all of it had been alike.
     """
-    theirs_ns = {uuid: _covered(slot, windows) for uuid, windows in elsewhere.items() if uuid in slot.devices}
+    length_ns, devices = slot.end_utc_ns - slot.start_utc_ns, dict(slot.devices)
+    span = began_ns, began_ns + length_ns
+    theirs_ns = {uuid: _covered(span, windows) for uuid, windows in elsewhere.items() if uuid in devices}
     if not any(theirs_ns.values()):
         return slot
-    length_ns, devices = slot.end_utc_ns - slot.start_utc_ns, dict(slot.devices)
     for uuid, nanoseconds in theirs_ns.items():
         if nanoseconds >= length_ns:
             del devices[uuid]
@@ -48,17 +71,11 @@ def ours(slot: Slot, elsewhere: Windows) -> Slot:
     return replace(slot, devices=devices)
 
 
-def may_share(elsewhere: Windows, first_utc_ns: int, last_utc_ns: int) -> bool:
-    """Whether slots that begin between these instants may have time in a window; no slot is longer than an hour."""
-    until_ns = last_utc_ns + NANOSECONDS_PER_HOUR
-    return any(since <= until_ns and first_utc_ns < until for windows in elsewhere.values() for since, until in windows)
-
-
-def _covered(slot: Slot, windows: Sequence[tuple[int, int]]) -> int:
-    """How much of a slot lies in windows, once each."""
-    covered_ns, upto_ns = 0, slot.start_utc_ns
+def _covered(span: tuple[int, int], windows: Sequence[tuple[int, int]]) -> int:
+    """How much of a span lies in windows, once each."""
+    covered_ns, (upto_ns, ended_ns) = 0, span
     for since, until in sorted(windows):
-        start_ns, end_ns = max(since, upto_ns), min(until, slot.end_utc_ns)
+        start_ns, end_ns = max(since, upto_ns), min(until, ended_ns)
         if start_ns < end_ns:
             covered_ns, upto_ns = covered_ns + end_ns - start_ns, end_ns
     return covered_ns
@@ -96,10 +113,12 @@ def _met(part: Part, other: Part) -> bool:
 
 
 def _end_ns(part: Part) -> int:
+    """When a part's meter had ended: its footer says how long it lasted, and its slots where there is none."""
+    if part.footer is None and part.last_ns is not None:
+        return part.last_ns
     return part.start_ns + part.length_ns
 
 
-def _window(part: Part, other: Part, uuid: str) -> tuple[int, int]:
-    """When the other had a device, on this part's wall clock."""
-    utc = part.header.anchor.utc
-    return utc(other.since_ns.get(uuid, other.header.start_ns)), utc(_end_ns(other))
+def _window(other: Part, uuid: str) -> tuple[int, int]:
+    """When the other had a device."""
+    return other.since_ns.get(uuid, other.header.start_ns), _end_ns(other)

@@ -41,7 +41,8 @@ class Part:
     to say of some. `phases` has all GPUs' totals of every phase that the run told; what is in none of them was before
     it told of any. `redone` is work done again, `saved` the last checkpoint of so many `checkpoints`; `progress` is the
     last that was told. `milestones` are marks of budgets and of going back to an earlier step. `problems` are what
-    could not be read, `remarks` what was metered and counts from another part.
+    could not be read, `remarks` what was metered and counts from another part. `last_ns` is
+    when (CLOCK_BOOTTIME) the last slot ended, where whoever folded them followed that.
     """
 
     header: Header
@@ -72,6 +73,7 @@ class Part:
     budgets: tuple[BudgetUse, ...] = ()
     slots: int = 0
     remarks: tuple[str, ...] = ()
+    last_ns: int | None = field(default=None, compare=False)
 
     @property
     def start_ns(self) -> int:

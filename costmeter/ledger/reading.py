@@ -3,16 +3,21 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from collections.abc import Sequence as Lines
+from dataclasses import replace
 from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, unseal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
+from costmeter.ledger.nodeline import NODE_TYPES
+from costmeter.ledger.noderecord import Holders, Line
 from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.ratesline import Origins, decode_number, fingerprint
-from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Place, RatesChange, Record, SlotEntry
 from costmeter.ledger.sequence import Sequence
 from costmeter.ledger.slotline import decode_slot
+from costmeter.meter.holder import UNKNOWN_UID, Holder
 from costmeter.units import NANOSECONDS_PER_HOUR
 
 #: A footer is shorter; the start of what is cut is in no last line.
@@ -23,7 +28,14 @@ _DOUBT_NS = 24 * NANOSECONDS_PER_HOUR
 _RATES = b'{"type":"rates"'
 #: How the others begin.
 _OTHERS = (b"devices", b"slot", b"mark", b"footer", b"items", b"usage", b"subtotal", b"budgets")
-_WITHOUT_PRICES = tuple(b'{"type":"%s"' % kind for kind in _OTHERS)
+#: What to do where a file does not begin as a journal.
+NOT_OURS = "It is no journal of costmeter, or its beginning is lost: copy it again from where it was written."
+#: What is said where only the footer knows: every line that is there is whole, and so are slots and prices.
+GONE = "lines of {} are missing, {:,} bytes in all; totals are those of the slots that are there"
+ADDED = "lines of {} stand there that its meter did not write, {:,} bytes in all; its slots are counted once"
+_WITHOUT_PRICES = tuple(b'{"type":"%s"' % kind for kind in (*_OTHERS, *(each.encode() for each in NODE_TYPES)))
+#: Who held the devices of a slot whose line of holders is lost: time that somebody held must not become nobody's.
+SOMEBODY = Holder(UNKNOWN_UID, "", "unknown", "user")
 
 
 def records(path: Path, problems: list[str]) -> Iterator[Record]:
@@ -31,9 +43,14 @@ def records(path: Path, problems: list[str]) -> Iterator[Record]:
 
     Raises JournalError when there is no readable header, or a schema of a newer costmeter.
     """
+    return (record for record in all_records(path, problems) if isinstance(record, Record))
+
+
+def all_records(path: Path, problems: list[str]) -> Iterator[Line]:
+    """The same, with what only a node's journal has."""
     reading, torn = Scan(path, problems, is_ordered=True), list[str]()
     for number, line in lines_in_order(path, torn):
-        record = reading.record(number, line)
+        record = reading.any_record(number, line)
         if record is not None:
             yield record
     problems += torn
@@ -56,6 +73,9 @@ class Scan:
         self._problems = problems
         self._is_ordered = is_ordered
         self._told: dict[str, Origins] = {}
+        self._held: dict[int, Holders] = {}
+        self._bytes = 0
+        self._gone_bytes: int | None = None
 
     @property
     def is_out_of_order(self) -> bool:
@@ -67,6 +87,13 @@ class Scan:
 
         Raises JournalError where it is of a newer costmeter, or the first that can be read is no header.
         """
+        record = self.any_record(number, line)
+        return record if isinstance(record, Record) else None
+
+    def any_record(self, number: int, line: bytes) -> Line | None:
+        """The same, with what only a node's journal has."""
+        at = self._bytes
+        self.passes((line,))
         try:
             record = decode(line, self.order, self._told)
         except JournalError as refusal:
@@ -87,9 +114,34 @@ class Scan:
             self._told[fingerprint(record.rates.origins)] = record.rates.origins
         if not self.sequence.takes(record):
             return None
+        return self._taken(record, at)
+
+    def _taken(self, record: Line, at: int) -> Line:
+        """A record that counts, and whose line begins at this byte."""
+        if isinstance(record, SlotEntry):
+            return self._with_holders(record)
+        if isinstance(record, Holders) and record.number is not None:
+            self._held[record.number] = record
         if isinstance(record, Devices):
             self.order = tuple(device.uuid for device in record.devices)
+        elif isinstance(record, Footer) and self._gone_bytes is None:
+            self._gone_bytes = _gone_bytes(record.place, at)
         return record
+
+    def _with_holders(self, entry: SlotEntry) -> SlotEntry:
+        """A slot with those who held its devices."""
+        if entry.held is None:
+            return entry
+        said = self._held.get(entry.held)
+        by_device = dict.fromkeys(entry.slot.devices, (SOMEBODY,)) if said is None else said.by_device
+        return replace(entry, slot=replace(entry.slot, holders=by_device))
+
+    def passes(self, lines: Lines[bytes]) -> None:
+        """Lines, without their ends, whose meaning somebody else found: how long they are counts, where that is told.
+
+        A line that has no number can go without a trace but one: the footer then stands elsewhere than it was written.
+        """
+        self._bytes += sum(map(len, lines)) + len(lines)
 
     def _stands_again(self, line: bytes) -> bool:
         """Whether a line that cannot be read was read before; one that is whole may only stand in the wrong place."""
@@ -112,10 +164,21 @@ class Scan:
         found = open_slot(self._path, self.order)
         still_open = found if found is not None and self.sequence.takes_open(found) else None
         self._problems += self.sequence.problems()
-        return still_open
+        if not self._problems and self._gone_bytes:
+            said = GONE if self._gone_bytes > 0 else ADDED
+            self._problems.append(said.format(self._path.name, abs(self._gone_bytes)))
+        return None if still_open is None else self._with_holders(still_open)
 
     def _headless(self) -> JournalError:
-        return JournalError(f"{self._path}: no readable header line")
+        return JournalError(f"{self._path}: no readable header line", NOT_OURS)
+
+
+def _gone_bytes(written: Place | None, at: int) -> int:
+    """How much is missing before a footer that stands here; negative for what was added.
+
+    0 where it carries no checksum of all before it, as in a journal of before: a name in that may have been changed.
+    """
+    return 0 if written is None or written.crc is None else written.at - at
 
 
 def _lost_prices(line: bytes) -> str:
@@ -163,7 +226,8 @@ def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
         with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
             body = unseal(half.partition(b"\n")[0])
             if best is None or body["sequence"] > best[0]:
-                best = body["sequence"], SlotEntry(decode_slot(body, order), decode_number(body, "rates"))
+                rates, held = decode_number(body, "rates"), decode_number(body, "held")
+                best = body["sequence"], SlotEntry(decode_slot(body, order), rates, held)
     return None if best is None else best[1]
 
 

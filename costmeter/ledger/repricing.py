@@ -4,6 +4,7 @@ A journal keeps rates as values, without the schedules they came from. So a scen
 each instant and replaces in them what it names, and nothing else: what is not named stays as it was, to the last digit.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from costmeter.ledger.line import decode
 from costmeter.ledger.lines import line_blocks
 from costmeter.ledger.pricing import Unpriceable
 from costmeter.ledger.ratesline import Origins, fingerprint
+from costmeter.ledger.reading import NOT_OURS
 from costmeter.ledger.record import Devices, Header, RatesChange
 from costmeter.meter.charge import DeviceRates, Origin, Rates
 from costmeter.meter.series import OPEN_END
@@ -34,7 +36,7 @@ _ORIGINS: Mapping[Setting, tuple[str, ...]] = {
     "embodied": ("carbon.embodied",),
 }
 #: Lines with anything else are not even decoded.
-_WANTED = (b'{"type":"header"', b'{"type":"devices"', b'{"type":"rates"')
+_WANTED = re.compile(b'{"type":"(?:header|devices|rates)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +104,17 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What one journal says of how its slots are priced: all of it but them."""
+    """What one journal says of how its slots are priced: all of it but them.
+
+    `node_gpus` are the numbers of GPUs that the node was ever known to have, which share the price of a machine.
+    """
 
     header: Header
     devices: tuple[Device, ...]
     start_utc_ns: int
     currency: str
     rates: OwnRates
+    node_gpus: frozenset[int] = frozenset()
 
 
 def recipe(path: Path) -> Recipe:
@@ -119,6 +125,7 @@ def recipe(path: Path) -> Recipe:
     header: Header | None = None
     devices: dict[str, Device] = {}
     starts_ns: list[int] = []
+    node_gpus: set[int] = set()
     order: tuple[str, ...] = ()
     told: dict[str, Origins] = {}
     changes: list[RatesChange] = []
@@ -127,26 +134,30 @@ def recipe(path: Path) -> Recipe:
             record = decode(line, order, told)
         except ValueError:
             continue
+        except JournalError as refusal:
+            raise JournalError(f"{path}: {refusal.message}", refusal.hint) from refusal
         if isinstance(record, Header):
             header = header or record
         elif isinstance(record, Devices):
             order = tuple(device.uuid for device in record.devices)
             devices |= {device.uuid: device for device in record.devices}
             starts_ns += record.since_ns.values()
+            node_gpus.add(record.node_gpus)
         elif isinstance(record, RatesChange):
             told[fingerprint(record.rates.origins)] = record.rates.origins
             changes.append(record)
     if header is None:
-        raise JournalError(f"{path}: no readable header line")
+        raise JournalError(f"{path}: no readable header line", NOT_OURS)
     start_utc_ns = header.anchor.utc(min([header.start_ns, *starts_ns]))
     currency = changes[-1].rates.currency if changes else header.currency
-    return Recipe(header, tuple(devices.values()), start_utc_ns, currency, OwnRates(changes))
+    rates = OwnRates(changes)
+    return Recipe(header, tuple(devices.values()), start_utc_ns, currency, rates, frozenset(node_gpus))
 
 
 def _lines(path: Path) -> Iterable[bytes]:
     """The whole lines of a journal that may be wanted. Raises JournalError for what is no file."""
-    for _, block in line_blocks(path, []):
-        yield from [line for line in block if line.startswith(_WANTED)]
+    for _, block in line_blocks(path, [], _WANTED):
+        yield from [line for line in block if _WANTED.match(line)]
 
 
 def _over(own: Rates | None, other: Rates, change: Change) -> Rates:

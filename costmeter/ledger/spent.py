@@ -12,13 +12,15 @@ from costmeter.ledger.brief import Brief
 from costmeter.ledger.copies import identity
 from costmeter.ledger.cutting import cut
 from costmeter.ledger.listing import Listed
-from costmeter.ledger.overlap import Windows
 from costmeter.ledger.record import Header
 from costmeter.meter.budget import PROJECT, Budget
 from costmeter.meter.period import Period
+from costmeter.units import NANOSECONDS_PER_HOUR
 
 _NOTHING = Decimal(0)
 _BEFORE = "before"
+#: So much later, by the clock of the boot, a day or month may begin than the header's clock says: that was set since.
+_CLOCK_DOUBT_NS = 24 * NANOSECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,25 +99,26 @@ class SpentSums:
         if period is None:
             yield cost
         elif ending.clock_was_set:  # by its slots alone
-            until = self._before(path, period.end_utc_ns, part.elsewhere)
-            yield from filter(None, [until - self._before(path, period.start_utc_ns, part.elsewhere)])
+            until = self._before(part, path, period.end_utc_ns)
+            yield from filter(None, [until - self._before(part, path, period.start_utc_ns)])
         elif ending.started_utc_ns < period.end_utc_ns and ending.ended_utc_ns > period.start_utc_ns:
             if ending.ended_utc_ns > period.end_utc_ns:
-                cost = self._before(path, period.end_utc_ns, part.elsewhere)
+                cost = self._before(part, path, period.end_utc_ns)
             if ending.started_utc_ns < period.start_utc_ns:
-                cost -= self._before(path, period.start_utc_ns, part.elsewhere)
+                cost -= self._before(part, path, period.start_utc_ns)
             yield cost
 
-    def _before(self, path: Path, edge_utc_ns: int, elsewhere: Windows) -> Decimal:
+    def _before(self, part: Brief, path: Path, edge_utc_ns: int) -> Decimal:
         """What a journal's slots cost that began before an instant. Raises JournalError, and nothing is kept then."""
-        earlier = ((uuid, _until(windows, edge_utc_ns)) for uuid, windows in sorted(elsewhere.items()))
+        upto_ns = part.header.anchor.boottime(edge_utc_ns) + _CLOCK_DOUBT_NS
+        earlier = ((uuid, _until(windows, upto_ns)) for uuid, windows in sorted(part.elsewhere.items()))
         key = path, edge_utc_ns, tuple(each for each in earlier if each[1])
         if key not in self.before:
-            pieces = cut(path, lambda utc_ns: _BEFORE if utc_ns < edge_utc_ns else "", elsewhere)
+            pieces = cut(path, lambda utc_ns: _BEFORE if utc_ns < edge_utc_ns else "", part.elsewhere)
             self.before[key] = sum((whole.cost for _, when, _, whole, _ in pieces if when == _BEFORE), _NOTHING)
         return self.before[key]
 
 
-def _until(windows: tuple[tuple[int, int], ...], edge_utc_ns: int) -> tuple[tuple[int, int], ...]:
+def _until(windows: tuple[tuple[int, int], ...], upto_ns: int) -> tuple[tuple[int, int], ...]:
     """What lies of windows before an instant."""
-    return tuple((start_ns, min(end_ns, edge_utc_ns)) for start_ns, end_ns in windows if start_ns < edge_utc_ns)
+    return tuple((start_ns, min(end_ns, upto_ns)) for start_ns, end_ns in windows if start_ns < upto_ns)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, get_args
 
 from costmeter.ledger import kinds
@@ -16,26 +17,27 @@ from costmeter.meter.totals import DeviceTotals
 
 _STATES: Mapping[str, State] = {state: state for state in get_args(State)}
 _QUANTITIES = tuple(each.name for each in fields(Quantities))
+_NOTHING = Decimal(0)
 _LINE = kinds.maybe(kinds.count)
-_PLACE = {
-    "place": kinds.either(
-        kinds.row(kinds.count, _LINE, _LINE),
-        kinds.row(kinds.count, _LINE, _LINE, kinds.count),
-        lambda place: place is None,
-    )
-}
+_PLACE = kinds.row(kinds.count, _LINE, _LINE, kinds.count)
+_PLACE_OF_BEFORE = kinds.row(kinds.count, _LINE, _LINE)
 _PARTS = ("overhead_microjoules", "operational_micrograms", "embodied_micrograms", "market_micrograms")
 _TOLD: kinds.Shape = dict.fromkeys(Progress.__slots__, kinds.whole) | {"loss": kinds.finite}
-_SUMMARY: kinds.Shape = dict.fromkeys(_PARTS, kinds.total) | {
-    "slots": kinds.count,
-    "ended_utc_ns": kinds.instant,
+#: Of which kind the values of a progress are, and whether they are.
+TOLD = kinds.shaped(_TOLD)
+#: Of which kind the values of what devices did and cost are.
+WHOLE: kinds.Shape = dict.fromkeys(_PARTS, kinds.total) | {
     "quantities": kinds.table(kinds.total),
     "charges": kinds.table(kinds.money),
     "credits": kinds.table(kinds.money),
+}
+_SUMMARY: kinds.Shape = dict(WHOLE) | {
+    "slots": kinds.count,
+    "ended_utc_ns": kinds.instant,
     "gpus": kinds.each(kinds.row(kinds.text, kinds.count)),
     "redone": kinds.money,
     "saved": kinds.maybe(kinds.row(kinds.instant, kinds.money, kinds.maybe(kinds.whole))),
-    "progress": kinds.maybe(kinds.shaped(_TOLD)),
+    "progress": kinds.maybe(TOLD),
 }
 _BUDGETS = {"utc_ns": kinds.instant, "uses": kinds.each(kinds.table(lambda _: True))}
 _USE: kinds.Shape = {
@@ -61,18 +63,15 @@ def decode_subtotal(body: Mapping[str, Any], _: tuple[str, ...]) -> Subtotal:
 
 def encode_summary(summary: Summary, place: Place | None) -> dict[str, object]:
     """A summary as JSON-ready values, with the place of its line."""
-    whole = summary.whole
     body: dict[str, object] = {"slots": summary.slots, "ended_utc_ns": summary.ended_utc_ns}
-    body["quantities"] = {name: n for name in _QUANTITIES if (n := getattr(whole.quantities, name))}
-    body["charges"], body["credits"] = _encode_amounts(whole.charges), _encode_amounts(whole.credits)
-    body |= {name: n for name in _PARTS if (n := getattr(whole, name))}
+    body |= encode_whole(summary.whole)
     body["gpus"] = [list(pair) for pair in summary.gpus]
     if summary.redone:
         body["redone"] = str(summary.redone)
     if summary.saved is not None:
         body["saved"] = [summary.saved.at_utc_ns, str(summary.saved.cost), summary.saved.steps]
     if summary.progress is not None:
-        body["progress"] = {name: n for name, n in asdict(summary.progress).items() if n is not None}
+        body["progress"] = encode_told(summary.progress)
     return body if place is None else body | {"place": _encode_place(place)}
 
 
@@ -80,28 +79,47 @@ def decode_summary(body: Mapping[str, Any]) -> Summary:
     """The summary that was written. Raises KeyError, TypeError, ValueError or ArithmeticError on anything else."""
     kinds.expect(body, _SUMMARY)
     saved, progress = body.get("saved"), body.get("progress")
-    whole = DeviceTotals(
-        Quantities(**body["quantities"]),
-        _decode_amounts(body["charges"]),
-        _decode_amounts(body["credits"]),
-        **{name: body.get(name, 0) for name in _PARTS},
-    )
     return Summary(
         body["slots"],
         body["ended_utc_ns"],
-        whole,
-        tuple((name, count) for name, count in body["gpus"]),
-        Decimal(body.get("redone", "0")),
+        decode_whole(body),
+        tuple(map(tuple, body["gpus"])),
+        Decimal(body["redone"]) if "redone" in body else _NOTHING,
         None if saved is None else Saved(saved[0], Decimal(saved[1]), saved[2]),
         None if progress is None else Progress(**progress),
     )
 
 
+def encode_whole(whole: DeviceTotals) -> dict[str, object]:
+    """What devices did and cost as JSON-ready values."""
+    body: dict[str, object] = {"quantities": {n: each for n in _QUANTITIES if (each := getattr(whole.quantities, n))}}
+    body["charges"], body["credits"] = _encode_amounts(whole.charges), _encode_amounts(whole.credits)
+    return body | {name: n for name in _PARTS if (n := getattr(whole, name))}
+
+
+def decode_whole(body: Mapping[str, Any]) -> DeviceTotals:
+    """What was written, of values that are of its kinds. Raises KeyError, TypeError or ArithmeticError otherwise."""
+    return DeviceTotals(
+        Quantities(**body["quantities"]),
+        _decode_amounts(body["charges"]),
+        _decode_amounts(body["credits"]),
+        *[body.get(name, 0) for name in _PARTS],
+    )
+
+
+def encode_told(progress: Progress) -> dict[str, object]:
+    """How far a run has come, as JSON-ready values."""
+    return {name: n for name, n in asdict(progress).items() if n is not None}
+
+
 def decode_place(body: Mapping[str, Any]) -> Place | None:
     """Where the line stands, if it says so. Raises TypeError or ValueError where it garbles that."""
-    kinds.expect(body, _PLACE)
     place = body.get("place")
-    return None if place is None else Place(*place)
+    if place is None:
+        return None
+    if not (_PLACE(place) or _PLACE_OF_BEFORE(place)):
+        raise ValueError("place")
+    return Place(*place)
 
 
 def _encode_place(place: Place) -> list[int | None]:
@@ -146,8 +164,11 @@ def _encode_amounts(amounts: Amounts) -> dict[str, str]:
 
 
 def _decode_amounts(body: Mapping[str, Any]) -> Amounts:
-    amounts: dict[tuple[str, State], Decimal] = {}
-    for key, amount in body.items():
-        component, _, state = key.rpartition("/")
-        amounts[component, _STATES[state]] = Decimal(amount)
-    return amounts
+    return {_amount_key(key): Decimal(amount) for key, amount in body.items()}
+
+
+@lru_cache(maxsize=256)
+def _amount_key(text: str) -> tuple[str, State]:
+    """What a key of amounts stands for; the same few stand in every journal."""
+    component, _, state = text.rpartition("/")
+    return component, _STATES[state]

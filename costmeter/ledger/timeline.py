@@ -14,8 +14,9 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import fold_path
+from costmeter.ledger.copies import copied
 from costmeter.ledger.journal import records
-from costmeter.ledger.overlap import Windows, metered_elsewhere, ours
+from costmeter.ledger.overlap import Sharing, Windows, metered_elsewhere
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.record import Header, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates, charge
@@ -96,18 +97,18 @@ def timeline(paths: Sequence[Path], points: int = POINTS) -> Timeline:
     same time is drawn once, as it is counted.
     """
     grid, checkpoints, resumes, hosts = _Grid(points), set[int](), set[int](), dict[str, _Spans]()
-    elsewhere = _elsewhere(paths)
-    for path in paths:
+    for path, elsewhere in _elsewhere(paths).items():
         rates: Rates | None = None
-        spans = _Spans()
+        spans, sharing = _Spans(), Sharing(elsewhere)
         try:
             for record in records(path, []):
                 if isinstance(record, SlotEntry):
-                    slot = ours(record.slot, elsewhere.get(path, {}))
+                    slot = sharing.ours(record.slot)
                     grid.add(slot, rates)
                     spans.add(slot)
                 elif isinstance(record, Header):
                     spans = hosts.setdefault(record.host, spans)
+                    sharing.time.begins(record.anchor)
                 elif isinstance(record, RatesChange):
                     rates = record.rates
                 elif isinstance(record, Mark) and len(checkpoints) + len(resumes) < _MARKS_KEPT:
@@ -120,11 +121,15 @@ def timeline(paths: Sequence[Path], points: int = POINTS) -> Timeline:
 
 
 def _elsewhere(paths: Sequence[Path]) -> dict[Path, Windows]:
-    """What of each journal counts from another one; none is read for it where there is but one."""
+    """What of each journal counts from another one, without copies; none is read for it where there is but one."""
+    if len(paths) == 1:
+        return {paths[0]: {}}
     parts = {}
-    for path in paths if len(paths) > 1 else ():
+    for path in paths:
         with contextlib.suppress(JournalError):
             parts[path] = fold_path(path)
+    for copy in copied(tuple(parts.items())):
+        del parts[copy]
     return dict(zip(parts, metered_elsewhere(tuple(parts.values())), strict=True))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.journal import ran_outside, records
-from costmeter.ledger.overlap import Windows, ours
+from costmeter.ledger.overlap import Sharing, Windows
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.meter.charge import Component, DeviceCharge, Rates, charge
@@ -42,10 +42,11 @@ def priced_slots(path: Path, problems: list[str], elsewhere: Windows | None = No
     devices: dict[str, Device] = {}
     rates: Rates | None = None
     found: list[str] = []
+    sharing = Sharing(elsewhere)
     try:
         for record in records(path, found):
             if isinstance(record, SlotEntry) and header is not None:
-                slot, problem = priced_only(ours(record.slot, elsewhere or {}), rates)
+                slot, problem = priced_only(sharing.ours(record.slot), rates)
                 if problem and problem not in found:
                     found.append(problem)
                 if rates is not None:
@@ -56,6 +57,7 @@ def priced_slots(path: Path, problems: list[str], elsewhere: Windows | None = No
                 devices = devices | {device.uuid: device for device in record.devices}
             elif isinstance(record, Header):
                 header = record
+                sharing.time.begins(header.anchor)
     finally:
         problems += [f"{path}: {problem}" for problem in found]
 

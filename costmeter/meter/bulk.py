@@ -100,6 +100,15 @@ class Block:
         }
         return Block(columns, self.places, 1)
 
+    def as_one_device(self) -> "Block":
+        """The same as so many times the slots of one device: what all come to together, where they cost the same."""
+        wide = {id(values): self._wide_rows(values) for values in self._columns.values()}
+        places = [place for place in self.places for _ in range(self.devices)]
+        return Block({name: wide[id(values)] for name, values in self._columns.items()}, places, 1)
+
+    def _wide_rows(self, values: list[int]) -> list[int]:
+        return [value for value in values for _ in range(self.devices)] if self._is_alike(values) else values
+
     def _is_alike(self, values: list[int]) -> bool:
         return len(values) == len(self.places)
 

@@ -1,7 +1,13 @@
 """Many integers of nothing or more side by side in one large integer: a sum or a product is then one for all of them.
 
-Python's integers have any size, and adding two of a million bits costs what adding a hundred small ones does. Each lane
-is 128 bits wide and takes what fits; who asks for more is told None, and counts one by one.
+Python's integers have any size, and adding two of a million bits costs what adding a hundred small ones does. In lanes
+of four decimal digits, 7, 12 and 5 are `0005_0012_0007`. Times 3 is one product for all: `0015_0036_0021`. A sum of
+columns is one sum: the upper rows laid upon the lower ones. And × 0.25, rounded, is × 25 and then two digits that are
+dropped, with 50 added before: `0125_0300_0175` + `0050_0050_0050` = `0175_0350_0225`; without the last two digits of
+each lane 1, 3, 2. Where 7 had been 6, its 1.50 is halfway, and rounds to the even 2; 10 is 2.50 and so is 2, not 3.
+Halfways show where a little more and a little less give another digit, and are put right.
+
+Here each lane is 128 bits wide and takes what fits; who asks for more is told None, and counts one by one.
 """
 
 from array import array
@@ -19,6 +25,8 @@ _ONE = (1 << WIDTH) - 1
 _LARGEST = 2**64
 #: How far off `charge` may be where its 28 digits cannot hold a quotient, of the quotient: 2^-80 is 8e-25.
 _DOUBT_BITS = 80
+#: What is the same for many blocks is made for a multiple of so many lanes.
+_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +96,16 @@ def added(left: Lanes, right: Lanes) -> Lanes | None:
 def rounded(of: Lanes, above: int, below: int) -> Lanes | None:
     """Every integer × above / below, rounded half to even; None where one may not fit.
 
-    The factor is cut off after `bits` binary digits, by which a product falls short by less than `of.bound` of their
-    last; no quotient but a tie is that near to one. So rounding up with that much on top, and down with nothing, differ
-    at ties alone, and there the even one is taken.
+    The factor is cut off after `bits` binary digits, by which a product falls short by less than a margin of
+    `of.bound` of their last; no quotient but a tie is within two margins of one. So rounding with a margin on top, and
+    with one off, differ at ties alone, and there the even one is taken.
     """
-    bits = (2 * below * (of.bound + 1)).bit_length()
+    margin_bits = of.bound.bit_length()
+    bits = (below << margin_bits + 3).bit_length() + 7 & ~7  # a few more than it takes, so that few kinds are asked for
     factor = (above << bits) // below
     if of.bound * factor + (2 << bits) >= 1 << WIDTH:
         return None
-    ones = _ones(of.rows * of.across)
-    halves, mask = ones << bits - 1, (ones << WIDTH) - (ones << bits)  # in every lane; shifts are cheaper than products
-    product = of.value * factor + halves
-    up, down = product + ones * of.bound & mask, product - ones & mask
+    up, down = _either_side(of, factor, bits, margin_bits)
     if up != down:
         up -= up - down & up  # a lane of the difference is 1 at a tie; `up` is odd there or not
     return Lanes(up >> bits, of.rows, of.across, of.bound * above // below + 1)
@@ -113,19 +119,34 @@ def nearly_rounded(of: Lanes, above: int, below: int, alone: Callable[[int], int
     """
     most = of.bound * above // below + 1
     bits = WIDTH - 2 - most.bit_length()
-    margin = of.bound + (most << bits >> _DOUBT_BITS) + 1 if bits > 0 else 0
-    if bits <= 0 or 2 * margin >= 1 << bits:
+    margin_bits = (of.bound + (most << bits >> _DOUBT_BITS)).bit_length() if bits > 0 else 0
+    if margin_bits + 1 >= bits:
         return None
-    ones = _ones(of.rows * of.across)
-    halves, mask = ones << bits - 1, (ones << WIDTH) - (ones << bits)  # in every lane; shifts are cheaper than products
-    product, margins = of.value * ((above << bits) // below) + halves, ones * margin
-    up, down = product + margins & mask, product - margins & mask
+    up, down = _either_side(of, (above << bits) // below, bits, margin_bits)
     value, doubtful = down >> bits, up - down
     while doubtful:
         at = (doubtful.bit_length() - 1) // WIDTH * WIDTH
         doubtful &= (1 << at) - 1
         value += alone(of.value >> at & _ONE) - (value >> at & _ONE) << at
     return Lanes(value, of.rows, of.across, most)
+
+
+def _either_side(of: Lanes, factor: int, bits: int, margin_bits: int) -> tuple[int, int]:
+    """The products, rounded to whole ones of `bits` binary digits: with a margin on top, and with one off."""
+    more, less, mask = _sides(-(of.rows * of.across // -_STEP) * _STEP, bits, margin_bits)
+    product = of.value * factor
+    return product + more & mask, product + less & mask
+
+
+@lru_cache(maxsize=64)
+def _sides(count: int, bits: int, margin_bits: int) -> tuple[int, int, int]:
+    """In every lane a half and a margin, a half less a margin, and ones above `bits`: 100 kB of each at most.
+
+    Made for so many lanes that the same ones do for all blocks of about one size: a lane of nothing stays nothing.
+    """
+    ones = _ones(count)
+    half, margin = ones << bits - 1, ones << margin_bits
+    return half + margin, half - margin, (ones << WIDTH) - (ones << bits)
 
 
 @lru_cache(maxsize=16)

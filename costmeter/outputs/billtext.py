@@ -31,7 +31,8 @@ def render(document: Mapping[str, Any], style: Style) -> str:
     for bill in document["bills"]:
         lines += [*_block(bill, document, style, width), ""]
     if not document["bills"]:
-        lines += ["nothing ran in this period, and no tariff or commitment is set", ""]
+        what = "nothing that can be read" if document["journals"]["not_counted"] else "nothing"
+        lines += [f"{what} ran in this period, and no tariff or commitment is set", ""]
     about = [("Journal", problem) for problem in document["problems"][:_PROBLEMS_SHOWN]]
     more = len(document["problems"]) - _PROBLEMS_SHOWN
     if more > 0:

@@ -12,17 +12,36 @@ from costmeter.outputs.gpus import numbers
 _TOGETHER_SECONDS = 2.0
 #: What the recorder adds to a fault that came too often to be written each time.
 _IN_ALL = re.compile(r"(?P<what>.*) \((?P<times>[0-9]+) times in all\)", re.DOTALL)
+#: How long a gap was that the recorder tells of when it is over.
+_LASTED = re.compile(r" for (?P<seconds>[0-9]+) s;")
 _AGAIN = "answers again"
+#: What is no fault of anything.
+_LABELS = {"gap": "Gap", "clock": "Clock"}
 
 
 @dataclass(slots=True)
 class FaultLine:
-    """One fault: when it first came, to which GPUs (empty for none in particular), and how often to each at most."""
+    """One fault: when it first came, to which GPUs (empty for none in particular), and how often to each at most.
+
+    Of a gap `at` is when it ended.
+    """
 
     at: str
     what: str
     times: int = 1
     indexes: set[int] = field(default_factory=set)
+    kind: str = "fault"
+
+    @property
+    def label(self) -> str:
+        """What it is, in a word."""
+        return _LABELS.get(self.kind, "Fault")
+
+    @property
+    def gap_seconds(self) -> int | None:
+        """How long a gap was; None for anything else."""
+        lasted = _LASTED.search(self.what) if self.kind == "gap" else None
+        return None if lasted is None else int(lasted["seconds"])
 
     @property
     def text(self) -> str:
@@ -49,15 +68,16 @@ def fault_lines(faults: Iterable[Mapping[str, Any]], devices: Sequence[Mapping[s
 
 
 def _once(faults: Iterable[Mapping[str, Any]], index_of: Mapping[str, int]) -> list[FaultLine]:
-    """Every fault of every device once, at its first instant and with its count."""
-    lines: dict[tuple[str | None, str], FaultLine] = {}
+    """Every fault of every device once, at its first instant and with its count; of gaps, which have a time, each."""
+    lines: dict[tuple[str | None, str, str], FaultLine] = {}
     for fault in faults:
         in_all = _IN_ALL.fullmatch(fault["what"])
         what, uuid = in_all["what"] if in_all else fault["what"], fault["device"]
-        known = lines.get((uuid, what))
-        if known is None:
+        kind = fault.get("kind", "fault")  # a receipt of before has none
+        key = uuid, what, fault["at"] if kind == "gap" else ""
+        if (known := lines.get(key)) is None:
             indexes = {index_of[uuid]} if uuid in index_of else set()
-            known = lines[uuid, what] = FaultLine(fault["at"], what, 0, indexes)
+            known = lines[key] = FaultLine(fault["at"], what, 0, indexes, kind)
         known.times = int(in_all["times"]) if in_all else known.times + 1
     return list(lines.values())
 
@@ -73,6 +93,8 @@ def _shorten(line: FaultLine, lines: Sequence[FaultLine]) -> None:
 
 def _belong_together(one: FaultLine, other: FaultLine) -> bool:
     if not (one.what == other.what and one.indexes and other.indexes):
+        return False
+    if one.kind == "gap" and one.indexes & other.indexes:  # each is another gap of that GPU
         return False
     return (_moment(other.at) - _moment(one.at)).total_seconds() <= _TOGETHER_SECONDS
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from costmeter.outputs.columns import flowing
 from costmeter.outputs.figures import duration, energy, money, quantum, rounded
+from costmeter.outputs.gpus import without_maker
 from costmeter.outputs.itemlines import UNFOLDED, item_lines
 from costmeter.outputs.markup import Markup, element
 from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
@@ -95,7 +96,7 @@ def gpu_table(receipt: Mapping[str, Any]) -> Markup:
         element(
             "tr",
             element("th", str(device["index"]), scope="row"),
-            element("td", device["name"].removeprefix("NVIDIA "), class_="note"),
+            element("td", without_maker(device["name"]), class_="note"),
             element("td", duration(device["seconds"])),
             element("td", _percent(device["mean_utilization"])),
             element("td", energy(device["joules"] / 3.6e6) if device["method"] else "not known"),

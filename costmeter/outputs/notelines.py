@@ -1,9 +1,10 @@
 """The lines of a receipt beside its figures: faults, warnings, and what is not known or not saved."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-from costmeter.outputs.faultlines import fault_lines
+from costmeter.outputs.faultlines import FaultLine, fault_lines
 from costmeter.outputs.figures import SHOWN_FROM_SECONDS, duration, local_time
 from costmeter.outputs.sourcelines import Labelled
 
@@ -27,6 +28,8 @@ def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterato
             "the record ends here, so the meter was killed or could not write: counted up to its last reading, "
             "and how the run ended is not known",
         )
+    if run["outcome"] == "unknown":
+        yield "Note", "nobody announced this run: the agent saw it go, and how it ended is not known"
     unmeasured = receipt["unmeasured_gpu_seconds"]
     if unmeasured >= SHOWN_FROM_SECONDS and receipt["energy"]["methods"]:
         yield (
@@ -42,7 +45,7 @@ def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterato
     faults = [fault for fault in meter["faults"] if not any(fault["what"] in text for text in told)]
     lines = fault_lines(faults, receipt["devices"])
     for line in lines[:_FAULTS_SHOWN]:
-        yield "Fault", f"{_at(line.at, run['started_at'])} {line.text}"
+        yield line.label, f"{_when(line, run['started_at'])} {line.text}"
     more = len(lines[_FAULTS_SHOWN:]) + meter["faults_dropped"]
     if more:
         yield "", f"and {more} more; see: costmeter report {run['id']} --json"
@@ -52,10 +55,17 @@ def note_lines(receipt: Mapping[str, Any], warnings: tuple[str, ...]) -> Iterato
         yield "Warning", warning
 
 
-def _at(text: str, started_at: str) -> str:
+def _when(line: FaultLine, started_at: str) -> str:
+    """When it came, `14:03:05`; a gap from when to when, `14:03:05 → 14:03:09`."""
+    came, started = local_time(line.at), local_time(started_at)
+    if line.gap_seconds is None:
+        return _at(came, started)
+    return f"{_at(came - timedelta(seconds=line.gap_seconds), started)} → {_at(came, started)}"
+
+
+def _at(moment: datetime, started: datetime) -> str:
     """The local time of something during the run; with its day when that is not the first."""
-    moment, start = local_time(text), local_time(started_at)
-    return f"{moment:%H:%M:%S}" if moment.date() == start.date() else f"{moment.day} {moment:%b %H:%M:%S}"
+    return f"{moment:%H:%M:%S}" if moment.date() == started.date() else f"{moment.day} {moment:%b %H:%M:%S}"
 
 
 def meter_lines(receipt: Mapping[str, Any], unsaved: str) -> Iterator[Labelled]:

@@ -189,7 +189,7 @@ def _slices(mig: Mig) -> dict[str, Any]:
 def _meter(run: Run) -> dict[str, Any]:
     footers = [part.footer for part in run.parts if part.footer]
     faults = [
-        {"at": timestamp(mark.at_utc_ns), "device": mark.device or None, "what": mark.what}
+        {"at": timestamp(mark.at_utc_ns), "kind": mark.kind, "device": mark.device or None, "what": mark.what}
         for part in run.parts
         for mark in part.marks
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from costmeter.ledger.listing import Listed
 from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
 from costmeter.outputs.figures import plain
-from costmeter.outputs.models import brief_names
+from costmeter.outputs.gpus import brief_names
 from costmeter.outputs.receipt import timestamp
 
 COLUMNS = (

@@ -11,8 +11,8 @@ from costmeter.ledger.finding import when
 from costmeter.ledger.listing import Listed, Listing, Spending, all_together
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import energies, money, quantum, rounded
+from costmeter.outputs.gpus import brief_names
 from costmeter.outputs.markdowntext import escaped, table
-from costmeter.outputs.models import brief_names
 from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 

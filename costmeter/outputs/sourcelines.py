@@ -15,7 +15,6 @@ from costmeter.outputs.figures import (
     rounded,
     significant,
 )
-from costmeter.rates.book import HOST_NOT_SET
 
 #: A line with a name before it: `Price`, and what is said of the price. An empty name goes on with the last.
 Labelled = tuple[str, str]
@@ -147,6 +146,8 @@ _SETTING_OF_ENERGY = {"host": "host.power", "overhead": "electricity.pue"}
 
 def _is_host_refused(receipt: Mapping[str, Any]) -> bool:
     """Whether the host's counters were looked for and could not be read, which can be mended."""
+    from costmeter.rates.book import HOST_NOT_SET  # a list of runs has no such line, and needs no book of rates
+
     detail = receipt["origins"].get("host.power", "")
     return bool(detail.startswith("missing: ")) and detail != HOST_NOT_SET.detail
 

@@ -27,6 +27,8 @@ MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
 _SHORTEST_RULE = 2
+#: An id of which less is left tells no run from another.
+_SHORTEST_ID = 12
 _NO_BREAK = "\u00a0"
 
 
@@ -87,11 +89,18 @@ def wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:
 def _frame(receipt: Mapping[str, Any], width: int) -> str:
     """The rule above everything, in as many words as there is room for; the id stands below once more."""
     run = receipt["run"]
-    mark = "(simulated GPUs) " if receipt["simulated"] else ""
-    for simulated, ended in ((mark, ending(run)), (mark.replace(" GPUs", ""), str(run["outcome"]))):
+    mark, said = "(simulated GPUs) " if receipt["simulated"] else "", ending(run)
+    short = mark.replace(" GPUs", "")
+    # How the run ended stands nowhere else, so sooner than that the id gives way.
+    for simulated, ended, enough in (
+        (mark, said, len(run["id"])),
+        (short, said, len(run["id"])),
+        (short, said, _SHORTEST_ID),
+        (short, str(run["outcome"]), 0),
+    ):
         left, right = f"── costmeter {simulated}", f" · {ended} ──"
         room = width - len(left) - len(right) - 1 - _SHORTEST_RULE
-        if len(run["id"]) <= room:
+        if room >= enough:
             break
     right = f" {_shortened(run['id'], max(room, 1))}{right}"
     return left + "─" * max(_SHORTEST_RULE, width - len(left) - len(right)) + right
