@@ -9,7 +9,6 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from costmeter.clock import Anchor
@@ -21,10 +20,6 @@ from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.readings import Device, DriverFacts, Method, Mig, Missing
 from costmeter.units import MICROJOULES_PER_JOULE, NANOSECONDS_PER_SECOND
-
-# How long an example takes says nothing about whether it is right.
-settings.register_profile("costmeter", deadline=None)
-settings.load_profile("costmeter")
 
 SECOND = NANOSECONDS_PER_SECOND
 MINUTE = 60 * SECOND

@@ -1,11 +1,11 @@
-"""`costmeter config`: the installed command, run in a real folder."""
+"""`costmeter config`: what it says in a real folder."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.cli.typed import typed
 
 B20 = Path(__file__).parents[2] / "examples" / "tariffs" / "us_pge_b20_industrial.yaml"
 
@@ -18,16 +18,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def costmeter_config(project: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user runs it, with nothing of this machine's settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COSTMETER_", "XDG_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "costmeter", "config", *arguments],
-        cwd=project,
-        env={**kept, "HOME": str(project), "XDG_CONFIG_DIRS": str(project / "etc"), **environ},
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    """What the command says, with nothing of this machine's settings."""
+    return typed(project, "config", *arguments, **environ)
 
 
 def rows(text: str) -> dict[str, tuple[str, str]]:

@@ -1,13 +1,12 @@
 """Refusals of a command line: which option or command was meant, by the parser that knows it."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from costmeter.cli.parser import Parser
 from costmeter.errors import UsageError
-from tests.end_to_end.installed import COSTMETER, own_home
+from tests.cli.typed import typed
 
 
 def refusal(*words: str) -> UsageError:
@@ -69,8 +68,5 @@ def test_the_commands_of_a_parser() -> None:
 )
 def test_a_refusal_begins_with_the_command_that_was_typed(words: list[str], begin: str, tmp_path: Path) -> None:
     """Subcommands of subcommands included."""
-    with own_home() as home:
-        done = subprocess.run(
-            [COSTMETER, *words], cwd=tmp_path, env=home, capture_output=True, text=True, timeout=60, check=False
-        )
+    done = typed(tmp_path, *words)
     assert done.stderr.startswith(begin)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from costmeter.cli.prices_effect import age, number
 from costmeter.feeds.directory import FEEDS
 from costmeter.outputs.columns import columns
+from tests.cli.typed import typed
 from tests.feeds.servers import NOON_NS
 
 TARIFFS = Path(__file__).parents[2] / "examples" / "tariffs"
@@ -27,18 +27,8 @@ start_utc,end_utc,value,unit
 
 
 def prices(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user runs it, with nothing of this machine's settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COSTMETER_", "XDG_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "costmeter", "prices", *arguments],
-        cwd=folder,
-        env={**kept, "HOME": str(folder), "XDG_CONFIG_DIRS": str(folder / "etc"), **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+    """What the command says, with nothing of this machine's settings."""
+    return typed(folder, "prices", *arguments, **environ)
 
 
 def test_the_cheapest_comes_first(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.config.grammar import keys
@@ -14,6 +14,7 @@ from costmeter.config.settings import HostPower, Settings
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.budget import Budget
 from tests.config.writing import H100, read
+from tests.depth import examples
 
 WHOLE = """\
 currency: USD
@@ -424,7 +425,7 @@ def _mutated(text: str, seed: int) -> str:
     return "".join(characters) or " "
 
 
-@settings(max_examples=400)
+@examples(150)
 @given(st.integers(0, 2**32))
 def test_no_mutation_of_a_valid_file_falls_over(seed: int) -> None:
     """A damaged file gives settings and faults; each fault names the file and a line, on one line."""

@@ -16,6 +16,7 @@ from costmeter.meter.charge import Origin, Rates
 from costmeter.readings import Device
 from tests.config.fuzz import mutations
 from tests.config.writing import H100, Site, read
+from tests.depth import deeply
 
 TARIFFS = Path(__file__).parents[2] / "examples" / "tariffs"
 B20 = TARIFFS / "us_pge_b20_industrial.yaml"
@@ -389,10 +390,10 @@ carbon:
 
 
 def test_no_mutation_of_a_whole_configuration_falls_over(tmp_path: Path) -> None:
-    """Damaged in 300 ways it gives settings that price a GPU, and faults that each name a place on one line."""
+    """Damaged in 150 ways it gives settings that price a GPU, and faults that each name a place on one line."""
     (tmp_path / "spot.csv").write_text(SPOT)
     assert read(WHOLE, str(tmp_path))[1] == []
-    for text in mutations(WHOLE, 300, 4):
+    for text in mutations(WHOLE, deeply(150), 4):
         got, faults = read(text, str(tmp_path))
         assert all(": " in fault and fault.isprintable() for fault in faults)
         assert got.book.at(instant("2026-07-01T12:00"), [H100]).pue >= 1

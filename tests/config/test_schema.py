@@ -14,6 +14,7 @@ from costmeter.config.parse import parse
 from costmeter.config.schema import json_schema
 from costmeter.config.yamlfile import Mapping, Node, Scalar, Sequence, compose
 from tests.config.fuzz import mutations
+from tests.depth import deeply
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = Draft202012Validator(json_schema())
@@ -78,8 +79,8 @@ def test_what_the_parser_takes_is_not_marked(text: str, resolved: bool) -> None:
 
 @pytest.mark.parametrize("text", [*DOCUMENTED, FORMS])
 def test_nothing_right_is_marked_in_mutated_files(text: str) -> None:
-    """Over a few hundred mutations of a file, whatever the parser has no fault with the schema has none with either."""
-    for mutated in mutations(text, 200, seed=4):
+    """Over a hundred mutations of a file, whatever the parser has no fault with the schema has none with either."""
+    for mutated in mutations(text, deeply(100), seed=4):
         root, faults = compose(mutated, "c.yaml")
         if not faults and not parse(root).faults:
             assert [] == marks(mutated, resolved=False), mutated

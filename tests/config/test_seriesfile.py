@@ -16,6 +16,7 @@ from costmeter.rates.dated import DatedSeries
 from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 from tests.config.fuzz import mutations
 from tests.config.tariff.sheets import SERIES, utc_ns
+from tests.depth import deeply
 
 HEADER = "start_utc,end_utc,value,unit\n"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -268,6 +269,7 @@ def test_the_order_of_rows_does_not_matter(values: list[int], random: Random) ->
     assert series(HEADER + "".join(rows)).series.values == tuple(Decimal(value).scaleb(-7) for value in values)
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 def test_a_year_of_half_hours_sums_exactly() -> None:
     """17,520 prices of 2026, looked up at every minute, sum to 30 times the sum of the prices."""
     rows = [
@@ -284,12 +286,12 @@ def test_a_year_of_half_hours_sums_exactly() -> None:
 
 @pytest.mark.parametrize("path", SERIES, ids=lambda path: path.stem[:20])
 def test_a_mutated_series_is_read_or_refused_by_line(path: Path) -> None:
-    """300 files that are nearly right: no exception, and every refusal names file and line."""
+    """150 files that are nearly right: no exception, and every refusal names file and line."""
     forms = {"uk": AGILE, "de": SeriesFormat(value_column="eur_per_mwh", unit="EUR/MWh")}
     refused = 0
-    for text in mutations(path.read_text(encoding="utf-8"), 300, seed=4):
+    for text in mutations(path.read_text(encoding="utf-8"), deeply(150), seed=4):
         dated, faults = parse_series(text, "s.csv", forms[path.stem[:2]])
         assert (dated is None) == bool(faults)
         assert all(fault.place.source == "s.csv" and fault.place.line > 0 for fault in faults)
         refused += bool(faults)
-    assert refused > 50
+    assert refused > 25

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import sysconfig
 import tempfile
 import time
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 COSTMETER = str(Path(sysconfig.get_path("scripts"), "costmeter"))
 EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Python for jobs that need none of the packages here: it starts in a tenth of the time, and nobody measures coverage.
+PYTHON = [sys.executable, "-S"]
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.05
 

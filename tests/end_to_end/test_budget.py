@@ -20,7 +20,7 @@ import pytest
 
 from costmeter.ledger.bulk import load_run
 from costmeter.ledger.query import Part
-from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, own_home, receipt
+from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, PYTHON, eventually, own_home, receipt
 from tests.sources.nodes import STEADY
 
 PER_SECOND = 8
@@ -56,7 +56,7 @@ print("saved", flush=True)
 #: A launcher that dies of TERM at once, and a rank that went its own way and saves for longer than it lives.
 LAUNCHER = """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-c", sys.argv[1], "stay"], start_new_session=True)
+subprocess.Popen([sys.executable, "-S", "-c", sys.argv[1], "stay"], start_new_session=True)
 time.sleep(60)
 """
 
@@ -115,9 +115,7 @@ def test_a_budget_is_announced_and_the_command_runs_on(home: dict[str, str]) -> 
 
 def test_a_stop_is_term_then_its_grace_then_kill(home: dict[str, str]) -> None:
     """A command that does not go is killed once its grace is over and not before; the wrapper dies as it did."""
-    done = run(
-        home, ["--budget", "4", "--on-budget", "stop", "--grace", "2s"], [sys.executable, "-c", LISTENER, "stay"]
-    )
+    done = run(home, ["--budget", "4", "--on-budget", "stop", "--grace", "2s"], [*PYTHON, "-c", LISTENER, "stay"])
     assert -signal.SIGKILL == done.returncode
     assert ["up", "TERM"] == done.stdout.split()
     assert "stopping the command, which has 2 s to save and end" in budget_lines(done)[-1]
@@ -133,7 +131,7 @@ def test_a_stop_is_term_then_its_grace_then_kill(home: dict[str, str]) -> None:
 @pytest.mark.parametrize("code", [0, 5])
 def test_the_outcome_is_the_stop_however_the_command_ends(home: dict[str, str], code: int) -> None:
     """A command that saves and ends on TERM keeps its exit code, and its run was stopped by budget."""
-    command = [sys.executable, "-c", LISTENER, str(code)]
+    command = [*PYTHON, "-c", LISTENER, str(code)]
     done = run(home, ["--budget", "4", "--on-budget", "stop", "--grace", "30s"], command)
     assert (code, ["up", "TERM"]) == (done.returncode, done.stdout.split())
     assert ("stopped by budget", code) == tuple(receipt(out(home))["run"][key] for key in ("outcome", "exit_code"))
@@ -151,7 +149,7 @@ def test_who_looks_is_asked_before_term(home: dict[str, str]) -> None:
 
 def test_what_the_launcher_leaves_behind_has_its_grace_and_is_killed_too(home: dict[str, str]) -> None:
     """A rank in a session of its own gets TERM with its launcher; it is metered and waited for, then killed."""
-    command = [sys.executable, "-c", LAUNCHER, LISTENER]
+    command = [*PYTHON, "-c", LAUNCHER, LISTENER]
     done = run(home, ["--budget", "12", "--on-budget", "stop", "--grace", "2s"], command)
     assert -signal.SIGTERM == done.returncode
     assert ["up", "TERM"] == done.stdout.split()
@@ -172,7 +170,7 @@ def test_a_daemon_without_our_mark_is_stopped_too(home: dict[str, str]) -> None:
 def test_the_wait_for_what_is_left_is_told_and_ends_by_ctrl_c(home: dict[str, str]) -> None:
     """The command ended by TERM, its rank did not: for how long and for whom is said, and Ctrl-C leaves it running."""
     options = ["--budget", "12", "--on-budget", "stop", "--grace", "10m"]
-    argv = [COSTMETER, "run", *PRICED, *options, "--", sys.executable, "-c", LAUNCHER, LISTENER]
+    argv = [COSTMETER, "run", *PRICED, *options, "--", *PYTHON, "-c", LAUNCHER, LISTENER]
     meter = subprocess.Popen(argv, env=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert meter.stdout is not None
     assert meter.stderr is not None
@@ -197,7 +195,7 @@ def test_a_grace_that_was_slept_through_is_not_over(home: dict[str, str], tmp_pa
     saves = "import sys, time; print('TERM', flush=True); time.sleep(1); print('saved', flush=True); sys.exit(0)"
     script = LISTENER.replace('    print("TERM", flush=True)\n', f"    {saves}\n")
     options = ["--budget", "4", "--on-budget", "stop", "--grace", "3s"]
-    argv = [COSTMETER, "run", *PRICED, *options, "--", sys.executable, "-c", script, "0"]
+    argv = [COSTMETER, "run", *PRICED, *options, "--", *PYTHON, "-c", script, "0"]
     meter = subprocess.Popen(argv, env=home, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert meter.stdout is not None
     assert ["up\n", "TERM\n"] == [meter.stdout.readline(), meter.stdout.readline()]
@@ -225,7 +223,7 @@ def test_nobody_else_is_signalled(home: dict[str, str]) -> None:
     """A process that our shell started before it became the wrapper is a child of ours, and none of the command's."""
     script = 'sleep 300 & echo $!; exec "$@"'
     options = ["--budget", "4", "--on-budget", "stop", "--grace", "1s"]
-    argv = ["sh", "-c", script, "sh", COSTMETER, "run", *PRICED, *options, "--", sys.executable, "-c", LISTENER, "stay"]
+    argv = ["sh", "-c", script, "sh", COSTMETER, "run", *PRICED, *options, "--", *PYTHON, "-c", LISTENER, "stay"]
     shell = subprocess.Popen(argv, env=home, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert shell.stdout is not None
     bystander = int(shell.stdout.readline())
@@ -241,7 +239,7 @@ def test_nobody_else_is_signalled(home: dict[str, str]) -> None:
 def test_a_stopped_command_is_continued_so_that_it_can_save(home: dict[str, str]) -> None:
     """A command that job control holds takes its TERM, because it goes on after it."""
     script = LISTENER.replace("while True:", "import os\nos.kill(os.getpid(), signal.SIGSTOP)\nwhile True:")
-    done = run(home, ["--budget", "4", "--on-budget", "stop", "--grace", "30s"], [sys.executable, "-c", script, "3"])
+    done = run(home, ["--budget", "4", "--on-budget", "stop", "--grace", "30s"], [*PYTHON, "-c", script, "3"])
     assert (3, ["up", "TERM"]) == (done.returncode, done.stdout.split())
 
 
@@ -324,7 +322,7 @@ def test_a_month_counts_what_other_runs_spent(home: dict[str, str]) -> None:
     run(home, [], ["sleep", "2"])
     first = Decimal(receipt(out(home))["cost"]["total"])
     options = ["--budget", "10/month", "--on-budget", "stop", "--grace", "20s"]
-    done = run(home, options, [sys.executable, "-c", LISTENER, "0"])
+    done = run(home, options, [*PYTHON, "-c", LISTENER, "0"])
     assert 0 == done.returncode
     budget = receipt(out(home))["budget"]
     assert (first, "month") == (Decimal(budget["elsewhere"]), budget["per"])
@@ -352,9 +350,7 @@ def test_a_run_that_goes_on_does_not_say_again_what_was_said(home: dict[str, str
 def test_a_state_directory_that_cannot_be_read_costs_no_budget(home: dict[str, str]) -> None:
     """Where journals can be neither read nor written the run's own spending still counts."""
     Path(home["XDG_STATE_HOME"], "costmeter").write_text("a file where a folder belongs")
-    done = run(
-        home, ["--budget", "10/month", "--on-budget", "stop", "--grace", "20s"], [sys.executable, "-c", LISTENER, "0"]
-    )
+    done = run(home, ["--budget", "10/month", "--on-budget", "stop", "--grace", "20s"], [*PYTHON, "-c", LISTENER, "0"])
     assert (0, ["up", "TERM"]) == (done.returncode, done.stdout.split())
     assert "stopped by budget" == receipt(out(home))["run"]["outcome"]
 

@@ -118,6 +118,19 @@ def test_a_folder_of_runs_is_listed(home: dict[str, str], below: str) -> None:
         assert {"r-eve", "r-later"} == set(groups(other, folder, "--by", "name"))
 
 
+@pytest.mark.parametrize("command", [["budget"], ["report", "--bill"], ["report", "--by", "name"]])
+def test_copies_are_said_alike_whoever_reads_them(home: dict[str, str], tmp_path: Path, command: list[str]) -> None:
+    """Four copies beside the run: three are named and one counted, by every command that adds up runs."""
+    runs = tmp_path / "costmeter" / "runs"
+    for name in ("r-eve", *(f"r-copy-{number}" for number in range(4))):
+        shutil.copytree(Path(home["XDG_STATE_HOME"], "costmeter", "runs", "r-eve"), runs / name)
+    environ = home | {"XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run([COSTMETER, *command], env=environ, capture_output=True, text=True, check=False)
+    named = [f"costmeter: warning: {runs}/r-copy-{n} is a copy of r-eve: not counted" for n in range(3)]
+    told = [line for line in done.stderr.splitlines() if "cop" in line]
+    assert [*named, "costmeter: warning: and 1 more copy"] == told
+
+
 def test_runs_copied_many_times_are_counted_once_and_said_briefly(home: dict[str, str], tmp_path: Path) -> None:
     """Five copies beside the run: its cost stands once, three are named and two counted."""
     runs = tmp_path / "costmeter" / "runs"

@@ -298,3 +298,39 @@ def test_a_copy_of_a_run_is_not_another_run(home: Home, tmp_path: Path) -> None:
     done = subprocess.run(command, env=home.environ, capture_output=True, text=True, timeout=60, check=True)
     assert receipt["cost"]["total"] == json.loads(done.stdout)["scenarios"][0]["cost"]
     assert f"is a copy of {run}: not counted" in done.stderr
+
+
+def test_all_faults_of_a_file_are_told_with_their_lines(home: Home) -> None:
+    """Rows that can be none, wherever in the file, and a wrong flag beside them: one refusal, nothing priced."""
+    (home.folder / "wrong.yaml").write_text(
+        "cheap: {price: 1.99}\nodd: {pric: 1.99}\nnothing: 5\ndear:\n  pue: 1.2\n  price: abc\ncold: {pue: 0.5}\n"
+    )
+    said = home.refused("what-if", "--scenarios", "wrong.yaml", "--zone", "XX")
+
+    for fault in (
+        'wrong.yaml:2:7: no such key: pric. Did you mean "price"?',
+        "wrong.yaml:3:10: expected the changes of a scenario, such as  NAME: {price: 1.99, pue: 1.1}",
+        'wrong.yaml:6:3, price: "abc": expected a price per GPU-hour such as 1.99',
+        "a PUE is at least 1, not 0.5",
+        'no zone "XX"',
+    ):
+        assert fault in said
+    assert "wrong.yaml:1" not in said
+
+
+def test_a_machines_price_is_shown_with_its_gpus(home: Home) -> None:
+    """The node of the run has 8 GPUs, which share the price: 8 × $2.49 = $19.92 a machine costs what the run did."""
+    own, other = home.data("what-if", "--price", "per_instance_hour:19.92")["scenarios"]
+
+    assert other["what"] == "rental, $19.92 / 8 GPUs"
+    assert other["cost"] == own["cost"]
+
+
+def test_the_row_of_the_run_names_all_its_prices(empty: Home) -> None:
+    """A run under a rent by the hour had more than one price: the row says between which they were."""
+    windows = '[{hours: "14:00-14:01", price: 2.49}, {hours: "14:01-14:02", price: 3.10}, {hours: other, price: 2.49}]'
+    (empty.folder / "costmeter.yaml").write_text(f"timezone: UTC\ngpu: {{price: {{windows: {windows}}}}}\n")
+    log(empty.folder, range(181))
+    empty.costmeter("import", "gpus.csv", "--timezone", "UTC")
+
+    assert empty.data("what-if")["scenarios"][0]["what"] == "rental, $2.49 … $3.10/GPU-h"

@@ -4,12 +4,11 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.installed import PATIENCE_SECONDS
+from tests.end_to_end.installed import PATIENCE_SECONDS, PYTHON
 from tests.end_to_end.wrapped import RECORD, Wrapper, children_of, read_ready, rest
 
 NO_NAMESPACES = subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], check=False).returncode != 0
@@ -34,7 +33,7 @@ def test_death_by_signal_is_passed_on(wrapper: Wrapper, name: str) -> None:
 def test_death_by_real_time_signal_is_passed_on(wrapper: Wrapper) -> None:
     """A signal without a name kills the wrapper as it killed the command."""
     number = signal.SIGRTMIN + 3
-    command = [sys.executable, "-c", f"import os; os.kill(os.getpid(), {number})"]
+    command = [*PYTHON, "-c", f"import os; os.kill(os.getpid(), {number})"]
 
     assert -number == wrapper.start(command).wait(PATIENCE_SECONDS)
 
@@ -127,7 +126,7 @@ def test_the_wrapper_does_not_wait_for_orphans(wrapper: Wrapper) -> None:
     """The wrapper ends with its command while a process the command left behind runs on."""
     program = "import os,time\nif os.fork() == 0:\n    time.sleep(600)\nos._exit(6)"
     reading, writing = os.pipe()
-    process = wrapper.start([sys.executable, "-c", program], stdout=writing)
+    process = wrapper.start([*PYTHON, "-c", program], stdout=writing)
     os.close(writing)
 
     assert process.wait(PATIENCE_SECONDS) == 6
@@ -168,9 +167,9 @@ def test_as_pid_1_signals_reach_the_command(wrapper: Wrapper) -> None:
 @needs_namespaces
 def test_as_pid_1_kill_1_means_the_command(wrapper: Wrapper) -> None:
     """A process of the job that signals pid 1, as containers do to stop themselves, reaches the command."""
-    program = f"import os,sys\nif os.fork():\n    os.execv(sys.executable, {[sys.executable, '-c', RECORD[2]]!r})\n"
+    program = f"import os,sys\nif os.fork():\n    os.execv(sys.executable, {RECORD!r})\n"
     program += "sys.stdin.readline()\nos.kill(1, 15)\nos.kill(1, 28)\n"
-    command = [*AS_PID_1, *wrapper.around([sys.executable, "-c", program])]
+    command = [*AS_PID_1, *wrapper.around([*PYTHON, "-c", program])]
     process = wrapper.start_bare(command, stdin=subprocess.PIPE)
     read_ready(process)
     assert process.stdin is not None

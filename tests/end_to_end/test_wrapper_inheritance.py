@@ -7,13 +7,12 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.installed import PATIENCE_SECONDS
+from tests.end_to_end.installed import PATIENCE_SECONDS, PYTHON
 from tests.end_to_end.wrapped import RECORD, Wrapper, read_line, read_ready, rest, until
 
 PR_SET_PDEATHSIG = 1
@@ -90,7 +89,7 @@ def test_the_process_state_is_as_found(wrapper: Wrapper, tmp_path: Path) -> None
     """Folder, umask, nice, limits, affinity, timer, death signal and descriptors are those under a plain exec."""
     reading, writing = os.pipe()
     where = {"cwd": tmp_path, "pass_fds": (reading, writing), "preexec_fn": unusual_limits, "stdin": reading}
-    wrapped, bare = (json.loads(text) for text in wrapper.both([sys.executable, "-c", PROBE], **where))
+    wrapped, bare = (json.loads(text) for text in wrapper.both([*PYTHON, "-c", PROBE], **where))
     os.close(reading)
     os.close(writing)
     for state in (wrapped, bare):
@@ -105,7 +104,7 @@ def test_the_process_state_is_as_found(wrapper: Wrapper, tmp_path: Path) -> None
 
 def test_group_and_session_are_ours(wrapper: Wrapper) -> None:
     """The command stays in the process group and the session of the wrapper."""
-    process = wrapper.start([sys.executable, "-c", PROBE])
+    process = wrapper.start([*PYTHON, "-c", PROBE])
     state = json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0])
 
     assert state["group"] == process.pid == state["session"]
@@ -178,7 +177,7 @@ def test_a_pipe_breaks_when_the_command_closes_it(wrapper: Wrapper, stream: str)
     number = 0 if stream == "stdin" else reading
     program = f"import os, signal; os.close({number}); os.write(1, b'closed\\n'); signal.pause()"
     how = {"stdin": reading} if stream == "stdin" else {"pass_fds": (reading,)}
-    process = wrapper.start([sys.executable, "-c", program], **how)
+    process = wrapper.start([*PYTHON, "-c", program], **how)
     os.close(reading)
     assert read_line(process) == "closed"
     until(lambda: is_broken(writing), "the pipe is broken")
@@ -197,7 +196,7 @@ def is_broken(pipe: int) -> bool:
 
 def test_a_reader_sees_the_end_when_the_command_closes_stdout(wrapper: Wrapper) -> None:
     """A reader gets its end of file when the command closes stdout, though command and wrapper run on."""
-    process = wrapper.start([sys.executable, "-c", "import os, signal; os.close(1); signal.pause()"])
+    process = wrapper.start([*PYTHON, "-c", "import os, signal; os.close(1); signal.pause()"])
 
     assert read_line(process) == ""
     assert process.poll() is None

@@ -3,13 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.installed import PATIENCE_SECONDS
+from tests.end_to_end.installed import PATIENCE_SECONDS, PYTHON
 from tests.end_to_end.wrapped import (
     RECORD,
     RECORDER,
@@ -132,7 +131,7 @@ def pending(pid: int) -> int:
 
 def test_a_term_lets_the_command_save(wrapper: Wrapper) -> None:
     """A command that saves on SIGTERM is waited for, and its own exit code is kept."""
-    process = wrapper.start([sys.executable, "-c", SAVES], stdin=subprocess.PIPE)
+    process = wrapper.start([*PYTHON, "-c", SAVES], stdin=subprocess.PIPE)
     read_ready(process)
     process.send_signal(signal.SIGTERM)
     assert read_line(process) == "saving"
@@ -173,7 +172,7 @@ def test_a_signal_of_the_job_to_its_group_comes_once(wrapper: Wrapper) -> None:
         f"import os,signal,subprocess,sys\nif os.fork():\n    os.execv(sys.executable, {['x', '-c', RECORDER]!r})\n"
     )
     program += "signal.signal(15, signal.SIG_IGN)\nos.close(1)\nsys.stdin.readline()\nos.kill(0, 15)\nsignal.pause()\n"
-    process = wrapper.start([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    process = wrapper.start([*PYTHON, "-c", program], stdin=subprocess.PIPE)
     read_ready(process)
     assert process.stdin is not None
     process.stdin.write(b"now\n")
@@ -266,7 +265,7 @@ os.wait()
 sys.stdin.readline()
 sys.exit(4)
 """
-    process = wrapper.start([sys.executable, "-c", program], stdin=subprocess.PIPE)
+    process = wrapper.start([*PYTHON, "-c", program], stdin=subprocess.PIPE)
     orphan = int(read_line(process))
     until(lambda: state_of(orphan) == "", "the orphan is reaped")
     process.communicate(b"\n", timeout=PATIENCE_SECONDS)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.end_to_end.installed import PATIENCE_SECONDS
+from tests.end_to_end.installed import PATIENCE_SECONDS, PYTHON
 from tests.end_to_end.wrapped import RECORD, Wrapper, until
 
 # Ctrl-C makes it save; it needs until the next line of input, and a second Ctrl-C meanwhile would be seen.
@@ -58,7 +57,7 @@ def said(session: pexpect.spawn) -> list[bytes]:
 
 def test_the_command_sees_the_terminal(wrapper: Wrapper) -> None:
     """All three streams are the terminal, the command is in its foreground, and its size is known."""
-    with terminal(wrapper, wrapper.around([sys.executable, "-c", SEES])) as session:
+    with terminal(wrapper, wrapper.around([*PYTHON, "-c", SEES])) as session:
         session.expect(pexpect.EOF)
 
         assert said(session) == [b"True"] * 6
@@ -66,7 +65,7 @@ def test_the_command_sees_the_terminal(wrapper: Wrapper) -> None:
 
 def test_an_interrupt_is_delivered_once(wrapper: Wrapper) -> None:
     """Ctrl-C reaches a command that needs time to save once, nobody hurries it, and its exit code is kept."""
-    with terminal(wrapper, wrapper.around([sys.executable, "-c", SAVES])) as session:
+    with terminal(wrapper, wrapper.around([*PYTHON, "-c", SAVES])) as session:
         session.expect("ready")
         session.sendintr()
         session.expect("saving")
@@ -135,8 +134,8 @@ def test_a_hangup_is_one_signal(wrapper: Wrapper, tmp_path: Path) -> None:
 def test_a_job_is_stopped_and_brought_back(wrapper: Wrapper) -> None:
     """In an interactive shell Ctrl-Z stops the job and fg brings it back, with one SIGCONT for the command."""
     with terminal(wrapper, ["bash", "--norc", "--noprofile", "--noediting", "-i"], PS1="$ ") as shell:
-        line = " ".join(f"'{word}'" for word in wrapper.around([*RECORD[:1], "recorder.py"]))
-        Path(wrapper.environ["HOME"], "recorder.py").write_text(RECORD[2])
+        line = " ".join(f"'{word}'" for word in wrapper.around([*PYTHON, "recorder.py"]))
+        Path(wrapper.environ["HOME"], "recorder.py").write_text(RECORD[-1])
         shell.expect_exact("$ ")
         shell.sendline(f"cd; {line}; echo code $?")
         shell.expect(r"ready (\d+) (\d+)")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS
+from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, PYTHON
 
 DRIVER = str(Path(__file__).parents[1] / "runtime" / "wrapper_driver.py")
 WRAPPERS = {
@@ -37,7 +37,7 @@ while True:
         if number == signal.SIGWINCH:
             sys.exit(7)
 """
-RECORD = [sys.executable, "-c", RECORDER]
+RECORD = [*PYTHON, "-c", RECORDER]
 
 
 @dataclass

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.ledger.bulk import fold_path, load_run
@@ -18,6 +18,7 @@ from costmeter.ledger.overlap import metered_elsewhere
 from costmeter.ledger.record import RatesChange, Record, SlotEntry
 from costmeter.ledger.use import priced_slots
 from costmeter.meter.totals import DeviceTotals, totals
+from tests.depth import examples
 from tests.ledger.written import write
 from tests.samples import (
     BEGAN_UTC_NS,
@@ -130,7 +131,8 @@ def test_without_days_there_are_only_models(tmp_path: Path) -> None:
     assert [("NVIDIA H100 80GB HBM3", ""), ("NVIDIA A100-SXM4-80GB", "")] == found
 
 
-@settings(max_examples=25)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(8)
 @given(st.data())
 def test_whatever_prices_and_quantities_the_pieces_are_the_whole(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.identity import boot_id, host_name, is_alive, redacted, run_id, start_ticks
+from costmeter.ledger.identity import (
+    boot_id,
+    host_name,
+    is_alive,
+    is_other_rank,
+    redacted,
+    run_id,
+    start_ticks,
+    user_of,
+)
 from tests.samples import BEGAN_UTC_NS, HOUR, SECOND
 
 
@@ -41,6 +50,59 @@ def test_a_fit_name_is_the_run_id(given_id: str) -> None:
 def test_an_unfit_name_is_replaced(given_id: str) -> None:
     """A name that is no safe file name is not used: the run gets an id of its own."""
     assert re.fullmatch(r"r-[0-9a-hjkmnp-tv-z]{12}", run_id({"COSTMETER_RUN_ID": given_id}, BEGAN_UTC_NS))
+
+
+STEP = {"SLURM_JOB_ID": "123", "SLURM_STEP_ID": "0"}
+
+
+@pytest.mark.parametrize(
+    ("expected", "environ"),
+    [
+        pytest.param("slurm-123-0", STEP, id="a-step"),
+        pytest.param("slurm-123-7", STEP | {"SLURM_STEP_ID": "7", "SLURM_NODEID": "3"}, id="on-any-node"),
+        pytest.param(
+            "slurm-120_3-0", STEP | {"SLURM_ARRAY_JOB_ID": "120", "SLURM_ARRAY_TASK_ID": "3"}, id="a-task-of-an-array"
+        ),
+        pytest.param("mine", STEP | {"COSTMETER_RUN_ID": "mine"}, id="a-name-that-is-given"),
+        pytest.param("slurm-123-0", STEP | {"COSTMETER_RUN_ID": "a/b"}, id="a-name-that-is-unfit"),
+    ],
+)
+def test_a_step_of_slurm_is_one_run(expected: str, environ: dict[str, str]) -> None:
+    """All nodes of a step record one run, without being told its name."""
+    assert expected == run_id(environ, BEGAN_UTC_NS)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        pytest.param({"SLURM_JOB_ID": "123"}, id="a-batch-script"),
+        pytest.param(STEP | {"SLURM_STEP_ID": "4294967290"}, id="an-interactive-step"),
+        pytest.param(STEP | {"SLURM_JOB_ID": "../x"}, id="no-number"),
+    ],
+)
+def test_outside_a_numbered_step_a_run_has_an_id_of_its_own(environ: dict[str, str]) -> None:
+    """A batch script may hold several runs, one after the other."""
+    assert run_id(environ, BEGAN_UTC_NS).startswith("r-")
+
+
+@pytest.mark.parametrize(
+    ("expected", "environ"),
+    [
+        pytest.param(True, STEP | {"SLURM_LOCALID": "1"}, id="the-second-of-a-node"),
+        pytest.param(False, STEP | {"SLURM_LOCALID": "0", "SLURM_PROCID": "8"}, id="the-first-of-another-node"),
+        pytest.param(False, STEP, id="no-local-rank"),
+        pytest.param(False, {"SLURM_JOB_ID": "123", "SLURM_LOCALID": "3"}, id="no-step"),
+    ],
+)
+def test_the_first_rank_of_a_node_meters(expected: bool, environ: dict[str, str]) -> None:
+    """Eight ranks on a node are one meter: eight would count every GPU eight times."""
+    assert expected == is_other_rank(environ)
+
+
+def test_a_process_is_its_users() -> None:
+    """The real user's, by /proc; of a process that is not there it is nobody."""
+    assert os.getuid() == user_of(os.getpid())
+    assert user_of(2**22 + 1) is None
 
 
 def test_run_ids_sort_by_time() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from costmeter.clock import LATEST_UTC_NS
@@ -35,6 +35,7 @@ from costmeter.outputs.runcsv import runs_csv
 from costmeter.outputs.runlist import Shown
 from costmeter.outputs.runlist import render as render_list
 from costmeter.outputs.terminal import Style, render
+from tests.depth import examples
 from tests.end_to_end.installed import COSTMETER, own_home
 from tests.ledger.written import write
 from tests.samples import (
@@ -120,7 +121,8 @@ def garbled(leaf: Leaf, wrong: Any) -> bytes:
     return b"".join([*LINES[:place], seal(body), *LINES[place + 1 :]])
 
 
-@settings(max_examples=200)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(50)
 @example((0, ("start_ns",)), "x")
 @example((0, ("anchor", "utc_ns")), LATEST_UTC_NS)
 @example((1, ("devices", 0, "uuid")), {})

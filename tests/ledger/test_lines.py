@@ -1,5 +1,6 @@
 """A journal's file as lines: whole ones, of any system, up to where another journal begins."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,3 +88,25 @@ def test_the_longest_line_is_read(tmp_path: Path) -> None:
     path = tmp_path / "gpu01.1.jsonl"
     path.write_bytes(FIRST + b"x" * (LONGEST_LINE - 1) + b"\n" + MARK)
     assert [len(FIRST) - 1, LONGEST_LINE - 1, len(MARK) - 1] == [len(line) for _, line in lines(path, [])]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_lines_of_a_kind_are_all_found(tmp_path: Path, end: bytes) -> None:
+    """Stretches without any are passed over, and the numbers of those that are found count them all the same."""
+    expected = [b"%d" % number + b"." * (number * 37 % 9_000) for number in range(450)]
+    wanted = {0: FIRST[:-1], 200: b"=wanted", 201: b"=wanted too", 449: b"=wanted last"}
+    text = [wanted.get(number, line) for number, line in enumerate(expected)]
+    path = tmp_path / "gpu01.1.jsonl"
+    path.write_bytes(b"".join(line + end for line in text) + b"=torn")
+    of = re.compile(b'=wanted|{"type":"header"')
+    found = dict(told for first, block in line_blocks(path, [], of) for told in enumerate(block, first))
+    assert {number + 1: line for number, line in wanted.items()} == {n: t for n, t in found.items() if of.match(t)}
+    assert len(found) < len(text)
+
+
+def test_a_line_that_is_too_long_is_refused_whatever_is_wanted(tmp_path: Path) -> None:
+    """Looking for some kind of line takes no longer line for one of a meter."""
+    path = tmp_path / "gpu01.1.jsonl"
+    path.write_bytes(FIRST + b"x" * LONGEST_LINE + b"\n" + MARK)
+    with pytest.raises(JournalError, match="line 2 is longer than any"):
+        list(line_blocks(path, [], re.compile(b"=wanted")))

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.clock import Anchor
@@ -17,6 +17,7 @@ from costmeter.ledger.line import encode
 from costmeter.ledger.listing import Checked, Listed, list_runs, listing, listing_of, of_part
 from costmeter.ledger.record import Devices, Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.progress import Progress
+from tests.depth import examples
 from tests.ledger.written import write
 from tests.samples import (
     BEGAN_NS,
@@ -110,7 +111,7 @@ def test_what_changes_after_a_subtotal_is_seen(tmp_path: Path, after: int) -> No
     assert part.redone.cost > 0
 
 
-@settings(max_examples=25)
+@examples(15)
 @given(st.data())
 def test_any_prices_and_quantities_agree(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Whatever the rates, credits and idle shares among them: the brief is the fold."""
@@ -126,6 +127,26 @@ def test_any_prices_and_quantities_agree(tmp_path_factory: pytest.TempPathFactor
     if data.draw(st.booleans()):
         records.append(footer(HOUR))
     assert agrees(write(tmp_path_factory.mktemp("run"), header(), records))
+
+
+@pytest.mark.parametrize("prices", [["2.49"] * 3, ["2.49", "3.10", "2.49"]], ids=["alike", "one-dearer"])
+@pytest.mark.parametrize("is_even", [True, False], ids=["all-held-alike", "each-its-own"])
+def test_a_killed_node_of_several_gpus_is_priced_to_the_digit(tmp_path: Path, prices: list[str], is_even: bool) -> None:
+    """GPUs of one price are charged together, others each alone, whether or not their minutes were the same."""
+    three = devices(3)
+    order = uuids(three)
+    of = rates(
+        {uuid: rental(price) for uuid, price in zip(order, prices, strict=True)},
+        pue=Decimal("1.37"),
+        carbon_grams_per_kwh=Decimal("381.7"),
+    )
+    records: list[Record] = [held(three), RatesChange(BEGAN_UTC_NS, of)]
+    for minute in range(40):
+        idle_ns = {uuid: 0 if is_even else SECOND * ((minute + place) % 3) for place, uuid in enumerate(order)}
+        apart = {uuid: 7_654_321 + (0 if is_even else 13 * place) for place, uuid in enumerate(order)}
+        held_by = {uuid: measured(MINUTE - idle_ns[uuid], apart[uuid], idle_ns[uuid], 0) for uuid in order}
+        records.append(SlotEntry(slot(held_by, minute)))
+    assert agrees(write(tmp_path, header(), records))
 
 
 def test_a_gap_that_was_filled_is_in_the_length(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.errors import JournalError
@@ -24,6 +24,7 @@ from costmeter.outputs.receipt import receipt
 from costmeter.outputs.terminal import Style, render
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.runtime.writer import Writer
+from tests.depth import examples
 from tests.end_to_end.installed import COSTMETER, own_home
 from tests.ledger import damage
 from tests.ledger.slowly import fold_journal, read_journal
@@ -122,7 +123,7 @@ def test_an_intact_journal_is_worth_what_the_meter_says(finished: bool, tmp_path
     assert ((), 0) == (folded(path).problems, worth.misnamed)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(40)
 @given(
     finished=st.booleans(),
     kinds=st.lists(st.sampled_from(damage.ALL), min_size=1, max_size=4),
@@ -159,7 +160,7 @@ def test_damage_of_any_kind_costs_what_it_hit_and_is_told(
     assert all(problem in shown(part) for problem in part.problems)
 
 
-@settings(deadline=None)
+@examples(50)
 @given(place=st.integers(0, 10_000), bit=st.integers(0, 7), zeros=st.integers(0, 3))
 def test_a_damaged_open_slot_costs_the_open_slot_at_most(place: int, bit: int, zeros: int) -> None:
     """Whatever bit of it is wrong, or however many blocks of it are zeros, closed slots are counted."""

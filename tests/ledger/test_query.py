@@ -18,6 +18,7 @@ from costmeter.ledger.line import encode
 from costmeter.ledger.query import MARKS_KEPT, Part, Run, begin, fold, fold_all
 from costmeter.ledger.record import Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.totals import Totals, totals
+from tests.depth import examples
 from tests.ledger.slowly import fold_journal, read_journal
 from tests.ledger.written import write
 from tests.samples import (
@@ -71,6 +72,7 @@ def run_of(state: Path, run_id: str, *records: Record, host: str = "gpu01") -> J
 # A part
 
 
+@examples(30)
 @given(recordings())
 def test_the_file_and_the_memory_fold_to_the_same(
     tmp_path_factory: pytest.TempPathFactory, recording: Recording
@@ -83,6 +85,7 @@ def test_the_file_and_the_memory_fold_to_the_same(
     assert in_memory(lines) == fold_journal(read_journal(file.path))
 
 
+@examples(30)
 @given(recordings())
 def test_a_killed_run_folds_to_what_its_last_tick_showed(
     tmp_path_factory: pytest.TempPathFactory, recording: Recording
@@ -98,6 +101,7 @@ def test_a_killed_run_folds_to_what_its_last_tick_showed(
     assert live.totals + totals(still_open, live.rates) == fold_journal(read_journal(file.path)).totals
 
 
+@examples(30)
 @given(recordings())
 def test_a_part_is_the_sum_of_its_slots(recording: Recording) -> None:
     """Every slot is priced under the rates that precede it, and nothing else makes money."""
@@ -159,6 +163,7 @@ def test_folding_changes_no_part() -> None:
 # A run
 
 
+@examples(15)
 @given(recordings(), recordings())
 def test_parts_sum_to_the_run(one: Recording, two: Recording) -> None:
     """The run's totals are its parts', in either order."""

@@ -15,6 +15,7 @@ from costmeter.ledger.ratesline import LOST, fingerprint
 from costmeter.ledger.record import RatesChange
 from costmeter.ledger.sequence import MISPRICED
 from costmeter.meter.charge import Origin
+from tests.depth import examples
 from tests.ledger.slowly import read_journal
 from tests.ledger.test_query import BEGINNING, ORDER, minute
 from tests.samples import decimals, orders, rates, rates_of, rental
@@ -28,6 +29,7 @@ def change(at_ns: int, price: str, electricity: str = "0") -> RatesChange:
     return RatesChange(at_ns, replace(of, origins=WORDS))
 
 
+@examples(30)
 @given(st.data(), orders(min_size=0))
 def test_what_names_earlier_words_is_read_with_them(data: st.DataObject, order: tuple[str, ...]) -> None:
     """Any rates, written where their origins were spelled out before, are read back whole and are no longer."""

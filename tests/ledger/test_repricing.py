@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import load_run
@@ -19,6 +19,7 @@ from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.schedule import Constant
 from costmeter.meter.series import OPEN_END
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
+from tests.depth import examples
 from tests.ledger.recorded import minutes, write
 from tests.samples import BEGAN_UTC_NS, CONFIGURED, MINUTE, devices, measured, rates, recordings, rental, uuids
 
@@ -143,7 +144,7 @@ def test_what_is_no_journal_is_refused(content: bytes | None, tmp_path: Path) ->
         recipe(path)
 
 
-@settings(max_examples=60)
+@examples(25)
 @given(recordings())
 def test_repricing_under_its_own_rates_is_the_receipt(recorded_run: tuple[tuple[str, ...], list[Any]]) -> None:
     """Law 5: whatever was recorded, priced again with nothing replaced, is the same to the last digit."""

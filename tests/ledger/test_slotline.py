@@ -13,6 +13,7 @@ from costmeter.ledger.record import SlotEntry
 from costmeter.ledger.slotline import devices_in_slot, encode_slot
 from costmeter.meter.slot import ZERO, Quantities, Slot
 from costmeter.units import microjoules_from_power
+from tests.depth import examples
 from tests.samples import (
     BEGAN_UTC_NS,
     JOULE,
@@ -33,6 +34,7 @@ MINUTES_PER_DAY = 1_440
 MEGABYTE = 1_000_000
 
 
+@examples(40)
 @given(st.data(), orders(min_size=0, max_size=8))
 def test_a_slot_is_read_as_it_was_written(data: st.DataObject, order: tuple[str, ...]) -> None:
     """Any quantities of any devices survive to the last unit."""
@@ -132,6 +134,7 @@ def test_a_counter_nobody_read_is_null() -> None:
     assert SlotEntry(of) == decode(encode(SlotEntry(of), ("a", "b")), ("a", "b"))
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 @pytest.mark.parametrize(
     ("idle_minutes", "host_watts"),
     [

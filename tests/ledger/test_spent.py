@@ -19,6 +19,7 @@ from costmeter.ledger.record import Footer, Header, Record, SlotEntry
 from costmeter.ledger.spent import Spent, SpentSums, Whose
 from costmeter.meter.budget import Budget, Per
 from costmeter.meter.slot import Slot
+from tests.depth import examples
 from tests.ledger.test_query import ORDER, on_disk
 from tests.samples import (
     BEGAN_NS,
@@ -163,8 +164,9 @@ def test_what_cannot_be_read_is_no_traceback(tmp_path: Path, harm: Callable[[Pat
     assert spent(tmp_path, on(MIDNIGHT)).amount in (Decimal(0), Decimal(5))
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 @pytest.mark.parametrize("is_over", [True, False])
-@settings(max_examples=20)
+@examples(12)
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 80))
 def test_what_two_meters_saw_over_midnight_counts_once_on_each_day(
     tmp_path_factory: pytest.TempPathFactory, is_over: bool, before: int, minutes: int, later: int

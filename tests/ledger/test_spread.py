@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.spread import Span, Spread
 from costmeter.meter.charge import Origin, Rates
+from tests.depth import examples
 from tests.samples import devices, owned, rates, rates_of, rental, uuids
 
 ORDER = uuids(devices(2))
@@ -45,6 +46,7 @@ def test_the_least_certain_word_stays() -> None:
     assert sure == seen(before, after).origins["electricity.price"]
 
 
+@examples(30)
 @given(st.lists(rates_of(ORDER), min_size=1, max_size=5))
 def test_spreads_join_as_they_are_seen(of: list[Rates]) -> None:
     """Spans of parts put together are those of the whole, wherever it is cut."""

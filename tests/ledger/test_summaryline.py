@@ -10,6 +10,7 @@ from costmeter.ledger.line import decode, encode, seal
 from costmeter.ledger.query import begin, fold
 from costmeter.ledger.record import Budgets, Devices, Mark, RatesChange, SlotEntry, Subtotal
 from costmeter.meter.budget import Budget, BudgetUse
+from tests.depth import examples
 from tests.samples import BEGAN_UTC_NS, devices, header, rates_of, slots, uuids, words
 
 amounts = st.decimals(0, 10**6, places=2)
@@ -25,6 +26,7 @@ budgets = st.builds(
 )
 
 
+@examples(25)
 @given(st.data())
 def test_a_summary_is_read_as_it_was_written(data: st.DataObject) -> None:
     """Quantities, money by component and state, the last checkpoint and progress survive a round trip."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.ledger.bulk import load_run
@@ -25,6 +25,7 @@ from costmeter.rates.commitment import Commitment
 from costmeter.rates.committed import Stretch
 from costmeter.rates.match import Match
 from costmeter.units import portion
+from tests.depth import examples
 from tests.ledger.test_query import BEGINNING, ORDER, Recording, minute, on_disk
 from tests.samples import (
     BEGAN_UTC_NS,
@@ -67,7 +68,7 @@ def used(*recorded: Slot, under: Rates, price: str | None = None) -> Use:
     return use
 
 
-@settings(max_examples=50)
+@examples(15)
 @given(recordings())
 def test_slots_one_by_one_are_the_fold_of_the_journal(recorded: Recording) -> None:
     """Each slot under its rates, summed, is what the report folds; nothing is told of a journal that is whole."""
@@ -251,6 +252,7 @@ def test_a_schedule_reprices_its_own_currency_only(tmp_path: Path) -> None:
     assert use.electricity == use.metered["electricity"] > 0
 
 
+@examples(40)
 @given(slots(ORDER), st.data())
 def test_cutting_a_slot_changes_no_load(recorded: Slot, data: st.DataObject) -> None:
     """A minute in pieces has the load, GPU time and unmeasured time of the whole, to the last unit."""

@@ -11,6 +11,7 @@ from costmeter.meter.account import Account, Entry, covered, enter, opened, sile
 from costmeter.meter.counter import COUNTER_STEP_NS, MOST_WATTS, PLAUSIBLE_LIMITS
 from costmeter.readings import Missing, Reading
 from costmeter.units import microjoules_from_power
+from tests.depth import examples
 from tests.meter.accounts import H100, REFUSED
 from tests.samples import SECOND
 
@@ -123,6 +124,7 @@ def test_a_counter_that_returns_has_lost_nothing(story: list[Tick], sign: int, f
     assert booked.microjoules - booked.account.debt_microjoules == counter_uj - STARTED_UJ
 
 
+@examples(50)
 @given(ticks(), st.integers(0, 20), st.floats(0, 1), st.booleans())
 def test_a_jump_or_a_reset_costs_its_time_at_most(story: list[Tick], at: int, within: float, is_reset: bool) -> None:
     """A line left for good costs no more than can be drawn between its last value and the first of the next line."""
@@ -145,6 +147,7 @@ def test_a_jump_or_a_reset_costs_its_time_at_most(story: list[Tick], at: int, wi
 VALUES = st.sampled_from(["goes on", "goes on", "stands still", "reset", "jumps", "falls", "returns", "garbage"])
 
 
+@examples(50)
 @given(st.lists(st.tuples(st.builds(Tick, LENGTHS, DRAWN, FATES, SAID, UTILIZATION), VALUES), max_size=25))
 def test_nothing_makes_energy(story: Sequence[tuple[Tick, str]]) -> None:
     """Whatever a counter says in whatever order, never more is booked than anything could have drawn."""
@@ -166,6 +169,7 @@ def test_nothing_makes_energy(story: Sequence[tuple[Tick, str]]) -> None:
         assert booked.microjoules <= microjoules_from_power(MOST_WATTS, elapsed_ns)
 
 
+@examples(50)
 @given(ticks(st.just("answers"), st.floats(0.001, 700)), st.integers(0, 20), st.integers(1, 20), st.booleans())
 def test_a_freeze_makes_no_energy(story: list[Tick], first: int, count: int, catches_up: bool) -> None:
     """However long a counter stands still and whatever power says, no more is booked than the board can draw."""

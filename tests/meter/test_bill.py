@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.config.tariff import read_tariffs, succession
@@ -27,6 +27,7 @@ from costmeter.meter.calendar import ALL_DAY, EVERY_DAY, Calendar, Hours, Window
 from costmeter.meter.period import Period
 from costmeter.meter.tariff import DemandCharge, Energy, FixedCharge, Tariff, Tier
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
+from tests.depth import examples
 
 TARIFFS = Path(__file__).parents[2] / "examples" / "tariffs"
 
@@ -89,6 +90,7 @@ def test_a_summer_month_of_b20_at_one_megawatt() -> None:
     assert exactly("191499.23716") == bill.total
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 @pytest.mark.parametrize(
     ("first", "end", "energy", "fixed"),
     [
@@ -191,6 +193,7 @@ def utc(of: Tariff, local: str) -> int:
     return next(iter(used(of, local, 1, "1")))
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 @pytest.mark.parametrize(("minutes", "kilowatts"), [(15, "10"), (5, "30"), (1, "150")])
 def test_a_short_run_over_a_base_load(minutes: int, kilowatts: str) -> None:
     """B-20 in July 2026 over 100 kW: 2.5 kWh within the quarter of an hour from 17:00, however fast they are drawn.
@@ -287,7 +290,8 @@ def added(one: dict[int, int], other: dict[int, int]) -> dict[int, int]:
     return {minute: one.get(minute, 0) + other.get(minute, 0) for minute in one.keys() | other.keys()}
 
 
-@settings(max_examples=40)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(20)
 @given(st.sampled_from(SAMPLED), loads, bases, st.sampled_from(ATTRIBUTIONS))
 def test_the_metered_part_and_the_adjustments_are_the_attributed_bill(
     of: Tariff, runs: dict[int, int], base_kw: str, by: Attribution
@@ -305,7 +309,8 @@ def test_the_metered_part_and_the_adjustments_are_the_attributed_bill(
     assert off <= Fraction(1, 10**12) * len(made)
 
 
-@settings(max_examples=25)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(12)
 @given(st.sampled_from(SAMPLED), loads)
 def test_without_a_base_load_both_attributions_are_the_whole_bill(of: Tariff, runs: dict[int, int]) -> None:
     """A site that uses nothing else has its bill for the runs."""
@@ -315,7 +320,8 @@ def test_without_a_base_load_both_attributions_are_the_whole_bill(of: Tariff, ru
     assert whole.microjoules == sum(runs.values())
 
 
-@settings(max_examples=25)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(12)
 @given(st.sampled_from(SAMPLED), loads, loads, bases)
 def test_another_run_never_lowers_the_marginal_bill(
     of: Tariff, runs: dict[int, int], more: dict[int, int], base_kw: str
@@ -327,7 +333,8 @@ def test_another_run_never_lowers_the_marginal_bill(
     assert many.total - base.total >= few.total - base.total >= 0
 
 
-@settings(max_examples=25)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(12)
 @given(st.sampled_from(SAMPLED), loads, st.randoms(use_true_random=False))
 def test_within_its_quarter_of_an_hour_energy_may_be_anywhere(of: Tariff, runs: dict[int, int], random: object) -> None:
     """Edges of these tariffs lie on quarters, so a quarter's energy may be spread over its minutes in any way."""
@@ -351,10 +358,11 @@ def test_tiers_of_one_price_are_none(parts: list[int]) -> None:
     assert Fraction(2 * sum(parts), MICROJOULES_PER_KWH) == whole.total
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 def test_a_long_period_is_its_parts() -> None:
-    """Energy and daily charges of a quarter of B-20 are those of its months."""
-    edges = [date(2026, 3, 1), date(2026, 4, 1), date(2026, 5, 1), date(2026, 6, 1)]
-    months = [constant(B20, edge.isoformat(), later.isoformat(), "3") for edge, later in pairwise(edges)]
-    whole = constant(B20, "2026-03-01", "2026-06-01", "3")
-    assert whole.energy == sum(each.energy for each in months)
-    assert whole.fixed[0][1] == sum(each.fixed[0][1] for each in months)
+    """Energy and daily charges of B-20 over two ends of months and a change of the clock are those of its pieces."""
+    edges = [date(2026, 2, 27), date(2026, 3, 1), date(2026, 3, 10), date(2026, 4, 1), date(2026, 4, 3)]
+    pieces = [constant(B20, edge.isoformat(), later.isoformat(), "3") for edge, later in pairwise(edges)]
+    whole = constant(B20, "2026-02-27", "2026-04-03", "3")
+    assert whole.energy == sum(each.energy for each in pieces)
+    assert whole.fixed[0][1] == sum(each.fixed[0][1] for each in pieces)

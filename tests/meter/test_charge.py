@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from costmeter.meter.charge import QUANTUM, DeviceCharge, Rates, charge
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import ZERO, Quantities, Slot, plus
+from tests.depth import examples
 from tests.samples import (
     HOUR,
     JOULE,
@@ -144,6 +145,7 @@ def test_energy_at_an_instant_is_charged() -> None:
 # Laws
 
 
+@examples(30)
 @given(priced())
 def test_electricity_is_paid_on_all_energy_of_the_facility(of: tuple[Slot, Rates]) -> None:
     """Charges less credits for electricity are (GPU + host + overhead) × price, to the quantum of each state."""
@@ -157,6 +159,7 @@ def test_electricity_is_paid_on_all_energy_of_the_facility(of: tuple[Slot, Rates
         assert abs(paid - due) <= 3 * QUANTUM
 
 
+@examples(30)
 @given(priced())
 def test_overhead_is_what_pue_adds(of: tuple[Slot, Rates]) -> None:
     """Overhead is (PUE - 1) × (GPU + host), within half a microjoule per state."""
@@ -166,6 +169,7 @@ def test_overhead_is_what_pue_adds(of: tuple[Slot, Rates]) -> None:
         assert abs(energy_uj * (under.pue - 1) - charged.overhead_microjoules) <= Decimal("1.5")
 
 
+@examples(30)
 @given(priced())
 def test_time_is_paid_once_per_component(of: tuple[Slot, Rates]) -> None:
     """Each hourly component is price × time held, whatever the GPU did in it."""
@@ -176,6 +180,7 @@ def test_time_is_paid_once_per_component(of: tuple[Slot, Rates]) -> None:
             assert abs(_booked(charged, component) - due) <= 3 * QUANTUM
 
 
+@examples(30)
 @given(priced())
 def test_carbon_is_counted_on_all_energy_of_the_facility(of: tuple[Slot, Rates]) -> None:
     """Operational emissions are (GPU + host + overhead) × g/kWh, within half a microgram."""
@@ -188,6 +193,7 @@ def test_carbon_is_counted_on_all_energy_of_the_facility(of: tuple[Slot, Rates])
         assert abs(due - charged.operational_micrograms) <= Decimal("0.5")
 
 
+@examples(30)
 @given(priced())
 def test_charges_and_credits_are_never_negative_and_never_mix(of: tuple[Slot, Rates]) -> None:
     """Every amount is positive or zero, of the quantum, and on one side only."""
@@ -197,6 +203,7 @@ def test_charges_and_credits_are_never_negative_and_never_mix(of: tuple[Slot, Ra
         assert not charged.charges.keys() & charged.credits.keys()
 
 
+@examples(30)
 @given(priced(of=prices), st.data())
 def test_the_charge_of_a_growing_slot_never_falls(of: tuple[Slot, Rates], data: st.DataObject) -> None:
     """Whatever is added to the quantities of an open slot, no charge, no energy and no emission becomes less."""
@@ -227,6 +234,7 @@ def test_how_time_was_cut_into_readings_is_not_priced(
     assert once == often
 
 
+@examples(30)
 @given(priced())
 def test_how_energy_was_found_is_not_priced(of: tuple[Slot, Rates]) -> None:
     """Method, utilization and counters are told beside the money and never change it."""

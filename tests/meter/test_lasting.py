@@ -12,6 +12,7 @@ from costmeter.meter.calendar import ALL_DAY, EVERY_DAY, Calendar, Hours, Place,
 from costmeter.meter.lasting import holds_until
 from costmeter.meter.schedule import Constant, Schedule, Succession
 from costmeter.meter.series import OPEN_END, Series
+from tests.depth import examples
 from tests.samples import HOUR, MINUTE
 
 
@@ -39,7 +40,9 @@ SCHEDULES: list[Schedule] = [
 ]
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 @pytest.mark.parametrize("schedule", SCHEDULES)
+@examples(30)
 @given(st.integers(-2_000, 60_000))
 def test_nothing_changes_before_it(schedule: Schedule, minute: int) -> None:
     """Value and doubt are the same at every minute up to then, over changes of the clock in spring as well."""

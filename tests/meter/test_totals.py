@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.meter.totals import DeviceTotals, Totals, by_component, by_state, net, totals
+from tests.depth import examples
 from tests.samples import MINUTE, SECOND, measured, orders, owned, rates, rates_of, rental, silent, slot, slots
 
 
@@ -19,6 +20,7 @@ def sums(draw: st.DrawFn) -> Totals:
     return total
 
 
+@examples(15)
 @given(sums(), sums(), sums())
 def test_totals_add_in_any_order(left: Totals, middle: Totals, right: Totals) -> None:
     """Addition is associative and commutative to the last digit, and has a zero."""
@@ -27,6 +29,7 @@ def test_totals_add_in_any_order(left: Totals, middle: Totals, right: Totals) ->
     assert left == left + Totals() == Totals() + left
 
 
+@examples(25)
 @given(sums())
 def test_devices_sum_to_the_run(total: Totals) -> None:
     """Time, energy, money and emissions of the devices are those of the run, exactly."""
@@ -40,6 +43,7 @@ def test_devices_sum_to_the_run(total: Totals) -> None:
     assert whole.embodied_micrograms == sum(part.embodied_micrograms for part in parts)
 
 
+@examples(25)
 @given(sums())
 def test_components_and_states_sum_to_the_cost(total: Totals) -> None:
     """The cost is the sum over components, and the sum over states, of charges less credits."""
@@ -48,6 +52,7 @@ def test_components_and_states_sum_to_the_cost(total: Totals) -> None:
     assert whole.cost == sum(by_component(amounts).values()) == sum(by_state(amounts).values())
 
 
+@examples(25)
 @given(sums())
 def test_charges_and_credits_stay_apart(total: Totals) -> None:
     """However much is summed, nothing is netted: both sides only grow."""
@@ -88,6 +93,7 @@ def test_a_device_that_was_never_booked_is_zero() -> None:
     assert Decimal(0) == DeviceTotals().cost == Totals().whole.cost
 
 
+@examples(25)
 @given(st.data(), orders())
 def test_market_based_grams_add_up_beside_the_others(data: st.DataObject, order: tuple[str, ...]) -> None:
     """Devices and minutes sum to the whole, credits included; what they are beside is what it was without them."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -27,6 +27,7 @@ from costmeter.outputs.terminal import Style
 from costmeter.rates.commitment import Commitment
 from costmeter.rates.committed import Rented, Stretch
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE
+from tests.depth import examples
 from tests.golden.compare import golden
 from tests.meter.test_bill import B20, E20, TIERED, used
 
@@ -178,7 +179,8 @@ def test_energy_that_is_missing_is_said() -> None:
     assert "energy of 1 m 30 s of GPU time is not known" in " ".join(render(document, Style()).split())
 
 
-@settings(max_examples=30)
+@pytest.mark.no_cover  # much of the same: others cover the lines
+@examples(15)
 @given(
     st.sampled_from((B20, E20)),
     st.dictionaries(st.integers(0, 44_639), st.integers(0, 10**13), max_size=30),
@@ -292,8 +294,9 @@ def test_what_has_no_effect_without_a_tariff_is_noted(changes: dict[str, Any], n
     assert any("no tariff file" in each for each in bill["notes"]) == ("faults" not in changes)
 
 
-def test_a_month_without_runs_has_no_peaks_of_theirs() -> None:
+def test_a_period_without_runs_has_no_peaks_of_theirs() -> None:
     """A base load alone has demand, and none of it is the runs': no line says so with nothing in it."""
-    document = made(terms(B20, base_kilowatts=Decimal(40)), periods=(JULY,))
+    short = Period(JULY.first, date(2026, 7, 4), JULY.zone)  # three days are enough of a base load
+    document = made(terms(B20, base_kilowatts=Decimal(40)), periods=(short,))
     assert "demand" not in render(document, Style())
     assert any(each["name"] == "adjustment:demand" for each in document["bills"][0]["adjustments"])

@@ -54,6 +54,18 @@ def test_faults_in_few_lines(expected: list[str], faults: list[dict[str, Any]]) 
     assert expected == [line.text.strip() for line in fault_lines(faults, devices)]
 
 
+def test_gaps_of_one_gpu_stand_one_by_one() -> None:
+    """Two gaps of the same length are no fault that came twice: each has its own time, and its GPUs are together."""
+    gaps = [
+        fault("nothing was read for 4 s; energy unmeasured", f"GPU-{gpu}", second + gpu / 50) | {"kind": "gap"}
+        for second in (9, 10)
+        for gpu in range(2)
+    ]
+    told = [(line.label, line.at[17:19], line.gap_seconds, line.text) for line in fault_lines(gaps, GPUS)]
+    said = "GPU 0, 1: nothing was read for 4 s; energy unmeasured"
+    assert [("Gap", "09", 4, said), ("Gap", "10", 4, said)] == told
+
+
 def test_lines_are_in_order_of_their_first_instant() -> None:
     """A fault stands where it first came, however late its count was written."""
     faults = [fault("a", second=1), fault("b", second=5), fault("a (9 times in all)", second=50)]

@@ -270,6 +270,7 @@ def test_a_phase_is_drawn_when_it_was(tmp_path: Path) -> None:
     assert [pytest.approx((8, 4), abs=0.01)] == spans["p1"]
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 def test_phases_that_change_all_the_time_are_told_by_their_shares(tmp_path: Path) -> None:
     """1,200 changes are more than a page can show apart: every step has both phases, and the page says so."""
     path = journal(tmp_path, [("training", 2), ("data", 1)] * 600)
@@ -280,6 +281,7 @@ def test_phases_that_change_all_the_time_are_told_by_their_shares(tmp_path: Path
     assert {"p0", "p1"} == {kind for kind in ("p0", "p1", "p2") if drawn(source, kind)}
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 @pytest.mark.parametrize(
     ("words", "minutes"),
     [
@@ -305,9 +307,10 @@ def test_what_was_lost_is_shown(tmp_path: Path) -> None:
     assert "lost" in found.words["text"]
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 def test_a_run_of_ninety_days_fits_in_300_kilobytes(tmp_path: Path) -> None:
     """However long it was, the page is as detailed as paper is; 129,600 minutes are drawn as 507 steps at most."""
-    path = journeys.training(tmp_path, 3_000)
+    path = journeys.training(tmp_path, 750)
     of, short = receipt(journeys.run_of(path)), timeline([path])
     steps = [
         replace(

@@ -9,11 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from costmeter.outputs.http import WORKERS, serve
+from costmeter.outputs.http import Page, Site
+from costmeter.outputs.http import serve as served
 from costmeter.outputs.prometheus import page
 from tests.outputs.test_prometheus import OPENMETRICS, in_the_middle
 
 PATIENCE_SECONDS = 60
+
+
+WORKERS = 32
+
+
+def serve(host: str, port: int, page: Page) -> str:
+    """Serve a site of one page; where it is served."""
+    return served([(host, port)], Site(page, lambda: b"the landing page"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +60,7 @@ def test_openmetrics_is_served_to_who_asks(address: str) -> None:
     [
         pytest.param(200, "text/plain", b"ok\n", "/-/healthy", id="healthy"),
         pytest.param(200, "text/plain", b"ok\n", "/-/ready", id="ready"),
-        pytest.param(200, "text/html", b'<a href="/metrics">metrics</a>', "/", id="landing-page"),
+        pytest.param(200, "text/html", b"the landing page", "/", id="landing-page"),
         pytest.param(404, "text/plain", b"not found; try /metrics\n", "/etc/passwd", id="unknown"),
         pytest.param(404, "text/plain", b"not found; try /metrics\n", "/metrics/", id="below"),
         pytest.param(404, "text/plain", b"not found; try /metrics\n", "/../metrics", id="up"),
@@ -70,7 +79,7 @@ def test_head_is_the_headers_alone(address: str) -> None:
     with socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS) as client:
         client.sendall(b"HEAD /metrics HTTP/1.0\r\n\r\n")
         headers, _, body = client.makefile("rb").read().partition(b"\r\n\r\n")
-    assert headers.startswith(b"HTTP/1.0 200 ")
+    assert headers.startswith(b"HTTP/1.1 200 ")
     assert b"Content-Length: %d" % len(page(in_the_middle())[0]) in headers
     assert b"" == body
 
@@ -78,7 +87,7 @@ def test_head_is_the_headers_alone(address: str) -> None:
 @pytest.mark.parametrize("method", [pytest.param(method, id=method) for method in ("POST", "PUT", "DELETE")])
 def test_nothing_can_be_changed(address: str, method: str) -> None:
     """No other method is answered."""
-    assert ask(address, "/metrics", method)[0] == 501
+    assert ask(address, "/metrics", method)[0] == 405
 
 
 def test_many_scrapes_read_the_same(address: str) -> None:
@@ -173,7 +182,28 @@ def _connects(connect: Callable[[], socket.socket]) -> bool:
 
 
 def test_a_taken_port_is_refused() -> None:
-    """The caller learns that an address cannot be had, and decides."""
+    """The caller learns which address cannot be had, and decides; of several that he asked for none is served then."""
+    site = Site(lambda _: (b"", ""), lambda: b"")
     taken = serve("127.0.0.1", 0, lambda _: (b"", ""))
-    with pytest.raises(OSError, match="in use"):
-        serve("127.0.0.1", int(taken.rpartition(":")[2]), lambda _: (b"", ""))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        free = probe.getsockname()[1]
+    with pytest.raises(OSError, match="in use") as refusal:
+        served([("127.0.0.1", free), ("127.0.0.1", int(taken.rpartition(":")[2]))], site)
+    assert taken == refusal.value.filename
+    assert not _connects(lambda: socket.create_connection(("127.0.0.1", free)))
+
+
+def test_several_addresses_serve_one_site() -> None:
+    """Each address that is asked for is served, and each is told."""
+    first, second = served([("127.0.0.1", 0), ("127.0.0.2", 0)], Site(lambda _: (b"x 1\n", "text/plain"), lambda: b""))
+    assert ["127.0.0.1", "127.0.0.2"] == [address.rpartition(":")[0] for address in (first, second)]
+    assert ask(first, "/metrics") == ask(second, "/metrics")
+
+
+def test_no_host_is_every_address() -> None:
+    """Without a host the server listens on all addresses of the machine, of both families where it has them."""
+    port = served([("", 0)], Site(lambda _: (b"x 1\n", "text/plain"), lambda: b""))[0].rpartition(":")[2]
+    hosts = ["127.0.0.1", "127.0.0.2"]
+    if socket.has_dualstack_ipv6() and _connects(lambda: _bound(socket.AF_INET6, "::1")):
+        hosts.append("[::1]")
+    assert [b"x 1\n"] * len(hosts) == [ask(f"{host}:{port}", "/metrics")[2] for host in hosts]

@@ -17,6 +17,7 @@ from costmeter.outputs.prometheus import page
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.outputs.terminal import Style, render
+from tests.depth import examples
 from tests.outputs import runs
 from tests.samples import BEGAN_UTC_NS, HOUR, SECOND, device, header, held, measured, prices, rates_from_start, rental
 
@@ -82,6 +83,7 @@ def test_a_size_that_was_held_is_an_estimate() -> None:
 amounts = st.lists(prices, min_size=1, max_size=6)
 
 
+@examples(40)
 @given(amounts, st.integers(60, 120))
 def test_the_column_of_items_adds_up(fixed: list[Decimal], width: int) -> None:
     """The amounts shown are those of the sum shown, and no line is wider than it may be."""

@@ -14,6 +14,7 @@ from costmeter.meter.progress import Progress
 from costmeter.outputs.phases import phases_of
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.terminal import Style, render
+from tests.depth import examples
 from tests.outputs import runs
 from tests.samples import (
     BEGAN_UTC_NS,
@@ -46,6 +47,7 @@ def told_parts(draw: st.DrawFn, host: str) -> Part:
     return runs.part(header(host=host), *records)
 
 
+@examples(15)
 @given(told_parts("gpu01"), told_parts("gpu02"))
 def test_phases_sum_to_the_run(one: Part, other: Part) -> None:
     """Money, time by state and energy of all phases are the run's, to the last digit; or there are no phases at all."""

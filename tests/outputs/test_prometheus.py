@@ -25,7 +25,7 @@ from costmeter.meter.projection import Point
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import by_component, by_state
 from costmeter.outputs.families import FAMILIES
-from costmeter.outputs.prometheus import page
+from costmeter.outputs.prometheus import page, run_page
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.readings import Method, Missing, Reading
 from tests.golden.compare import golden
@@ -122,7 +122,7 @@ def all_families() -> Snapshot:
     """A run with credits, electricity, line items, budgets, progress and every fact: the page with all its families."""
     paid_back = replace(RENTED_AND_OWNED, electricity_per_kwh=Decimal("-0.05"), market_grams_per_kwh=Decimal(12))
     uses = (BudgetUse(Budget(Decimal(80))), BudgetUse(Budget(Decimal(500), per="project/month", project="llm")))
-    part = fold_all(part_of(paid_back), [runs.ITEMS, runs.USED, Budgets(BEGAN_UTC_NS, uses)])
+    part = fold_all(part_of(paid_back), [runs.ITEMS, runs.USED, Budgets(BEGAN_UTC_NS, uses), footer(2 * MINUTE)])
     return telling(replace(in_the_middle(part), length_ns=90 * SECOND))
 
 
@@ -184,7 +184,16 @@ def test_both_forms_say_the_same(snapshot: Snapshot) -> None:
     [
         pytest.param("text/plain", "", id="nobody-asked"),
         pytest.param("text/plain", "text/html,*/*;q=0.8", id="a-browser"),
-        pytest.param("application/openmetrics-text", OPENMETRICS, id="prometheus"),
+        pytest.param("application/openmetrics-text", OPENMETRICS, id="openmetrics-alone"),
+        pytest.param(
+            "application/openmetrics-text",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;version=0.0.4;q=0.4,*/*;q=0.2",
+            id="prometheus-3",
+        ),
+        pytest.param("text/plain", f"text/plain;version=0.0.4;q=0.6,{OPENMETRICS};q=0.5", id="text-first"),
+        pytest.param("text/plain", f"{OPENMETRICS};q=0", id="anything-but-openmetrics"),
+        pytest.param("text/plain", f"{OPENMETRICS};q=much", id="no-quality"),
+        pytest.param("application/openmetrics-text", f",;,; q=1,{OPENMETRICS},", id="crooked"),
     ],
 )
 def test_the_form_is_the_one_asked_for(expected: str, accept: str) -> None:
@@ -195,11 +204,22 @@ def test_the_form_is_the_one_asked_for(expected: str, accept: str) -> None:
 # Families
 
 
+#: Families that only the page of a node has.
+OF_A_NODE = {
+    "runs_ended",
+    "runs_sunk_cost_{currency}",
+    "runs_dropped",
+    "config_last_reload_successful",
+    "config_last_reload_success_timestamp_seconds",
+}
+OF_A_RUN = [family for name, family in FAMILIES.items() if name not in OF_A_NODE]
+
+
 def described() -> dict[str, tuple[str, frozenset[str]]]:
-    """Type and labels of every family, by its full name."""
+    """Type and labels of every family of a run's page, by its full name."""
     return {
         "costmeter_" + family.name.format(currency="usd"): (family.kind, frozenset(family.labels))
-        for family in FAMILIES.values()
+        for family in OF_A_RUN
     }
 
 
@@ -224,7 +244,7 @@ def test_names_are_the_exporters() -> None:
     names = {name for name, _ in page_of(all_families())}
     assert all(name.startswith("costmeter_") for name in names)
     assert not any(name.endswith("_created") for name in names)
-    counters = {f"costmeter_{f.name.format(currency='usd')}_total" for f in FAMILIES.values() if f.kind == "counter"}
+    counters = {f"costmeter_{f.name.format(currency='usd')}_total" for f in OF_A_RUN if f.kind == "counter"}
     assert counters == {name for name in names if name.endswith("_total")}
 
 
@@ -336,6 +356,28 @@ def test_a_finished_run_is_not_active() -> None:
     assert (1.0, 0.0) == (value(page_of(live), "costmeter_run_active"), value(page_of(ended), "costmeter_run_active"))
 
 
+def test_how_a_run_ended_is_told() -> None:
+    """The instant and the exit code once it ended; a signal is 128 and its number, as a shell tells it."""
+    part = in_the_middle().part
+    ended = page_of(replace(in_the_middle(), part=fold(part, footer(2 * MINUTE, "failed", 3))))
+    killed = page_of(replace(in_the_middle(), part=fold(part, footer(2 * MINUTE, "cancelled", None, 2))))
+    at_seconds = (BEGAN_UTC_NS + 2 * MINUTE) / SECOND
+    assert at_seconds == value(ended, "costmeter_run_end_timestamp_seconds")
+    assert (3.0, 130.0) == (value(ended, "costmeter_run_exit_code"), value(killed, "costmeter_run_exit_code"))
+    assert not {"costmeter_run_exit_code", "costmeter_run_end_timestamp_seconds"} & {
+        n for n, _ in page_of(in_the_middle())
+    }
+
+
+def test_pages_of_several_runs_make_one() -> None:
+    """What is written of a run alone has no series in common with another run's, and is of the page as served."""
+    one, other = (samples(text_families(run_page(in_the_middle(part_of(run=r))).decode())) for r in ("r-1", "r-2"))
+    assert not set(one) & set(other)
+    served = page_of(in_the_middle(part_of(run="r-1")))
+    assert one == {series: served[series] for series in one}
+    assert {name for name, labels in served if "run_id" in dict(labels)} == {name for name, _ in one}
+
+
 def test_a_simulated_run_says_so() -> None:
     """Readings of the simulated driver come from a source of that name."""
     of = page_of(in_the_middle(part_of(simulated=True)))
@@ -369,6 +411,8 @@ def test_reading_changes_nothing() -> None:
 
 # Labels
 
+#: What is said of every run, known or not.
+RUN_FACTS = {"run_id", "host", "meter", "name", "experiment", "project", "team", "user", "job"}
 AWKWARD = [
     pytest.param('say "hi"', id="quotes"),
     pytest.param("C:\\new\\table", id="backslashes"),
@@ -409,8 +453,8 @@ def test_labels_of_any_name_are_served(labels: dict[str, str]) -> None:
     """Whatever a label is called, it becomes a name that Prometheus takes."""
     found = page_of(in_the_middle(part_of(labels=labels)))
     names = next(dict(have) for series, have in found if series == "costmeter_run_info")
-    assert {"run_id", "host", "name"} <= set(names)
-    assert len(names) <= 3 + len(labels)
+    assert RUN_FACTS <= set(names)
+    assert len(names) <= len(RUN_FACTS) + len(labels)
 
 
 def test_command_lines_never_become_labels() -> None:

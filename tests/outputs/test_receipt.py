@@ -15,6 +15,7 @@ from costmeter.meter.charge import DeviceRates, Origin
 from costmeter.meter.slot import Quantities
 from costmeter.outputs.figures import plain
 from costmeter.outputs.receipt import receipt, timestamp
+from tests.depth import examples
 from tests.outputs import runs
 from tests.outputs.runs import one, repriced
 from tests.samples import (
@@ -256,6 +257,7 @@ def test_a_device_says_what_it_is_of() -> None:
 # Sums
 
 
+@examples(20)
 @given(recordings())
 def test_parts_sum_to_the_whole(recording: tuple[tuple[str, ...], list[Record]]) -> None:
     """Components, states and devices each sum to the total to the last digit, as text in JSON."""
@@ -275,6 +277,7 @@ def test_parts_sum_to_the_whole(recording: tuple[tuple[str, ...], list[Record]])
     assert sum(of["gpu_seconds"].values()) == pytest.approx(sum(row["seconds"] for row in of["devices"]))
 
 
+@examples(20)
 @given(recordings())
 def test_amounts_are_written_without_an_exponent(recording: tuple[tuple[str, ...], list[Record]]) -> None:
     """Every amount is digits with at most one point and a sign: what any other program reads."""

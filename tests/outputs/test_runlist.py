@@ -20,7 +20,7 @@ from costmeter.meter.charge import Rates
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.outputs import grouplist
-from costmeter.outputs.models import brief_names, short_model
+from costmeter.outputs.gpus import brief_names, gpu_names, short_model, without_maker
 from costmeter.outputs.runcsv import COLUMNS, runs_csv
 from costmeter.outputs.runlist import Shown, markdown, render
 from costmeter.outputs.terminal import Style
@@ -235,6 +235,23 @@ def test_csv_has_a_line_for_each_run_and_no_formula(state: Path) -> None:
 def test_models_have_short_names(name: str, short: str) -> None:
     """The driver's name without maker, memory and form."""
     assert short == short_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100 80GB HBM3"),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
+        ("Tesla T4", "T4"),
+        ("NVIDIA", "NVIDIA"),
+        ("", ""),
+    ],
+)
+def test_a_maker_is_no_part_of_a_name(name: str, whole: str) -> None:
+    """Where there is room for memory and form the name is the driver's without its makers, as a list's begins."""
+    assert without_maker(name) == whole
+    assert gpu_names([{"name": name}]) == f"1 × {whole}"
+    assert whole.startswith(short_model(name))
 
 
 def test_gpus_of_one_short_name_are_counted_together() -> None:

@@ -15,17 +15,19 @@ import pytest
 from hypothesis import assume, given
 
 from costmeter.ledger.query import Run, begin, fold_all
-from costmeter.ledger.record import Header, Record
+from costmeter.ledger.record import Header, Mark, MarkKind, Record
 from costmeter.meter.totals import by_state
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.terminal import Style, gpu_names, render
 from costmeter.rates.book import HOST_NOT_SET
+from tests.depth import examples
 from tests.golden.compare import golden
 from tests.outputs import runs
-from tests.samples import HOUR, device, footer, header, recordings
+from tests.samples import HOUR, SECOND, device, footer, header, recordings
 
 WARNINGS = ('./costmeter.yaml:12:1: unknown key "tarrif". Did you mean "tariff"?',)
 UNSAVED = "/home/maya/.local/state/costmeter/runs/r-0123456789ab: No space left on device"
+LONGER = "r-0123456789ab-again-1"
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202e\r\n\x9b31m"
 
 
@@ -98,6 +100,7 @@ def test_an_ascii_terminal_gets_ascii(name: str, run: Run, more: dict[str, Any])
 # Columns that add up
 
 
+@examples(30)
 @given(recordings())
 def test_columns_add_up(recording: tuple[tuple[str, ...], list[Record]]) -> None:
     """Hours and money of the rows are the total's, shares are 100, and the total is the headline's."""
@@ -261,6 +264,59 @@ def test_the_frame_says_how_it_ended(expected: str, exit_code: int | None, signa
     of = receipt(runs.healthy())
     ended = of | {"run": of["run"] | {"exit_code": exit_code, "signal": signal, "outcome": outcome}}
     assert render(ended, Style()).splitlines()[0].endswith(f" r-0123456789ab · {expected}")
+
+
+@pytest.mark.parametrize(
+    ("expected", "run_id", "width"),
+    [
+        pytest.param(
+            "(simulated GPUs) ──────── r-0123456789ab · signal 15 (preempted) ──", "r-0123456789ab", 80, id="all-of-it"
+        ),
+        pytest.param(f"(simulated) ───── {LONGER} · signal 15 (preempted) ──", LONGER, 80, id="a-longer-id"),
+        pytest.param(f"(simulated) ── {'a' * 24}… · signal 15 (preempted) ──", "a" * 64, 80, id="the-longest-id"),
+        pytest.param(f"(simulated) ── {'a' * 20}… · preempted ──", "a" * 64, 64, id="narrow-and-the-longest-id"),
+    ],
+)
+def test_an_id_gives_way_before_the_signal_does(expected: str, run_id: str, width: int) -> None:
+    """Also of a run without GPUs: which signal it was stands nowhere else, and the id does, at the end."""
+    of = receipt(runs.no_driver()) | {"simulated": True}
+    changes = {"id": run_id, "exit_code": None, "signal": 15, "outcome": "preempted"}
+    first, *others = render(of | {"run": of["run"] | changes}, Style(width)).splitlines()
+    assert f"── costmeter {expected}" == first
+    assert (width, True) == (len(first), any(run_id in line for line in others))
+
+
+@pytest.mark.parametrize(
+    ("expected", "kind", "what", "later_seconds"),
+    [
+        pytest.param(
+            "Gap      14:33:00 → 14:33:04 the meter was not running for 4 s; energy from its counter",
+            "gap",
+            "the meter was not running for 4 s; energy from its counter",
+            4,
+            id="gap",
+        ),
+        pytest.param(
+            "Gap      14:33:00 → 23 Nov 14:33:00 nothing was read for 86400 s; energy unmeasured",
+            "gap",
+            "nothing was read for 86400 s; energy unmeasured",
+            86_400,
+            id="gap-of-a-day",
+        ),
+        pytest.param(
+            "Clock    14:33:00 wall clock was stepped by +3.000 s",
+            "clock",
+            "wall clock was stepped by +3.000 s",
+            0,
+            id="clock",
+        ),
+    ],
+)
+def test_what_is_no_fault_is_not_called_one(expected: str, kind: MarkKind, what: str, later_seconds: int) -> None:
+    """A gap says from when to when nobody metered, and how its energy was found; a clock that was set is no fault."""
+    part = runs.failed().parts[0]
+    told = Mark(part.marks[0].at_utc_ns + later_seconds * SECOND, kind, what)
+    assert f" {expected}\n" in text_of(Run((replace(part, marks=(told,)),)), Style(120))
 
 
 @pytest.mark.parametrize(("said", "seconds"), [(False, 0.049), (True, 0.05)])

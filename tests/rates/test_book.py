@@ -143,6 +143,15 @@ def test_expected_use_charges_the_idle_share() -> None:
     assert hourly(rates) == {"capital": Decimal(1), "idle_share": Decimal("0.25")}
 
 
+def test_a_meter_that_counts_what_nobody_holds_charges_no_idle_share() -> None:
+    """An agent books the hours in which nobody holds a GPU: its book has capital alone, and rent as it was."""
+    owned, rented = Owned(Decimal(35040), FILE, expected_use=Decimal("0.8")), sourced("2.00")
+    book = Book(gpus=(GpuPlan(Match(indexes=frozenset({0})), owned=owned), GpuPlan(price=rented)))
+    rates = book.without_idle_share().at(0, [H100, A100])
+    assert (hourly(rates), hourly(rates, 1)) == ({"capital": Decimal(1)}, {"rental": Decimal("2.00")})
+    assert "idle_share" in hourly(book.at(0, [H100, A100]))
+
+
 def test_a_configured_electricity_price_replaces_the_default() -> None:
     """What was configured holds, and its origin is the line."""
     book = Book(gpus=(GpuPlan(owned=Owned(Decimal(1), FILE)),), electricity=sourced("-0.02"))

@@ -47,6 +47,7 @@ def rented(
 APRIL = month("2026-04-01", "2026-05-01")
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 def test_the_break_even_of_a_reserved_year() -> None:
     """Azure's H100 machine, one year at 551,221 USD or 98.32 per hour: even at 64.0 % of the hours.
 

@@ -53,6 +53,7 @@ def test_a_day_of_pge_b20(day: str, expected: str) -> None:
     assert day_cost(example("us_pge_b20"), day) == Decimal(expected)
 
 
+@pytest.mark.no_cover  # much of the same: others cover the lines
 def test_a_month_of_pge_b20() -> None:
     """July 2026 at a constant 1,000 kW: energy 31 × 3,176.48 = 98,470.88; fixed 31 × 107.36636 = 3,328.35716;
     demand 1,000 kW × (39.08 + 41.35 + 9.27) = 89,700, for 1,000 kW is the maximum of every period.
