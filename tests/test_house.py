@@ -40,6 +40,8 @@ DOORWAYS = {
     "psutil": ["sources/host*", "attribution/"],
     "yaml": ["config/yamlfile.py"],
     "prometheus_client": ["outputs/"],
+    "grpc": ["attribution/kubelet.py"],
+    "google": ["attribution/kubelet.py"],
     "argparse": ["cli/"],
     "urllib": ["feeds/"],
     "time": [
@@ -54,7 +56,7 @@ EFFECTS_KEPT_FROM_METER = {
     "asyncio", "ctypes", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random", "selectors", "shutil",
     "signal", "socket", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
 }  # fmt: skip
-HEAVY = {"pynvml", "yaml", "prometheus_client", "psutil"}
+HEAVY = {"pynvml", "yaml", "prometheus_client", "psutil", "grpc"}
 
 
 @dataclass(frozen=True, slots=True)

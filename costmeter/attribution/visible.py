@@ -1,4 +1,6 @@
-"""Which of the node's GPUs a wrapped run holds, from `--gpus` or CUDA_VISIBLE_DEVICES.
+"""Which of the node's GPUs a wrapped run holds, by the first that says so: `--gpus`, CUDA_VISIBLE_DEVICES, Slurm.
+
+Else it is all that are there, less those that other users' processes occupy.
 
 `--gpus` counts boards as NVML does (nvidia-smi's order), CUDA's variable as CUDA does: see `cuda`. What the container
 runtime was told (NVIDIA_VISIBLE_DEVICES) is not read: the driver shows only what it let in. Below an MPS server that
@@ -6,17 +8,21 @@ was itself given a part of the node, CUDA counts within that part; nothing tells
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from costmeter.attribution import cuda, naming
+from costmeter.attribution import allocation, cuda, naming
 from costmeter.attribution.cuda import VARIABLE
 from costmeter.readings import Device
 
-__all__ = ["VARIABLE", "boards", "count", "doubts", "held", "node_gpus", "present", "unknown_entries"]
+__all__ = ["VARIABLE", "boards", "count", "doubts", "held", "is_told", "node_gpus", "present", "unknown_entries"]
 
 
-def held(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> tuple[Device, ...]:
-    """The held devices in the order given, without repeats: `gpus` where it is set, else CUDA's variable, else all.
+def held(
+    devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str], occupied: Collection[str] = ()
+) -> tuple[Device, ...]:
+    """The held devices in the order given, without repeats, by the first of these that says which.
+
+    `occupied` are the UUIDs of devices that others compute on: what is everybody's is not the run's then.
 
     `gpus` is `all`, `none`, or a list: an index or a UUID of a board (with all its instances, when it is in MIG mode),
     `0:1` (the instance at place 1 of board 0), the UUID of an instance, `MIG-GPU-<uuid>/<gi>/<ci>`. An entry of `gpus`
@@ -24,8 +30,12 @@ def held(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]
     that is what CUDA does. While a GPU does not say who it is, it stands in for a UUID that no other one has.
     """
     if gpus is None:
-        listed = environ.get(VARIABLE)
-        return tuple(devices) if listed is None else cuda.resolve(devices, listed, environ).devices
+        listed, allocated = _told(environ)
+        if allocated is not None:
+            return allocation.devices_of(devices, allocated)
+        if listed is not None:
+            return cuda.resolve(devices, listed, environ).devices
+        return tuple(device for device in devices if device.uuid not in occupied)
     if _is_all(gpus):
         return tuple(devices)
     entries = _entries(gpus)
@@ -58,7 +68,9 @@ def count(gpus: str | None, environ: Mapping[str, str], node_gpus: int = 0) -> i
     When they do not say, all of the node's; and one where nobody knows of any. Instances of one board, where the
     entries tell, are one GPU; an instance that is named by its own UUID counts as one.
     """
-    listed = environ.get(VARIABLE)
+    listed, allocated = _told(environ)
+    if gpus is None and allocated is not None:
+        return len(allocated.indices)
     if (gpus is None and listed is None) or (gpus is not None and _is_all(gpus)):
         return max(1, node_gpus)
     if gpus is None:
@@ -71,7 +83,7 @@ def count(gpus: str | None, environ: Mapping[str, str], node_gpus: int = 0) -> i
 def unknown_entries(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, str]) -> list[str]:
     """Entries of the list that name no GPU of this node, each once: in CUDA's variable, that at which it ends."""
     if gpus is None:
-        listed = environ.get(VARIABLE)
+        listed, _ = _told(environ)
         return [] if listed is None else list(map(cuda.shown, cuda.resolve(devices, listed, environ).unknown))
     if _is_all(gpus):
         return []
@@ -85,8 +97,23 @@ def doubts(devices: Sequence[Device], gpus: str | None, environ: Mapping[str, st
     if gpus is not None:
         stand_ins = {} if _is_all(gpus) else naming.stand_ins(devices, _entries(gpus))
         return [f"--gpus: {naming.doubt_of(cuda.shown(entry), found)}" for entry, found in stand_ins.items()][:1]
-    listed = environ.get(VARIABLE)
+    listed, allocated = _told(environ)
+    if allocated is not None:
+        return allocation.doubts(devices, allocated)
     return [] if listed is None else list(cuda.resolve(devices, listed, environ).doubts)
+
+
+def is_told(gpus: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether anything says which devices are held."""
+    return gpus is not None or _told(environ) != (None, None)
+
+
+def _told(environ: Mapping[str, str]) -> tuple[str | None, allocation.Allocation | None]:
+    """CUDA's list or Slurm's allocation, whichever says what is held; at most one of the two."""
+    listed, allocated = environ.get(VARIABLE), allocation.allocated(environ)
+    if allocated is not None and (listed is None or allocated.is_of_many):
+        return None, allocated
+    return listed, None
 
 
 # The entries of --gpus

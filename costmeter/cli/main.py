@@ -13,6 +13,8 @@ FAILED, WRONG_USAGE, FAULTY_CONFIG, INTERRUPTED = 1, 2, 125, 130
 #: Subcommand: its module, its one-line help.
 COMMANDS = {
     "run": ("costmeter.cli.run", "meter one command; print a receipt when it ends"),
+    "agent": ("costmeter.cli.agent", "the node's sidecar: meter all GPUs, name their runs, serve metrics"),
+    "top": ("costmeter.cli.top", "who holds which GPU now, what that costs, and what is idle"),
     "report": ("costmeter.cli.report", "list recorded runs, print receipts, total them by day, project, user…"),
     "what-if": ("costmeter.cli.whatif", "price a recorded run again: other prices, tariffs, grids, times"),
     "import": ("costmeter.cli.importing", "make a recorded run from a CSV log of nvidia-smi"),

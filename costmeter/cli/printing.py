@@ -13,13 +13,16 @@ from costmeter.outputs.terminal import Style
 _WIDEST = 100
 
 
-def style(stream: TextIO, environ: Mapping[str, str]) -> Style:
-    """What a stream can show, by NO_COLOR, FORCE_COLOR, TERM, COLUMNS and the stream's own encoding."""
+def style(stream: TextIO, environ: Mapping[str, str], widest: int | None = _WIDEST) -> Style:
+    """What a stream can show, by NO_COLOR, FORCE_COLOR, TERM, COLUMNS and the stream's own encoding.
+
+    Text that is read is no wider than `widest`; None is as wide as there is room.
+    """
     terminal = stream.isatty() and environ.get("TERM") != "dumb"
     color = (terminal and not environ.get("NO_COLOR")) or bool(environ.get("FORCE_COLOR"))
     width = _columns(stream, environ) if terminal else 80
     knows_utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8" and not is_plain_locale(environ)
-    return Style(min(width, _WIDEST), knows_utf8, color)
+    return Style(width if widest is None else min(width, widest), knows_utf8, color)
 
 
 def _columns(stream: TextIO, environ: Mapping[str, str]) -> int:

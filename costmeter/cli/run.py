@@ -13,7 +13,7 @@ from costmeter.cli import folder
 from costmeter.cli.voice import Voice, write
 from costmeter.config import flags
 from costmeter.errors import ConfigError, UsageError
-from costmeter.ledger.identity import run_id
+from costmeter.ledger.identity import is_other_rank, run_id
 from costmeter.runtime import child, notifypath
 
 TYPE_CHECKING = False
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-budget", choices=("warn", "stop"), help="when it is used up (default: warn)")
     parser.add_argument("--grace", default="10m", metavar="TIME", help="from a stop by budget to KILL (default 10m)")
     parser.add_argument("--listen", metavar="ADDR", help="serve Prometheus metrics: 127.0.0.1:26786, port 0 for any")
+    parser.add_argument("--textfile", metavar="DIR", help="write the run's metrics there for node_exporter")
     parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
     parser.add_argument("--simulate", metavar="SCENARIO", help=f"simulated GPUs: {', '.join(SCENARIOS)}, or a file")
     parser.add_argument(
@@ -111,6 +112,8 @@ def run(args: argparse.Namespace) -> int:
             if not args.quiet:
                 write(f"costmeter: metered by pid {outer} already; passing through, options given here are ignored\n")
             child.exec_through(args.command, environ)
+        if is_other_rank(environ):  # the first rank of this node meters for them all
+            child.exec_through(args.command, environ)
         loaded = _load(args, environ) if args.config or args.strict else None
         args.given_id = environ.get("COSTMETER_RUN_ID", "")
         args.run_id = environ["COSTMETER_RUN_ID"] = run_id(environ, time.time_ns())
@@ -151,6 +154,8 @@ def _check(args: argparse.Namespace, environ: dict[str, str]) -> None:
     args.gpus = flags.parse_gpus(args.gpus) if args.gpus is not None else None
     if args.json is not None and not os.path.isdir(os.path.dirname(args.json) or "."):
         raise UsageError(f'--json "{args.json}": no such folder')
+    if args.textfile is not None and not os.path.isdir(args.textfile):
+        raise UsageError(f'--textfile "{args.textfile}": no such folder')
     if args.record is not None:
         from costmeter.cli import recordings
 
@@ -281,6 +286,7 @@ class _Meter:
             full_cost=args.full_cost,
             stop=Stop(self._child.pid, self._child.send, args.grace, self._child.orphans, tuple(args.command)),
             tell=self._voice.tell if self._voice is not None else None,
+            textfile=args.textfile,
         )
 
     def _finish(self, voice: Voice, status: int, reaped_ns: int, heard: set[int], deadline: float) -> None:

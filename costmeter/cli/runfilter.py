@@ -23,6 +23,7 @@ OUTCOMES = {
     "budget": "stopped by budget",
     "interrupted": "interrupted",
     "running": "running",
+    "unknown": "unknown",
 }
 _AGES = {"m": NANOSECONDS_PER_MINUTE, "h": NANOSECONDS_PER_HOUR, "d": 24 * NANOSECONDS_PER_HOUR}
 _AGES["w"] = 7 * _AGES["d"]

@@ -11,8 +11,8 @@ import threading
 class Voice:
     """Our lines on stderr, written by a thread of their own: a stderr that nobody reads holds up nothing else."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, quiet: bool, program: str = "costmeter") -> None:
+        self._quiet, self._program = quiet, program
         from queue import SimpleQueue  # not before the launch
 
         self._lines: SimpleQueue[str | None] = SimpleQueue()
@@ -22,15 +22,15 @@ class Voice:
     def say(self, text: str) -> None:
         """A line for who did not ask for quiet."""
         if not self._quiet:
-            self._lines.put(f"costmeter: {text}\n")
+            self._lines.put(f"{self._program}: {text}\n")
 
     def tell(self, text: str) -> None:
         """A line for everybody that is no warning."""
-        self._lines.put(f"costmeter: {text}\n")
+        self._lines.put(f"{self._program}: {text}\n")
 
     def warn(self, text: str) -> None:
         """A warning, for everybody."""
-        self._lines.put(f"costmeter: warning: {text}\n")
+        self._lines.put(f"{self._program}: warning: {text}\n")
 
     def print(self, text: str) -> None:
         """Text as it is."""

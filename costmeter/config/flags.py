@@ -25,7 +25,7 @@ _ADDRESS = r"(?:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|):)?(?P<port>[0-9]{1,
 LOOPBACK = "127.0.0.1"
 
 
-def parse_address(text: str) -> tuple[str, int]:
+def parse_address(text: str, option: str = "--listen") -> tuple[str, int]:
     """`127.0.0.1:26786`, `[::1]:0` or a port alone, as host and port. Loopback unless told otherwise.
 
     Raises UsageError for everything else.
@@ -33,7 +33,7 @@ def parse_address(text: str) -> tuple[str, int]:
     match = re.fullmatch(_ADDRESS, text.strip(), re.ASCII | re.DOTALL)
     if match is None or int(match["port"]) > 65_535:
         raise UsageError(
-            f'--listen "{text}": expected an address such as 127.0.0.1:26786, or a port (0 for any free one)'
+            f'{option} "{text}": expected an address such as 127.0.0.1:26786, or a port (0 for any free one)'
         )
     return (match["host"] or LOOPBACK).strip("[]"), int(match["port"])
 

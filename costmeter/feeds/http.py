@@ -4,6 +4,7 @@ No query, password or header ever stands in a message: that is where tokens are.
 """
 
 import http.client
+import ssl
 import threading
 import urllib.error
 import urllib.parse
@@ -80,14 +81,19 @@ def part(text: str) -> str:
 
 
 class Door:
-    """Requests of one purpose, under one deadline. `proxied` asks through the proxies that the environment names."""
+    """Requests of one purpose, under one deadline. `proxied` asks through the proxies that the environment names.
 
-    def __init__(self, limits: Limits = Limits(), proxied: bool = True, clock: Clock | None = None) -> None:
+    `trusted` is a file of certificates that servers are believed by, in place of the system's.
+    """
+
+    def __init__(
+        self, limits: Limits = Limits(), proxied: bool = True, clock: Clock | None = None, trusted: str | None = None
+    ) -> None:
         self._limits = limits
         self._clock = clock or RealClock()
         self._ends_ns = self._clock.boottime_ns() + round(limits.total_seconds * NANOSECONDS_PER_SECOND)
         proxies = urllib.request.ProxyHandler(None if proxied else {})
-        self._opener = urllib.request.build_opener(proxies, _SameHostOnly())
+        self._opener = urllib.request.build_opener(proxies, _SameHostOnly(), *_believing(trusted))
 
     def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Ask for a URL. Raises FeedError for everything but a whole answer of status 200."""
@@ -146,6 +152,17 @@ class Door:
         if promised.isascii() and promised.isdigit() and count < int(promised[:18]):
             raise FeedError(f"{shown_url(url)}: the answer was cut off after {count} of {promised} bytes", "try again")
         return Reply(b"".join(pieces), {name.lower(): value for name, value in response.headers.items()})
+
+
+def _believing(trusted: str | None) -> list[urllib.request.HTTPSHandler]:
+    """What believes servers by the certificates of a file. Raises FeedError for a file that holds none."""
+    if trusted is None:
+        return []
+    try:
+        return [urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=trusted))]
+    except (OSError, ValueError) as problem:  # an ssl.SSLError is an OSError: the file holds no certificate
+        why = "no certificates in it" if isinstance(problem, ssl.SSLError) else getattr(problem, "strerror", None)
+        raise FeedError(f"{trusted}: {why or problem}", "a file in PEM form: --ca authority.pem") from None
 
 
 def _request(method: str, url: str, headers: Mapping[str, str]) -> urllib.request.Request:

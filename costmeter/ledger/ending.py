@@ -21,13 +21,14 @@ WORST_FIRST: tuple[Outcome, ...] = (
     "preempted",
     "cancelled",
     "interrupted",
+    "unknown",
     "running",
     "ok",
 )
 #: What another host's meter wrote last may be so old, or by its clock so far ahead, until it counts as gone.
 SILENT_NS = 2 * NANOSECONDS_PER_MINUTE
 #: Outcomes after which nothing is lost, or nobody can say yet.
-NOTHING_LOST: tuple[Outcome, ...] = ("ok", "running")
+NOTHING_LOST: tuple[Outcome, ...] = ("ok", "running", "unknown")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: sorts as it counts, no i, l, o, u
 _TIME_CHARACTERS = 7
 _RANDOM_CHARACTERS = 5
@@ -16,17 +17,40 @@ _SECRET_NAME = re.compile(r"(key|token|secret|passw(or)?d|credential)s?$", re.IG
 
 
 def run_id(environ: Mapping[str, str], utc_ns: int) -> str:
-    """`COSTMETER_RUN_ID` where it is a fit name, else `r-` and 12 base-32 characters, time (seconds) first.
+    """`COSTMETER_RUN_ID` where it is a fit name; in a Slurm step, the step's; else `r-` and 12 base-32 characters.
 
-    A name of dots alone is not fit: it would be a folder's own or parent's name.
+    A name of dots alone is not fit: it would be a folder's own or parent's name. The characters begin with the time, in
+    seconds.
     """
     given = environ.get("COSTMETER_RUN_ID", "")
     if _GIVEN_ID.fullmatch(given) and given.strip("."):
         return given
+    if step := _slurm_step(environ):
+        return step
     seconds = utc_ns // 1_000_000_000
     stamp = (_ALPHABET[(seconds >> 5 * place) & 31] for place in reversed(range(_TIME_CHARACTERS)))
     noise = (_ALPHABET[byte & 31] for byte in os.urandom(_RANDOM_CHARACTERS))
     return "r-" + "".join(stamp) + "".join(noise)
+
+
+def _slurm_step(environ: Mapping[str, str]) -> str:
+    """`slurm-<job>[_<task>]-<step>`, the same on every node of the step; empty outside one.
+
+    The steps that stand for a batch script or an interactive shell have numbers from 2^32 - 6 on, and may hold several
+    runs: they give no name. What an array calls its job, `120_3`, is the same for every part of it.
+    """
+    job, task = environ.get("SLURM_JOB_ID", ""), environ.get("SLURM_ARRAY_TASK_ID", "")
+    step = environ.get("SLURM_STEP_ID", "")
+    if not (_NUMBER.fullmatch(job) and _NUMBER.fullmatch(step)):
+        return ""
+    array = environ.get("SLURM_ARRAY_JOB_ID", "")
+    whole = f"{array}_{task}" if _NUMBER.fullmatch(array) and _NUMBER.fullmatch(task) else job
+    return f"slurm-{whole}-{step}"
+
+
+def is_other_rank(environ: Mapping[str, str]) -> bool:
+    """Whether this is a task of a Slurm step that leaves the meter to the first one of its node (local rank 0)."""
+    return bool(environ.get("SLURM_STEP_ID")) and environ.get("SLURM_LOCALID", "0") not in ("", "0")
 
 
 def host_name() -> str:
@@ -34,14 +58,25 @@ def host_name() -> str:
     return os.uname().nodename or "localhost"
 
 
-def user_name() -> str:
-    """Who runs this process; the number of a user without a name."""
+def user_name(uid: int | None = None) -> str:
+    """What a user is called, by default who runs this process; his number where he has no name. May take its time."""
     import pwd  # not before the launch
 
+    uid = os.getuid() if uid is None else uid
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OverflowError):
+        return str(uid)
+
+
+def user_of(pid: int) -> int | None:
+    """The user who started a process (the real one); None when there is no such process here."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith(b"Uid:")), None)
 
 
 def boot_id() -> str:

@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from costmeter.errors import JournalError
-from costmeter.ledger.line import encode, seal
+from costmeter.ledger.line import encode, encode_names, seal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
+from costmeter.ledger.noderecord import Line
 from costmeter.ledger.ratesline import fingerprint
 from costmeter.ledger.reading import Scan, open_slot, ran_outside, records
-from costmeter.ledger.record import Devices, Footer, Place, RatesChange, Record, Subtotal
+from costmeter.ledger.record import Devices, Footer, Place, RatesChange, SlotEntry, Subtotal
 from costmeter.ledger.sequence import Numbering
 from costmeter.ledger.slotline import encode_slot
 from costmeter.meter.slot import Slot
@@ -67,7 +68,7 @@ class JournalFile:
         self._crc = zlib.crc32(line, self._crc)
         self.flush()
 
-    def write(self, record: Record, order: tuple[str, ...]) -> None:
+    def write(self, record: Line, order: tuple[str, ...]) -> None:
         """Write one record; what an earlier one spelled out is only named."""
         record = self._numbering.numbered(record)
         if isinstance(record, Subtotal | Footer):
@@ -85,11 +86,6 @@ class JournalFile:
         while self._unwritten:
             written = os.write(self._file, self._unwritten)
             self._unwritten = self._unwritten[written:]
-
-    @property
-    def unwritten_bytes(self) -> int:
-        """How much was handed over and is not on disk."""
-        return len(self._unwritten)
 
     def sync(self) -> None:
         """Make what was appended survive a loss of power. Raises OSError, too, when the file has been deleted."""
@@ -168,10 +164,12 @@ def _sync_folder(path: Path) -> None:
             os.close(folder)
 
 
-def encode_open(slot: Slot, order: tuple[str, ...], sequence: int, rates: int | None = None) -> bytes:
-    """The open slot as one record, with the number of its rates; the greater `sequence` is the later."""
-    priced = {} if rates is None else {"rates": rates}
-    return seal({"type": "open", "sequence": sequence} | encode_slot(slot, order) | priced)
+def encode_open(
+    slot: Slot, order: tuple[str, ...], sequence: int, rates: int | None = None, held: int | None = None
+) -> bytes:
+    """The open slot as one record, with the number of its rates and holders; the greater `sequence` is the later."""
+    named = encode_names(SlotEntry(slot, rates, held))
+    return seal({"type": "open", "sequence": sequence} | encode_slot(slot, order) | named)
 
 
 def _create(directory: Path, host: str) -> tuple[int, int]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any, get_args
 
-from costmeter.ledger import kinds
+from costmeter.ledger import kinds, nodeline
 from costmeter.ledger.headerline import decode_header
 from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, encode_usage
+from costmeter.ledger.noderecord import Line
 from costmeter.ledger.ratesline import Origins, decode_number, decode_rates, encode_rates
 from costmeter.ledger.record import (
     SCHEMA,
@@ -20,7 +21,6 @@ from costmeter.ledger.record import (
     Mark,
     Outcome,
     RatesChange,
-    Record,
     SlotEntry,
     Subtotal,
     Usage,
@@ -43,7 +43,7 @@ _NONE_TOLD: Mapping[str, Origins] = {}
 CHECK_LENGTH = len(CHECK) + 8 + len(b'"}')
 
 
-def encode(record: Record, order: tuple[str, ...] = (), told: Collection[str] = ()) -> bytes:
+def encode(record: Line, order: tuple[str, ...] = (), told: Collection[str] = ()) -> bytes:
     """A record as one line, newline included. `order` is the device order of the arrays in slots.
 
     `told` has the fingerprints of the origins that earlier lines of the file spell out.
@@ -74,7 +74,7 @@ def unseal(line: bytes) -> dict[str, Any]:
     return body
 
 
-def decode(line: bytes, order: tuple[str, ...] = (), told: Mapping[str, Origins] = _NONE_TOLD) -> Record | None:
+def decode(line: bytes, order: tuple[str, ...] = (), told: Mapping[str, Origins] = _NONE_TOLD) -> Line | None:
     """The record of one line; None for a type a newer costmeter added. Raises ValueError when it cannot be read.
 
     `told` has the origins that earlier lines of the file spell out, by fingerprint.
@@ -187,12 +187,17 @@ def _unknown(value: Any) -> Any:
 
 
 def _encode_slot(entry: SlotEntry, order: tuple[str, ...]) -> dict[str, object]:
-    body = {"type": "slot"} | encode_slot(entry.slot, order)
-    return body if entry.rates is None else body | {"rates": entry.rates}
+    return {"type": "slot"} | encode_slot(entry.slot, order) | encode_names(entry)
 
 
 def _decode_slot(body: dict[str, Any], order: tuple[str, ...]) -> SlotEntry:
-    return SlotEntry(decode_slot(body, order), decode_number(body, "rates"))
+    return SlotEntry(decode_slot(body, order), decode_number(body, "rates"), decode_number(body, "held"))
+
+
+def encode_names(entry: SlotEntry) -> dict[str, object]:
+    """The numbers of the lines that a slot hangs on."""
+    named = {"rates": entry.rates, "held": entry.held}
+    return {key: number for key, number in named.items() if number is not None}
 
 
 def _encode_mark(mark: Mark, _: tuple[str, ...]) -> dict[str, object]:
@@ -245,8 +250,9 @@ _ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     Usage: encode_usage,
     Subtotal: encode_subtotal,
     Budgets: encode_budgets,
+    **nodeline.ENCODERS,
 }
-_DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
+_DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Line]] = {
     "header": lambda body, _: decode_header(body),
     "devices": _decode_devices,
     "slot": _decode_slot,
@@ -256,4 +262,5 @@ _DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Record]] = {
     "usage": decode_usage,
     "subtotal": decode_subtotal,
     "budgets": decode_budgets,
+    **nodeline.DECODERS,
 }

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from costmeter.ledger.noderecord import Holders, NodeRecord, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.noderecord import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.query import MARKS_KEPT, priced_only
-from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, Record, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.holding import by_holder
@@ -59,7 +59,7 @@ def begin_node(header: Header) -> NodePart:
     return NodePart(header, ended_utc_ns=header.anchor.utc(header.start_ns))
 
 
-def fold_node(part: NodePart, record: Record | NodeRecord) -> NodePart:
+def fold_node(part: NodePart, record: Line) -> NodePart:
     """A part with one record more. Slots are priced under the rates that precede them, and carry their holders."""
     if isinstance(record, SlotEntry):
         return _with_slot(part, record.slot)
@@ -73,8 +73,10 @@ def fold_node(part: NodePart, record: Record | NodeRecord) -> NodePart:
         return replace(part, accounts={**part.accounts, record.facts.key: seen})
     if isinstance(record, RunEnded):
         return _with_end(part, record)
+    if isinstance(record, RunAccount):  # on disk the accounts of an opening come before it
+        return replace(part, accounts={**part.accounts, record.facts.key: record})
     if isinstance(record, Opening):
-        accounts = {account.facts.key: account for account in record.accounts}
+        accounts = {**part.accounts, **{account.facts.key: account for account in record.accounts}}
         return replace(
             part, held=record.held, unheld=record.unheld, accounts=accounts, ended=record.ended, sunk=record.sunk
         )
@@ -92,7 +94,7 @@ def fold_node(part: NodePart, record: Record | NodeRecord) -> NodePart:
     return part
 
 
-def fold_node_all(part: NodePart, records: Iterable[Record | NodeRecord]) -> NodePart:
+def fold_node_all(part: NodePart, records: Iterable[Line]) -> NodePart:
     """A part with several records more."""
     for record in records:
         part = fold_node(part, record)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from costmeter.ledger.record import Outcome
+from costmeter.ledger.record import Outcome, Record
 from costmeter.meter.holder import Holder, HolderSource, RunKey
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
@@ -100,3 +100,5 @@ class Opening:
 
 
 NodeRecord = RunSeen | RunEnded | Holders | Opening
+#: What a line of any journal says; the accounts of an opening have lines of their own.
+Line = Record | NodeRecord | RunAccount

@@ -2,7 +2,8 @@
 
 Slots are numbered and name their rates; rates are numbered and are for so many devices. So every whole line says where
 it belongs, and one that was only moved costs nothing. What has no number, such as a mark, stays behind the line that it
-stands behind. Of a journal the order alone is kept in memory, and not its lines.
+stands behind. On a node, who held what is numbered and named too, and where its counters stood belongs before all
+slots: both go to the beginning. Of a journal the order alone is kept in memory, and not its lines.
 """
 
 from array import array
@@ -22,7 +23,9 @@ PUT_BACK = "lines out of their order, put back: {}"
 
 #: Under which rates a line belongs, what it is among those, and the number of a slot or of devices.
 Key = tuple[int, int, int]
-_HEADER, _RATES, _SLOT, _DEVICES, _FOOTER = range(5)
+_HEADER, _RATES, _SLOT, _DEVICES, _FOOTER, _OPENING, _HOLDERS = range(7)
+#: Behind these nothing stays: where they belong says nothing of the lines that follow.
+_APART = (_DEVICES, _OPENING, _HOLDERS)
 #: The first lines belong before any slot, also before one without rates, and the last behind all.
 _BEGINNING, _WITHOUT_RATES, _END = -2, -1, 2**63
 _FIRST: Key = (_BEGINNING, _HEADER, 0)
@@ -59,6 +62,10 @@ class _Scan:
     firsts: list[int] = field(default_factory=list)
     devices: list[tuple[int, int, int]] = field(default_factory=list)
     sizes: dict[int, int] = field(default_factory=dict)
+    _late: int = 0
+    _named: set[int] = field(default_factory=set)
+    _held: set[int] = field(default_factory=set)
+    _has_slots: bool = False
     _seen: dict[tuple[int, int], Key] = field(default_factory=dict)
     _before: Key = _FIRST
     _is_of_before: bool = False
@@ -69,14 +76,14 @@ class _Scan:
         self.starts.append(at)
         key = None if body is None else self._placed(body)
         self.keys.append(self._before if key is None else key)
-        if key is not None and key[1] != _DEVICES:  # where those belong is only known at the end
+        if key is not None and key[1] not in _APART:
             self._before = key
 
     def order(self) -> tuple[list[int], int]:
         """The places of all lines as they are to be read, and how many of them were moved."""
         for place, count, before in self.devices:
             self.keys[place] = self._of_devices(count, before), _DEVICES, count
-        moved = len(self.firsts) - _in_order([self.keys[place] for place in self.firsts])
+        moved = self._late + len(self.firsts) - _in_order([self.keys[place] for place in self.firsts])
         places = list(range(len(self.keys)))
         if not moved or self._is_of_before:
             return places, 0
@@ -92,6 +99,7 @@ class _Scan:
         """Where a line belongs; None for behind the one before it."""
         kind, number, named = body.get("type"), body.get("n"), body.get("rates")
         if kind == "slot" and type(number) is int and (named is None or type(named) is int):
+            self._see_slot(body.get("held"))
             return self._of_slot(body, number, named)
         if kind == "rates" and number is None:
             self._is_of_before = True
@@ -104,7 +112,19 @@ class _Scan:
             return self._first((_BEGINNING, _DEVICES, count), count)
         elif kind == "header":
             return self._first(_FIRST)
+        elif kind == "holders" and type(number) is int:
+            self._late += number in self._named - self._held
+            self._held.add(number)
+            return _BEGINNING, _HOLDERS, number
+        elif kind in ("opening", "account"):
+            self._late += self._has_slots
+            return _BEGINNING, _OPENING, 0
         return self._first((_END, _FOOTER, 0)) if kind == "footer" else None
+
+    def _see_slot(self, held: object) -> None:
+        self._has_slots = True
+        if type(held) is int:
+            self._named.add(held)
 
     def _of_devices(self, count: int, before: int) -> int:
         """Behind which rates and their slots devices belong: all that are for fewer and none for as many.

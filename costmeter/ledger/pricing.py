@@ -94,11 +94,11 @@ class Pricing:
         if isinstance(record, RatesChange):
             self._under.append((place, record.rates))
 
-    def see(self, columns: SlotColumns, start: int, stop: int) -> None:
+    def see(self, all_starts_utc_ns: Sequence[int], start: int, stop: int) -> None:
         """Ask what holds for slots: the rates before them, or others by their minute."""
         if self._quoted is None:
             return
-        starts_utc_ns = columns.starts_utc_ns[start:stop]
+        starts_utc_ns = all_starts_utc_ns[start:stop]
         if self._since_ns <= min(starts_utc_ns) and max(starts_utc_ns) < self._until_ns:
             return
         for place, utc_ns in enumerate(starts_utc_ns, start):
@@ -112,9 +112,17 @@ class Pricing:
         """The places of slots with which other rates begin."""
         return [place for place, _ in self._under]
 
+    def rates_of(self, place: int) -> Rates | None:
+        """The rates of the slot in a place, None where it has none."""
+        return self._under[bisect_right(self.edges, place) - 1][1]
+
+    def passes(self, slots: int, ended_utc_ns: int) -> None:
+        """So many slots more, of which somebody else finds what they come to."""
+        self._part = replace(self._part, slots=self._part.slots + slots, ended_utc_ns=ended_utc_ns)
+
     def add(self, columns: SlotColumns, blocks: Sequence[Block], start: int, stop: int) -> None:
         """Slots more that have the same rates and the same phase."""
-        rates = self._under[bisect_right(self.edges, start) - 1][1]
+        rates = self.rates_of(start)
         charged = None if rates is None else columns.charged(blocks, rates)
         if charged is None:
             self._settle()

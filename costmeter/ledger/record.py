@@ -18,7 +18,8 @@ from costmeter.readings import Device, DriverFacts
 #: Version of the file format. 1: the first.
 SCHEMA = "costmeter.journal/1"
 
-Outcome = Literal["ok", "failed", "cancelled", "preempted", "stopped by budget", "interrupted", "running"]
+#: `unknown`: an agent saw a run go that nobody had announced.
+Outcome = Literal["ok", "failed", "cancelled", "preempted", "stopped by budget", "interrupted", "running", "unknown"]
 #: `checkpoint`: one was saved just then. `resume`: the run went back to an earlier step. `budget`: a share was reached.
 MarkKind = Literal["fault", "clock", "gap", "checkpoint", "resume", "budget"]
 
@@ -71,10 +72,14 @@ class RatesChange:
 
 @dataclass(frozen=True, slots=True)
 class SlotEntry:
-    """One closed (or, in the `.open` file, still open) slot. `rates` is the number of those it is priced under."""
+    """One closed (or, in the `.open` file, still open) slot. `rates` is the number of those it is priced under.
+
+    On a node, `held` is the number of who held its devices.
+    """
 
     slot: Slot
     rates: int | None = field(default=None, compare=False)
+    held: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,15 @@ boot, its GPUs stayed held in between, and their counters went on counting. So t
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from costmeter.errors import JournalError
 from costmeter.ledger.identity import is_alive
 from costmeter.ledger.journal import safe_name
 from costmeter.ledger.query import Part
+from costmeter.ledger.record import Header
 from costmeter.meter.standing import Standing
+from costmeter.readings import Device, DriverFacts
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A gap longer than this is not filled: a job that was queued anew had its GPUs used by others meanwhile.
@@ -41,6 +44,23 @@ class Earlier:
 NOTHING_EARLIER = Earlier()
 
 
+class Left(Protocol):
+    """A journal, folded: the part of a run or of a node."""
+
+    @property
+    def header(self) -> Header: ...
+    @property
+    def driver(self) -> DriverFacts | None: ...
+    @property
+    def devices(self) -> Mapping[str, Device]: ...
+    @property
+    def since_ns(self) -> Mapping[str, int]: ...
+    @property
+    def counters_microjoules(self) -> Mapping[str, int]: ...
+    @property
+    def standings(self) -> Mapping[str, Standing]: ...
+
+
 def left_behind(folder: Path, host: str, boot_id: str, now_ns: int) -> Earlier:
     """What the last meter of the run in this folder left on this host, if it died here since the machine booted.
 
@@ -54,24 +74,29 @@ def left_behind(folder: Path, host: str, boot_id: str, now_ns: int) -> Earlier:
         return NOTHING_EARLIER
     told = [part for part in here if part.footer is not None or part.totals.devices]
     last = max(told, key=lambda part: part.header.start_ns, default=None)
-    if last is None or last.footer is not None or last.driver is None:
+    if last is None or last.footer is not None:
+        return NOTHING_EARLIER
+    return earlier(last, {uuid: each.quantities.nanoseconds for uuid, each in last.totals.devices.items()}, now_ns)
+
+
+def earlier(last: Left, lengths_ns: Mapping[str, int], now_ns: int) -> Earlier:
+    """What a journal says of its boards; `lengths_ns` is how much of each device's time it has."""
+    if last.driver is None:
         return NOTHING_EARLIER
     boards = {
-        device.board: Resume(booked_ns, _standing(last, uuid, booked_ns))
+        device.board: Resume(upto_ns, _standing(last, uuid, upto_ns))
         for uuid, device in last.devices.items()
-        if device.is_identified and 0 <= now_ns - (booked_ns := _booked_ns(last, uuid)) <= FILLED_NS
+        if device.is_identified and 0 <= now_ns - (upto_ns := booked_ns(last, uuid, lengths_ns)) <= FILLED_NS
     }
     return Earlier(last.driver.version, boards)
 
 
-def _booked_ns(part: Part, uuid: str) -> int:
+def booked_ns(part: Left, uuid: str, lengths_ns: Mapping[str, int]) -> int:
     """The instant up to which a device's time is booked: it is counted without holes from where it began."""
-    began_ns = part.since_ns.get(uuid, part.header.start_ns)
-    totals = part.totals.devices.get(uuid)
-    return began_ns + (totals.quantities.nanoseconds if totals else 0)
+    return part.since_ns.get(uuid, part.header.start_ns) + lengths_ns.get(uuid, 0)
 
 
-def _standing(part: Part, uuid: str, booked_ns: int) -> Standing | None:
+def _standing(part: Left, uuid: str, booked_ns: int) -> Standing | None:
     counter_uj = part.counters_microjoules.get(uuid)
     plain = None if counter_uj is None else Standing(counter_uj, booked_ns)
     return part.standings.get(uuid, plain)

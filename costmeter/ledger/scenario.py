@@ -13,6 +13,7 @@ from costmeter.ledger.pricing import Prices, PricesFor
 from costmeter.ledger.query import Run
 from costmeter.ledger.record import Header
 from costmeter.ledger.repricing import Change, Changed, OwnRates, Recipe, recipe
+from costmeter.ledger.trusted import fold_whole
 from costmeter.meter.charge import QUANTUM, Amounts
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals
@@ -122,7 +123,7 @@ def price_each(state: Path, runs: Sequence[Recorded], scenarios: Sequence[Scenar
     for each in runs:
         prices = {id(scenario): _prices(each, scenario) for scenario in asked}
         rows = list(dict.fromkeys(prices.values()))  # several may be of the run's own rates
-        loaded = load_each(state, each.name, rows) if rows else []
+        loaded = load_each(state, each.name, rows, fold_whole) if rows else []
         for answers, scenario in zip(found, asked, strict=True):
             answers.append(loaded[rows.index(prices[id(scenario)])])
     answered = iter(found)

@@ -1,12 +1,14 @@
 """What the lines of a journal say of each other: by numbers alone, for a wall clock may be set meanwhile.
 
-Slots are numbered. Rates are, too, and every slot names those it is priced under. So a line that went missing, stands
+Slots are numbered. Rates are, too, and every slot names those it is priced under; so are, on a node, the lines that say
+who holds what. So a line that went missing, stands
 twice or was moved shows in those that are left, and what it costs can be said. `order` puts back what was moved.
 """
 
 from dataclasses import dataclass, field, replace
 
-from costmeter.ledger.record import Devices, Footer, RatesChange, Record, SlotEntry
+from costmeter.ledger.noderecord import Holders, Line, Opening, RunAccount
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
 
 #: What is said of lines, once for all of a kind.
 MISSING = "slots missing: {}, not counted"
@@ -15,30 +17,46 @@ MISPLACED = "slots out of their order: {}"
 STALE = "rates that stand there again: {}, skipped"
 SHRUNK = "lines of devices that stand there again: {}, skipped"
 MISPRICED = "slots with other prices than their own, which are lost: {}"
+HELD_AGAIN = "lines of holders that stand there again: {}, skipped"
+HOLDERS_LOST = "slots whose holders are lost: {}, all of their GPUs counted as held by somebody unknown"
 
 
 @dataclass(slots=True)
 class Numbering:
     """Numbers the rates of one journal from 0, has each slot name the last, and the footer how many slots there were.
 
-    What has its number keeps it.
+    The same with holders. What has its number keeps it. A header begins another journal.
     """
 
     last: int | None = None
+    held: int | None = None
     slots: int = 0
 
-    def numbered(self, record: Record) -> Record:
+    def numbered(self, record: Line) -> Line:
         """A record as it is to be written."""
+        if isinstance(record, Header):
+            self.last = self.held = None
+            self.slots = 0
+        if isinstance(record, Holders):
+            after = 0 if self.held is None else self.held + 1
+            self.held = after if record.number is None else record.number
+            return replace(record, number=self.held)
         if isinstance(record, RatesChange):
             after = 0 if self.last is None else self.last + 1
             self.last = after if record.number is None else record.number
             return replace(record, number=self.last)
         if isinstance(record, SlotEntry):
             self.slots = record.slot.number + 1
-            return replace(record, rates=self.last) if record.rates is None else record
+            return self.named(record)
         if isinstance(record, Footer) and record.slots is None:
             return replace(record, slots=self.slots)
         return record
+
+    def named(self, entry: SlotEntry) -> SlotEntry:
+        """A slot that names what it hangs on."""
+        rates = self.last if entry.rates is None else entry.rates
+        held = self.held if entry.held is None else entry.held
+        return replace(entry, rates=rates, held=held)
 
 
 @dataclass(slots=True)
@@ -63,8 +81,11 @@ class Sequence:
     _rates_repeated: int = 0
     _slots_misplaced: int = 0
     _slots_mispriced: int = 0
+    _holders: set[int] = field(default_factory=set)
+    _holders_repeated: int = 0
+    _slots_unattributed: int = 0
 
-    def takes(self, record: Record) -> bool:
+    def takes(self, record: Line) -> bool:
         """Whether a line counts: no slot does twice, no rates again after later ones, and no GPU is ever let go."""
         if isinstance(record, SlotEntry):
             return self._takes_slot(record)
@@ -72,6 +93,10 @@ class Sequence:
             return self._takes_devices(record)
         if isinstance(record, RatesChange):
             return self._takes_rates(record)
+        if isinstance(record, Holders):
+            return self._takes_holders(record)
+        if isinstance(record, Opening | RunAccount):
+            self.is_out_of_order |= bool(self.closed)
         if isinstance(record, Footer):
             self._has_ended = True
             if record.slots is not None:
@@ -104,6 +129,7 @@ class Sequence:
         """Whether an open slot counts: not where it was closed since. It may be older than the last rates."""
         if entry.slot.number in self.closed:
             return False
+        self._see_holders(entry)
         is_older = entry.rates is not None and self._rates is not None and entry.rates < self._rates
         self._slots_mispriced += not is_older and self._are_others(entry.rates)
         self._close(entry.slot.number)
@@ -116,6 +142,7 @@ class Sequence:
             return False
         is_behind = self._awaits_rates or self._has_ended or number < self._latest
         self.is_out_of_order |= is_behind or entry.rates != self._rates
+        self._see_holders(entry)
         self._slots_misplaced += number < self._latest
         self._slots_mispriced += self._are_others(entry.rates)
         self._close(number)
@@ -150,6 +177,20 @@ class Sequence:
         self._rates = change.number
         return True
 
+    def _takes_holders(self, record: Holders) -> bool:
+        if record.number is None:
+            return True
+        is_again = record.number in self._holders
+        self._holders_repeated += is_again
+        self._holders.add(record.number)
+        return not is_again
+
+    def _see_holders(self, entry: SlotEntry) -> None:
+        """Count a slot whose holders no line before it says: they may follow it."""
+        if entry.held is not None and entry.held not in self._holders:
+            self.is_out_of_order = True
+            self._slots_unattributed += 1
+
     def problems(self) -> list[str]:
         """What is to be said of it, once everything was read."""
         said = (
@@ -159,6 +200,8 @@ class Sequence:
             (STALE, self._rates_repeated),
             (SHRUNK, self._devices_repeated),
             (MISPRICED, self._slots_mispriced),
+            (HELD_AGAIN, self._holders_repeated),
+            (HOLDERS_LOST, self._slots_unattributed),
         )
         return [what.format(count) for what, count in said if count > 0]
 

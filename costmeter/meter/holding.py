@@ -12,8 +12,8 @@ def by_holder(slot: Slot) -> dict[Holder | None, Slot]:
     """What each holder's GPUs did in this slot; under None what nobody held.
 
     The driver does not prove whose work on a shared GPU took which energy, so that holders of one GPU have equal parts
-    of its time and its energy (Σ = the GPU's, as running sums: `shares`). Each is a slot of its own, in the phase of
-    its holder.
+    of its time and its energy (Σ = the GPU's, and none ever falls: `shares`). Each is a slot of its own, in the phase
+    of its holder.
     """
     held: dict[Holder | None, dict[str, Quantities]] = {}
     for uuid, quantities in slot.devices.items():

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from itertools import accumulate
 
-from costmeter.meter.slot import ZERO, Quantities
+from costmeter.meter.slot import Quantities
 from costmeter.units import portion
 
 _FIELDS = tuple(each.name for each in fields(Quantities))
+_ENERGIES = ("busy_microjoules", "idle_microjoules", "unknown_microjoules")
+_METHODS = ("counter_microjoules", "power_microjoules", "estimated_microjoules")
 
 
 def share(held: Quantities, numerator: int, denominator: int) -> Quantities:
@@ -33,13 +35,23 @@ def share(held: Quantities, numerator: int, denominator: int) -> Quantities:
 
 
 def shares(held: Quantities, count: int) -> list[Quantities]:
-    """So many equal shares of what a device did, which together are all of it, field by field."""
-    upto = [share(held, place, count) for place in range(1, count)] + [held]
-    return [_less(after, before) for before, after in zip([ZERO, *upto], upto, strict=False)]
+    """So many equal shares of what a device did, which together are all of it, field by field.
 
-
-def _less(left: Quantities, right: Quantities) -> Quantities:
-    return Quantities(*(getattr(left, name) - getattr(right, name) for name in _FIELDS))
+    As the whole grows no share ever gets less, which differences of portions could, by a unit: a counter is made of
+    it. Of `x` units the shares have `(x + 0) // count`, `(x + 1) // count`, …, whose sum is `x` for every `x`. How a
+    share's energy was found is divided so that it sums to that energy.
+    """
+    if count == 1:  # as most GPUs are held, and a node may have a thousand
+        return [held]
+    found: list[Quantities] = []
+    left: tuple[int, ...] = (held.counter_microjoules, held.power_microjoules, held.estimated_microjoules)
+    for turn in range(count):
+        fields = {name: (getattr(held, name) + turn) // count for name in _FIELDS if name not in _METHODS}
+        energy_uj = sum(fields[name] for name in _ENERGIES)
+        ways = left if turn == count - 1 else tuple(_divided(left, energy_uj, sum(left)))
+        left = tuple(all_uj - uj for all_uj, uj in zip(left, ways, strict=True))
+        found.append(Quantities(**fields, **dict(zip(_METHODS, ways, strict=True))))
+    return found
 
 
 def _divided(values: Sequence[int], numerator: int, denominator: int) -> Iterator[int]:

@@ -1,7 +1,8 @@
 """Slots: the intervals of one UTC minute, or less, summed per device. The unit of record and of pricing."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 
 from costmeter.meter.holder import Holder
 from costmeter.meter.interval import Interval
@@ -86,6 +87,12 @@ class Quantities:
 
 
 ZERO = Quantities()
+_ALL_FIELDS = attrgetter(*(each.name for each in fields(Quantities)))
+
+
+def summed(quantities: Iterable[Quantities]) -> Quantities:
+    """The sum of many, field by field."""
+    return Quantities(*map(sum, zip(*map(_ALL_FIELDS, quantities), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

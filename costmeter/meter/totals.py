@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from costmeter.meter.activity import State
 from costmeter.meter.charge import Amounts, Component, DeviceCharge, Rates, charge
-from costmeter.meter.slot import ZERO, Quantities, Slot
+from costmeter.meter.slot import ZERO, Quantities, Slot, summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,16 @@ class Totals:
     @property
     def whole(self) -> DeviceTotals:
         """All devices summed."""
-        whole = DeviceTotals()
-        for totals in self.devices.values():
-            whole = whole + totals
-        return whole
+        every = self.devices.values()
+        return DeviceTotals(
+            summed(totals.quantities for totals in every),
+            _summed_amounts(totals.charges for totals in every),
+            _summed_amounts(totals.credits for totals in every),
+            sum(totals.overhead_microjoules for totals in every),
+            sum(totals.operational_micrograms for totals in every),
+            sum(totals.embodied_micrograms for totals in every),
+            sum(totals.market_micrograms for totals in every),
+        )
 
 
 def add_amounts(left: Amounts, right: Amounts) -> Amounts:
@@ -78,6 +84,14 @@ def add_amounts(left: Amounts, right: Amounts) -> Amounts:
     amounts = dict(left)
     for key, amount in right.items():
         amounts[key] = amounts[key] + amount if key in amounts else amount
+    return amounts
+
+
+def _summed_amounts(tables: Iterable[Amounts]) -> Amounts:
+    amounts: dict[tuple[Component, State], Decimal] = {}
+    for table in tables:
+        for key, amount in table.items():
+            amounts[key] = amounts[key] + amount if key in amounts else amount
     return amounts
 
 

@@ -16,12 +16,13 @@ class Family:
 
 _GPU = ("gpu_uuid",)
 _GPU_STATE = ("gpu_uuid", "state")
+_OUTCOME = ("outcome",)
 _RUN = ("run_id", "host", "meter")
 
 _ALL = (
     Family("gpu_energy_kwh", "counter", "Energy of the GPU board by state, in kWh.", _GPU_STATE),
-    Family("gpu_cost_{currency}", "counter", "Cost of holding the GPU by state.", _GPU_STATE),
-    Family("gpu_time_seconds", "counter", "Time the GPU was held by state.", _GPU_STATE),
+    Family("gpu_cost_{currency}", "counter", "Cost of the GPU by state.", _GPU_STATE),
+    Family("gpu_time_seconds", "counter", "Time of the GPU by state; unheld is held by nobody.", _GPU_STATE),
     Family("gpu_emissions_grams", "counter", "CO2e booked to the GPU: operational and embodied.", _GPU),
     Family("gpu_power_watts", "gauge", "Mean board power since the reading before.", _GPU),
     Family("gpu_power_limit_watts", "gauge", "Enforced power limit of the board.", _GPU),
@@ -54,7 +55,12 @@ _ALL = (
         (*_RUN, "per", "project"),
     ),
     Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN),
+    Family("run_end_timestamp_seconds", "gauge", "When the run ended, Unix time.", _RUN),
     Family("run_active", "gauge", "1 while the run's command lives.", _RUN),
+    Family("run_exit_code", "gauge", "How the run ended: its exit code, or 128 and the signal.", _RUN),
+    Family("runs_ended", "counter", "Runs of this node that ended, by outcome.", _OUTCOME),
+    Family("runs_sunk_cost_{currency}", "counter", "What runs had cost that did not end well, by outcome.", _OUTCOME),
+    Family("runs_dropped", "counter", "Runs that were too many to be shown."),
     Family("electricity_price_{currency}_per_kwh", "gauge", "Electricity price in force."),
     Family("carbon_intensity_grams_per_kwh", "gauge", "Grid carbon intensity in force."),
     Family("pue_ratio", "gauge", "Power usage effectiveness in force."),
@@ -67,8 +73,19 @@ _ALL = (
     Family("energy_resets", "counter", "Times the GPU's energy counter fell (driver reload).", _GPU),
     Family("readings", "counter", "Readings asked of the source, by result.", ("source", "result")),
     Family("last_reading_timestamp_seconds", "gauge", "When a GPU last answered, Unix time.", ("collector",)),
-    Family("collector_success", "gauge", "1 when every held GPU answered at the last tick.", ("collector",)),
+    Family(
+        "collector_success",
+        "gauge",
+        "1 when every GPU answered at the last tick, or this way of finding holders worked.",
+        ("collector",),
+    ),
     Family("journal_writable", "gauge", "1 while the journal takes what is written."),
+    Family("config_last_reload_successful", "gauge", "1 when the settings were taken as they last were."),
+    Family(
+        "config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "When settings were last taken, Unix time.",
+    ),
     Family("build", "info", "Version of costmeter."),
     Family("gpu", "info", "Facts about each GPU."),
     Family("run", "info", "Facts about each run."),

@@ -1,106 +1,143 @@
-"""The metrics page over HTTP: loopback unless told otherwise, a bounded number of workers, no client waited for.
+"""The pages over HTTP: loopback unless told otherwise, a bounded number of clients, and none of them waited for.
 
-A client that connects and says nothing is dropped after a few seconds and delays nobody: scrapes share nothing but a
-reference to a frozen snapshot.
+One daemon thread with an event loop of its own has all connections; pages are made in a second thread, passwords are
+checked in a third. A client that connects and says nothing costs a descriptor for a few seconds and delays nobody. When
+there are too many, who has been there longest without a request goes first.
 """
 
+import asyncio
+import errno
+import resource
 import socket
 import threading
-from collections.abc import Callable
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Sequence
+from contextlib import suppress
 
-from costmeter import __version__
+from costmeter.clock import Clock, RealClock
+from costmeter.config.webconfig import WebConfig
+from costmeter.outputs.httpclient import Client
+from costmeter.outputs.httppages import Page, Pages, Site
 
-#: A client may take this long to say what it wants, and to take what it asked for.
-CLIENT_SECONDS = 5.0
-#: Requests answered at the same time; more wait in the listen queue.
-WORKERS = 32
+#: Clients at the same time, where the process may have twice as many files open.
+MOST_CLIENTS = 1_024
+_FEWEST_CLIENTS = 16
+#: Connections that wait in the kernel until we take them.
+_BACKLOG = 512
+#: Connections taken in one go, before those that we have get their turn.
+_MOST_AT_ONCE = 64
+#: A pause when the machine has no descriptor left for another client.
+_PAUSE_SECONDS = 0.1
 
-Page = Callable[[str], tuple[bytes, str]]
-
-_LANDING = """<!doctype html><html lang="en"><meta charset="utf-8"><title>costmeter</title>
-<h1>costmeter</h1><p><a href="/metrics">metrics</a></p></html>
-"""
-
-
-def serve(host: str, port: int, page: Page) -> str:
-    """Serve the page in threads of its own; the real `host:port`. Raises OSError when the address cannot be had."""
-    server = _Server(host, port, page)
-    threading.Thread(target=server.serve_forever, name="costmeter-http", daemon=True).start()
-    bound_host, bound_port = server.server_address[:2]
-    shown = f"[{bound_host!s}]" if ":" in str(bound_host) else str(bound_host)
-    return f"{shown}:{bound_port}"
+__all__ = ["MOST_CLIENTS", "Page", "Site", "serve"]
 
 
-class _Server(HTTPServer):
-    """One thread per request, at most `WORKERS` of them."""
+def serve(addresses: Sequence[tuple[str, int]], site: Site, web: WebConfig | None = None) -> list[str]:
+    """Serve the site in threads of its own; the real `host:port` of each address.
 
-    allow_reuse_address = True
-    request_queue_size = 128  # the library's 5 makes a sixth client at once wait a second for its connection
-
-    def __init__(self, host: str, port: int, page: Page) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.page = page
-        self._free = threading.BoundedSemaphore(WORKERS)
-        super().__init__((host, port), _Handler)
-
-    def server_bind(self) -> None:
-        """Bind without the reverse name lookup of the library, which can take seconds."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-
-    def process_request(self, request: object, client_address: object) -> None:
-        """Hand one connection to a worker."""
-        self._free.acquire()
-        threading.Thread(target=self._work, args=(request, client_address), daemon=True).start()
-
-    def _work(self, request: socket.socket, client_address: tuple[str, int]) -> None:
-        try:
-            self.finish_request(request, client_address)
-        except OSError:
-            pass  # the client left or was too slow: its loss
-        finally:
-            self.shutdown_request(request)
-            self._free.release()
+    Port 0 takes any free one; an empty host is every address of this machine. Raises OSError, its `filename` the
+    address, when one cannot be had; then none is served.
+    """
+    listeners: list[socket.socket] = []
+    try:
+        for host, port in addresses:
+            listeners.append(_listener(host, port))
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    server = _Server(site, web, RealClock())
+    threading.Thread(target=server.run, args=(listeners,), name="costmeter-http", daemon=True).start()
+    return [shown(*listener.getsockname()[:2]) for listener in listeners]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """GET and HEAD of a few paths, and nothing else."""
+def shown(host: str, port: int) -> str:
+    """An address as it stands in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    server: _Server
-    timeout = CLIENT_SECONDS
-    server_version = f"costmeter/{__version__}"
-    sys_version = ""
 
-    def do_GET(self) -> None:
-        body, content_type, status = self._answer()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens. An empty host is both families, where this machine has IPv6."""
+    has_both = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if has_both or ":" in host else socket.AF_INET
+    listener = None
+    try:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if has_both else 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except OSError as refusal:
+        if listener is not None:
+            listener.close()
+        raise OSError(refusal.errno, refusal.strerror or str(refusal), shown(host, port)) from None
+    return listener
 
-    do_HEAD = do_GET  # noqa: N815  the library finds its methods by these names
 
-    def _answer(self) -> tuple[bytes, str, HTTPStatus]:
-        path = self.path.partition("?")[0]
-        if path == "/metrics":
-            return self._metrics()
-        if path in ("/-/healthy", "/-/ready"):
-            return b"ok\n", "text/plain; charset=utf-8", HTTPStatus.OK
-        if path == "/":
-            return _LANDING.encode(), "text/html; charset=utf-8", HTTPStatus.OK
-        return b"not found; try /metrics\n", "text/plain; charset=utf-8", HTTPStatus.NOT_FOUND
+class _Server:
+    """All connections of the listeners, in one event loop."""
 
-    def _metrics(self) -> tuple[bytes, str, HTTPStatus]:
-        try:
-            return (*self.server.page(self.headers.get("Accept", "")), HTTPStatus.OK)
-        except Exception as failure:  # a fault of ours is told to who asked, and not on the terminal of the job
-            text = f"{type(failure).__name__}: {failure}\n".encode("utf-8", "replace")
-            return text, "text/plain; charset=utf-8", HTTPStatus.INTERNAL_SERVER_ERROR
+    def __init__(self, site: Site, web: WebConfig | None, clock: Clock) -> None:
+        self._pages, self._clock = Pages(site, web, clock), clock
+        self._loop = asyncio.new_event_loop()
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = MOST_CLIENTS if soft < 0 else max(_FEWEST_CLIENTS, min(MOST_CLIENTS, soft // 2))
+        # In the order in which they became so: without a request yet, between two requests, being answered.
+        self._new: dict[Client, None] = {}
+        self._idle: dict[Client, None] = {}
+        self._busy: dict[Client, None] = {}
 
-    def log_message(self, format: str, *args: object) -> None:
-        """A scrape is not news."""
+    def run(self, listeners: list[socket.socket]) -> None:
+        """Serve until the process ends."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.set_exception_handler(lambda *_: None)  # nothing of ours is written on the terminal of a job
+        for listener in listeners:
+            self._listen(listener)
+        self._loop.run_forever()
+
+    def _listen(self, listener: socket.socket) -> None:
+        self._loop.add_reader(listener.fileno(), self._accept, listener)
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                connection, _ = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as refusal:
+                if refusal.errno in (errno.ECONNABORTED, errno.EPROTO):
+                    continue
+                self._make_room()
+                self._loop.remove_reader(listener.fileno())
+                self._loop.call_later(_PAUSE_SECONDS, self._listen, listener)
+                return
+            self._begin(connection)
+
+    def _begin(self, connection: socket.socket) -> None:
+        if len(self._new) + len(self._idle) + len(self._busy) >= self._most and not self._make_room():
+            connection.close()
+            return
+        with suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = Client(connection, self._loop, self._pages, self._clock, self._moved)
+        self._new[client] = None
+        client.start()
+
+    def _make_room(self) -> bool:
+        """Send away whoever has waited longest without being answered; False when all are being answered."""
+        for waiting in (self._new, self._idle):
+            for client in waiting:
+                del waiting[client]
+                client.leave()
+                return True
+        return False
+
+    def _moved(self, client: Client, state: str) -> None:
+        """A client is being answered, is idle again, or has gone."""
+        for clients in (self._new, self._idle, self._busy):
+            clients.pop(client, None)
+        if state == "busy":
+            self._busy[client] = None
+        elif state == "idle":
+            self._idle[client] = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from costmeter.ledger.nodequery import NodePart, fold_node
 from costmeter.ledger.record import SlotEntry
@@ -27,7 +28,9 @@ class NodeSnapshot:
     `began_utc_ns` is when this process began. Runs that are in `restored` were on the page of the process before, so
     that their values need no zero before them. `shown` are the runs that have series, in the order in which they came;
     `dropped` counts those that would have been too many. `furthest` is the most each run told of its progress.
-    `collectors` says of each way of finding holders whether it worked the last time. The rest is as in `Snapshot`.
+    `collectors` says of each way of finding holders whether it worked the last time. `since_utc_ns` is since when each
+    device is in its state; one that nobody holds is unheld, whatever it does. `opened` is when the part began, and what
+    all devices had cost by then. The rest is as in `Snapshot`.
     """
 
     at_utc_ns: int
@@ -48,6 +51,8 @@ class NodeSnapshot:
     furthest: Mapping[RunKey, Progress] = field(default_factory=dict)
     reload: Reload | None = None
     collectors: Mapping[str, bool] = field(default_factory=dict)
+    since_utc_ns: Mapping[str, int] = field(default_factory=dict)
+    opened: tuple[int, Decimal] | None = None
 
     @property
     def node(self) -> NodePart:

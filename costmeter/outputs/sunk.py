@@ -10,9 +10,13 @@ from costmeter.outputs.figures import plain
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Outcomes of which nobody can say that what was paid came to nothing.
-_NOTHING_LOST = ("ok", "running")
+_NOTHING_LOST = ("ok", "running", "unknown")
 _NO_CHECKPOINT = "the run told of no checkpoint"
-_WHY_NOTHING = {"ok": "the run ended well", "running": "the run still goes on"}
+_WHY_NOTHING = {
+    "ok": "the run ended well",
+    "running": "the run still goes on",
+    "unknown": "how the run ended is not known",
+}
 _PART_TOLD = "the hosts that told of none are left out"
 #: Whose word steps, phases and checkpoints are.
 TOLD_BY_JOB = "as told by the job"

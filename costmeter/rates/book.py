@@ -6,7 +6,7 @@ instant, and why).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from costmeter.meter.charge import Component, DeviceRates, Origin, Rates
@@ -124,6 +124,14 @@ class Book:
     def quotation(self, devices: Sequence[Device], node_gpus: int | None = None) -> "Quotation":
         """What these GPUs cost over time, what does not depend on the instant worked out: for the caller to keep."""
         return Quotation(self, tuple(devices), node_gpus or len(devices))
+
+    def without_idle_share(self) -> "Book":
+        """The book of a meter that counts what nobody holds itself: nothing is added for it to what somebody holds."""
+        plans = (
+            plan if plan.owned is None else replace(plan, owned=replace(plan.owned, expected_use=None))
+            for plan in self.gpus
+        )
+        return replace(self, gpus=tuple(plans))
 
     def unpriced(self, devices: Sequence[Device]) -> list[Device]:
         """The GPUs whose price nobody knows: their time costs nothing in the totals until a price is set."""

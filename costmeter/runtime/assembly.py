@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from costmeter.attribution import visible
 from costmeter.clock import Anchor, Clock, RealClock, anchor
 from costmeter.config.layers import loaded_anyway
 from costmeter.config.settings import Loaded, Settings
@@ -23,18 +22,23 @@ from costmeter.ledger.record import Header, SlotEntry
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, left_behind
 from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
+from costmeter.outputs.prometheus import run_page
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
+from costmeter.outputs.textfile import Textfile
 from costmeter.outputs.versions import versions
 from costmeter.rates.book import Book
 from costmeter.readings import Device, Missing, unidentified
-from costmeter.runtime.events import Ended, Event, Noted, Opened, OpenFailed
+from costmeter.runtime.announcing import announcing, farewell
+from costmeter.runtime.events import Ended, Event, Noted, Opened, OpenFailed, Told
+from costmeter.runtime.heldset import HeldSet
 from costmeter.runtime.items import ItemWatch
 from costmeter.runtime.limits import Limits, Stop, Voices
 from costmeter.runtime.notify import notify
 from costmeter.runtime.reader import Reader
 from costmeter.runtime.recorder import Post, Pricing, Recorder
 from costmeter.runtime.recording import RecordingWriter
+from costmeter.runtime.runsite import serve_run
 from costmeter.runtime.stopping import Stopper
 from costmeter.runtime.telling import Teller
 from costmeter.runtime.writer import Writer
@@ -44,6 +48,10 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: How the time that is left after the child's end is divided between a driver and a disk that may both hang.
 TELLING_SHARE, READING_SHARE, WRITING_SHARE = 0.05, 0.5, 0.45
+#: An agent that does not listen is waited for no longer than this.
+_AGENT_SECONDS = 0.05
+#: And for the last page of a text file for no longer than this.
+_TEXTFILE_SECONDS = 0.25
 #: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
 _WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
 #: Where the host's /sys is, for containers that mount it elsewhere.
@@ -74,6 +82,7 @@ class Options:
     full_cost: bool = False
     stop: Stop | None = None
     tell: Callable[[str], None] | None = None
+    textfile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,12 @@ class Metering:
         self._settings = self._load()
         self._host = self._open_host()
         header = self._header()
+        driver, host = source(options.simulate, self._clock, self._warn), self._host.read if self._host else None
+        pid = options.stop.pid if options.stop is not None else 0
+        self._announcing = announcing(header, pid, options.environ, say, options.listen is not None)
+        # The processes of a simulated driver are nobody's: a pid that lives here by chance says nothing.
+        listed = driver.processes if options.simulate is None else (lambda _: ())
+        self._held = HeldSet(options.gpus, options.environ, os.getuid(), listed, self._warn_once)
         state = state_directory(dict(options.environ))
         folder = state / "runs" / safe_name(options.run_id)
         self._writer = Writer(folder, header.host)
@@ -127,9 +142,10 @@ class Metering:
         self._recorder = Recorder(header, self._pricing(), self._clock, self._post, earlier)
         self._limits = self._limited(header, state)
         self._recording = self._record(header, earlier)
+        named = (options.textfile, safe_name(options.run_id))
+        self._textfile = Textfile(*named, lambda: run_page(self.current()), self._clock, self._warn)
         self._items = ItemWatch(self._line_items(), self._clock, options.spawned_ns, self._events.put)
-        self._notify = notify(options.environ, folder, header.host, self._clock, self._events.put, self._warn)
-        driver, host = source(options.simulate, self._clock, self._warn), self._host.read if self._host else None
+        self._notify = notify(options.environ, folder, header.host, self._clock, self._hear, self._warn)
         period_ns = header.period_ns
         self._reader = Reader(driver, self._clock, self._anchor, period_ns, self._hold, self._events.put, host)
 
@@ -139,6 +155,8 @@ class Metering:
         self._items.start()
         self._limits.start()
         self._notify.start()
+        self._textfile.start()
+        self._announcing.start()
         if self._recording is not None:
             self._recording.start()
         threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
@@ -150,6 +168,7 @@ class Metering:
     def finish(self, ended: Ended, seconds: float) -> Result:
         """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
         self._notify.close(seconds * TELLING_SHARE)
+        self._announcing.end(farewell(ended))
         self._reader.end(ended)
         self._items.end(ended.at_ns)
         if not self._reader.finished.wait(seconds * READING_SHARE):
@@ -161,6 +180,8 @@ class Metering:
         self._writer.done.wait(seconds * WRITING_SHARE / 2)
         if self._recording is not None:
             self._recording.finish(seconds * WRITING_SHARE / 4)
+        self._textfile.finish(_TEXTFILE_SECONDS)
+        self._announcing.close(_AGENT_SECONDS)
         return Result(
             receipt(Run((self._counted(),)), with_full_cost=self._options.full_cost),
             self._writer.unsaved,
@@ -254,7 +275,7 @@ class Metering:
             return None
         host = settings.book.host if settings.host.source == "auto" else None
         path = Path(options.record)
-        return RecordingWriter(path, header, self._gpus_assumed(), self._clock, self._warn, host, earlier)
+        return RecordingWriter(path, header, self._held.assumed(), self._clock, self._warn, host, earlier)
 
     def _pricing(self) -> Pricing:
         book, watts = self._settings.book, self._settings.host.watts
@@ -281,21 +302,17 @@ class Metering:
         return self._recorder.anchor
 
     def _hold(self, devices: tuple[Device, ...]) -> tuple[Device, ...]:
-        gpus, environ = self._options.gpus, self._options.environ
-        for entry in visible.unknown_entries(devices, gpus, environ):
-            setting = "--gpus" if gpus is not None else visible.VARIABLE
-            ends = "" if gpus is not None else ", and the list ends there"
-            self._warn_once(f'{setting}: no GPU "{entry}" on this node{ends}; see: nvidia-smi -L')
-        for doubt in visible.doubts(devices, gpus, environ):
-            self._warn_once(doubt)
-        return visible.held(devices, gpus, environ)
+        held = self._held.of(devices)
+        self._announcing.hold(held)
+        return held
+
+    def _hear(self, told: Told) -> None:
+        self._announcing.tell(told)
+        self._events.put(told)
 
     def _assumed(self) -> tuple[Device, ...]:
         """Without a driver nobody can say which GPUs are held; with a price set, their time is still worth money."""
-        return assumed(self._settings.book, self._gpus_assumed())
-
-    def _gpus_assumed(self) -> int:
-        return visible.count(self._options.gpus, self._options.environ, visible.present())
+        return assumed(self._settings.book, self._held.assumed())
 
     # Running
 
@@ -325,23 +342,7 @@ class Metering:
                 return
 
     def _serve(self, host: str, port: int) -> None:
-        from costmeter.outputs.http import serve
-
-        try:
-            address = serve(host, port, self._page)
-        except OSError as refusal:
-            self._warn(f"--listen {host}:{port}: {refusal.strerror or refusal}; taking a free port instead")
-            try:
-                address = serve(host, 0, self._page)
-            except OSError as again:
-                self._warn(f"--listen {host}: {again.strerror or again}; metrics are not served")
-                return
-        self._say(f"metrics at http://{address}/metrics")
-
-    def _page(self, accept: str) -> tuple[bytes, str]:
-        from costmeter.outputs.prometheus import page
-
-        return page(self.current(), accept)
+        serve_run((host, port), self.current, self._say, self._warn)
 
     def current(self) -> Snapshot:
         """What may be shown now."""

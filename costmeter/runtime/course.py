@@ -3,7 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
-from costmeter.meter.progress import UNTOLD
+from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.meter.projection import Point
 from costmeter.runtime.events import Told
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -25,10 +25,8 @@ class Course:
 
     def tell(self, told: Told) -> None:
         """Take what the run said."""
-        now, most = told.progress, self.furthest
-        steps, tokens = _more(now.steps, most.steps), _more(now.tokens, most.tokens)
-        self.furthest = replace(now, steps=steps, tokens=tokens)
-        self._steps = now.steps
+        self.furthest = further(told.progress, self.furthest)
+        self._steps = told.progress.steps
 
     def is_due(self, at_ns: int) -> bool:
         """Whether a point is to be taken: the caller then says what the run costs, which takes a moment."""
@@ -44,6 +42,11 @@ class Course:
         if len(kept) >= POINTS_KEPT:
             kept, self._spacing_ns = kept[::2], self._spacing_ns * 2
         self.points = (*kept, Point(at_ns, self._steps, cost))
+
+
+def further(now: Progress, most: Progress) -> Progress:
+    """What a run says now, with the most that it ever told of steps and tokens."""
+    return replace(now, steps=_more(now.steps, most.steps), tokens=_more(now.tokens, most.tokens))
 
 
 def _more(now: int | None, before: int | None) -> int | None:

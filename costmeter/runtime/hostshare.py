@@ -24,6 +24,10 @@ class HostShare:
         self._said: set[str] = set()
         self.node_gpus = 0
 
+    def draw(self, watts: float) -> None:
+        """Take another constant power for what is booked from now on."""
+        self._watts = watts
+
     def read(self, said: HostReading | Missing) -> tuple[str, ...]:
         """Take what the host's counters say. What is wrong with them, in words, each time it begins."""
         before = self._account

@@ -22,6 +22,8 @@ class Marks:
     def note(self, kind: MarkKind, what: str, uuid: str) -> None:
         """Write a mark, unless it is a fault that was written often enough."""
         if kind == "fault":
+            if len(self._said) >= MARKS_WRITTEN and (uuid, what) not in self._said:
+                return
             self._said[uuid, what] += 1
             if self._said[uuid, what] > REPEATS_WRITTEN or self._written >= MARKS_WRITTEN:
                 return

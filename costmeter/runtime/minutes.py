@@ -50,6 +50,11 @@ class Minutes:
         slot = self._filling[edge_utc_ns]
         return {uuid: slot.get(uuid, ZERO) for uuid in uuids}
 
+    @property
+    def uuids(self) -> frozenset[str]:
+        """The devices of which any slot holds something."""
+        return frozenset(uuid for slot in self._filling.values() for uuid in slot)
+
     def drop(self, edge_utc_ns: int) -> None:
         """Forget a slot that has been closed."""
         del self._filling[edge_utc_ns]

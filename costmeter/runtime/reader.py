@@ -27,7 +27,8 @@ SLOW_EVERY_NS = 15 * NANOSECONDS_PER_SECOND
 class Reader:
     """Reads all held boards every period, aligned to the UTC second and minute, and posts each tick as a Batch.
 
-    `hold` picks the held devices of all there are; `host` reads the host's counters, where they count.
+    `hold` picks the held devices of all there are; `host` reads the host's counters, where they count. Who
+    `lists_processes` is told with every slow tick which processes the driver lists on each device.
 
     One thread reads at a time: that of the latest generation. Every other was left behind in a call, and learns so when
     the call returns; all it does then is to say that its board answers again. What threads share (the generation, which
@@ -45,10 +46,12 @@ class Reader:
         post: Callable[[Event], None],
         host: Callable[[], HostReading | Missing] | None = None,
         chance: Callable[[], float] = random.random,
+        lists_processes: bool = False,
     ) -> None:
         self._source, self._clock, self._anchor = source, clock, anchor
         self._period_ns, self._hold, self._post, self._host = period_ns, hold, post, host
         self._driver, self._sampling = Driver(source, clock), Sampling(period_ns, chance)
+        self._lists_processes = lists_processes
         self._found = NOTHING_FOUND
         self._devices: tuple[Device, ...] = ()
         self._unlisted: frozenset[Device] = frozenset()
@@ -207,12 +210,13 @@ class Reader:
             self._slow_due_ns = at_ns + SLOW_EVERY_NS
         host, ended = self._host_reading(), self._ended  # it may have ended while this tick was under way
         held = self._still_held(ended.orphans, generation) if ended is not None and last else {}
+        listed = self._all_processes(generation) if slow and self._lists_processes and ended is None else None
         until_ns = None if ended is None else ended.at_ns
         with self._changing:
             if generation != self._generation:
                 return False
             self._said = {}
-            self._post(Batch(at_ns, self._completed(readings), slow, until_ns, held, host))
+            self._post(Batch(at_ns, self._completed(readings), slow, until_ns, held, host, listed))
         return True
 
     def _completed(self, readings: dict[str, Reading | Missing]) -> dict[str, Reading | Missing]:
@@ -225,23 +229,31 @@ class Reader:
     def _still_held(self, orphans: frozenset[int], generation: int) -> dict[str, tuple[int, ...]]:
         """Which devices are held by which of these processes; the driver is asked only when there are any."""
         held: dict[str, tuple[int, ...]] = {}
-        for device in self._devices if orphans else ():
-            if device.board in self._stuck or self._driver.refusal is not None:
-                continue
-            self._begin(device.board)
-            found = orphans.intersection(self._processes(device.uuid))
-            if not self._answered(device.board, generation):
-                break
+        for uuid, listed in (self._all_processes(generation) if orphans else {}).items():
+            found = orphans.intersection(() if isinstance(listed, Missing) else listed)
             if found:
-                held[device.uuid] = tuple(sorted(found))
+                held[uuid] = tuple(sorted(found))
         return held
 
-    def _processes(self, uuid: str) -> tuple[int, ...]:
+    def _all_processes(self, generation: int) -> dict[str, tuple[int, ...] | Missing]:
+        """Which processes the driver lists on each device; it ends early where this thread is left behind."""
+        listed: dict[str, tuple[int, ...] | Missing] = {}
+        for device in self._devices:
+            silent = self._driver.refusal or (NO_ANSWER if device.board in self._stuck else None)
+            if silent is not None:
+                listed[device.uuid] = silent
+                continue
+            self._begin(device.board)
+            listed[device.uuid] = self._processes(device.uuid)
+            if not self._answered(device.board, generation):
+                break
+        return listed
+
+    def _processes(self, uuid: str) -> tuple[int, ...] | Missing:
         try:
-            found = self._source.processes(uuid)
-        except Exception:  # who holds a device is a courtesy of the last tick, and never a reason to lose it
-            return ()
-        return () if isinstance(found, Missing) else found
+            return self._source.processes(uuid)
+        except Exception as fault:  # who is on a device is no reason to lose a tick
+            return Missing(f"processes not listed: {type(fault).__name__}: {fault}")
 
     def _ask(self, board: str, slow: bool) -> Reading | Missing | SourceStopped:
         try:

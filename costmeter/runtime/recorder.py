@@ -1,36 +1,21 @@
-"""The recorder: turns what devices say into intervals, slots and totals. Arithmetic only; it never waits.
+"""The recorder: turns what devices say into intervals, slots and totals of one run. Arithmetic only; it never waits."""
 
-Every device is advanced at every tick, by its reading or by silence, so that each nanosecond from spawn to reap lies in
-exactly one interval. A slot is closed once every device is past its end, and is never revised.
-"""
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-
-from costmeter.clock import Anchor, Clock, cpu_nanoseconds
+from costmeter.clock import Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Footer, Header, RatesChange, Record, SlotEntry, Subtotal
+from costmeter.ledger.record import Footer, Header, Mark, Record, Subtotal
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
-from costmeter.meter.interval import Interval, cut
-from costmeter.meter.slot import Slot
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.rates.book import Quotation
-from costmeter.readings import Device, Missing, Reading, is_identified
+from costmeter.runtime.booking import Booking, Pricing
 from costmeter.runtime.course import Course
-from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Event, Noted, Opened, OpenFailed, Told
-from costmeter.runtime.hostshare import HostShare
-from costmeter.runtime.marks import Marks
+from costmeter.runtime.events import Batch, Ended, Event, Noted, Opened, OpenFailed, Told
 from costmeter.runtime.outcome import outcome
-from costmeter.runtime.slots import Slots, progress_marks
-from costmeter.runtime.tally import Tally
-from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
+from costmeter.runtime.slots import RunSlots, progress_marks
 
-#: A device that was last read so many periods and this long ago was not watched meanwhile (the machine slept, or the
-#: meter was stopped): what it did then nobody can say, though its counter knows what it drew, and power is not taken to
-#: lie between readings so far apart. One call that hangs makes a tick 2 s late, which is still watching.
-WATCHED_TICKS, WATCHED_NS = 1, 5 * NANOSECONDS_PER_SECOND // 2
-#: The wall clock may be this far off the anchor before the next slot edge takes a new one.
-ANCHOR_TOLERANCE_NS = NANOSECONDS_PER_SECOND
+__all__ = ["Post", "Pricing", "Recorder"]
+
 #: After so many slots the journal says what it comes to so far: once an hour, where nothing cuts the minutes.
 SLOTS_PER_SUBTOTAL = 60
 
@@ -45,20 +30,10 @@ class Post:
     last: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pricing:
-    """What the recorder asks about prices: a node's over time, devices to assume without a driver, host power.
-
-    `quotation` takes the devices held and how many GPUs the node has.
-    """
-
-    quotation: Callable[[Sequence[Device], int], Quotation]
-    assumed: Callable[[], tuple[Device, ...]]
-    host_watts: float
-
-
-class Recorder:
+class Recorder(Booking):
     """One run being recorded. `handle` takes one event and hands what came of it to `post`."""
+
+    _slots: RunSlots
 
     def __init__(
         self,
@@ -68,38 +43,11 @@ class Recorder:
         post: Callable[[Post], None],
         earlier: Earlier = NOTHING_EARLIER,
     ) -> None:
-        self._header, self._pricing, self._clock, self._post = header, pricing, clock, post
-        self._earlier = earlier
-        self._anchor: Anchor = header.anchor
+        super().__init__(header, pricing, clock, earlier, RunSlots(header.anchor.utc(header.start_ns)))
+        self._post = post
         self._part: Part = begin(header)
-        self._devices: dict[str, Device] = {}
-        self._node_gpus = 0
-        self._quotation = pricing.quotation((), 0)
-        self._marks = Marks(self._record, lambda: self._anchor.utc(clock.boottime_ns()))
-        self._watched_ns = WATCHED_TICKS * header.period_ns + WATCHED_NS
-        self._tally = Tally(header.rule, self._watched_ns, self._marks.note)
-        self._host = HostShare(header.start_ns, pricing.host_watts)
-        self._intervals: dict[str, Interval] = {}
-        self._slow: dict[str, Reading] = {}
-        self._slots = Slots(header.anchor.utc(header.start_ns))
         self._course = Course()
-        self._last_answer_utc_ns: int | None = None
-        self._has_opened = self._has_answered = False
-        self._listed: set[str] = set()
-        self._until_ns: int | None = None
-        self._booked_ns = self._last_tick_ns = header.start_ns
-        self._rates_minute_utc_ns = 0
         self._records: list[Record] = [header]
-
-    @property
-    def anchor(self) -> Anchor:
-        """The pair of clocks in force, which a step of the wall clock replaces."""
-        return self._anchor
-
-    @property
-    def has_opened(self) -> bool:
-        """Whether the driver has answered, or refused."""
-        return self._has_opened
 
     @property
     def part(self) -> Part:
@@ -114,8 +62,7 @@ class Recorder:
         elif isinstance(event, Opened):
             self._hold(event)
         elif isinstance(event, OpenFailed):
-            self._marks.note("fault", event.error.message, "")
-            self._hold(Opened(self._pricing.assumed(), 0, None))
+            self._refuse(event)
         elif isinstance(event, Told):
             self._hear(event)
         elif isinstance(event, Ended):
@@ -125,174 +72,31 @@ class Recorder:
             self._record(event)
         self._hand_over(last)
 
-    # What happens to devices
-
-    def _hold(self, opened: Opened) -> None:
-        """Hold these devices. Those that were held before and are not listed now stay held: they are paid for."""
-        is_first = not self._devices
-        version = opened.facts.version if opened.facts else ""
-        earlier = self._earlier.boards if version == self._earlier.driver_version else {}
-        since_ns = self._tally.hold(opened.devices, self._header.start_ns, earlier)
-        held = self._tally.boards
-        listed = {device.uuid: device for device in opened.devices if device.board in held}
-        if is_first and since_ns:
-            self._slots.start_utc_ns = self._anchor.utc(min(since_ns.values()))
-        self._tell_of_news(opened, is_first)
-        self._has_opened = True
-        self._listed = {device.board for device in listed.values()}
-        self._devices |= listed
-        self._node_gpus = max(opened.node_gpus, self._node_gpus)
-        self._quotation = self._pricing.quotation(tuple(self._devices.values()), self._node_gpus)
-        self._host.node_gpus = self._node_gpus
-        late_ns = {uuid: at_ns for uuid, at_ns in since_ns.items() if at_ns != self._header.start_ns}
-        self._record(Devices(tuple(self._devices.values()), opened.facts, self._node_gpus, late_ns))
-        if self._devices:  # so that every series can stand at 0 before the first reading
-            self._rates_minute_utc_ns = 0
-            edges = self._slots.edges()
-            self._see_rates(edges[0] if edges else self._slots.open_edge_utc_ns)
-
-    def _tell_of_news(self, opened: Opened, is_first: bool) -> None:
-        """What an opening changes for who reads the receipt: a driver that is there at last, GPUs that appeared."""
-        if opened.facts is not None and not self._has_answered:
-            self._has_answered = True
-            if self._has_opened:
-                self._marks.note("fault", "the NVIDIA driver answers now", "")
-        held = self._tally.boards
-        nameless = {device.index for device in self._devices.values() if not device.is_identified}
-        for device in () if is_first else opened.devices:
-            if device.uuid not in self._devices and device.board in held:
-                told = "answers now" if device.index in nameless else "appeared"
-                self._marks.note("fault", f"{told} ({device.name}); its energy counts from here", device.uuid)
-
     def _tick(self, batch: Batch) -> None:
-        if batch.until_ns is not None:  # a tick under way at the reap may have booked a board beyond it
-            self._until_ns = max(batch.until_ns, self._booked_ns)
-        if batch.host is not None:
-            for told in self._host.read(batch.host):
-                self._marks.note("fault", told, "")
-        for board in self._tally.boards:
-            said = batch.readings.get(self._tally.listed_as(board))
-            if isinstance(said, Reading):
-                self._last_answer_utc_ns = self._anchor.utc(said.at_ns)
-                booked = self._tally.answers(said, self._last_tick_ns, batch.until_ns is not None)
-                if batch.slow and board in self._devices:
-                    self._slow[board] = said
-            elif said is None and self._just_appeared(board, batch):
-                continue  # it will be asked at the next tick
-            else:
-                booked = self._tally.falls_silent(board, batch.at_ns, self._reason(board, said))
-            for interval in booked:
-                self._book(interval)
-        for uuid, pids in batch.still_held.items():
-            names = ", ".join(map(str, pids))
-            self._marks.note("fault", f"still held by pid {names} after the command's end", uuid)
-        self._last_tick_ns = batch.at_ns
-        self._close_slots()
+        super()._tick(batch)
         if self._course.is_due(batch.at_ns):
             self._course.see(batch.at_ns, self._snapshot().totals.whole.cost)
-
-    def _just_appeared(self, board: str, batch: Batch) -> bool:
-        """Whether a board that was not asked is one that was listed while this tick was under way."""
-        waits_ns = batch.at_ns - self._tally.boards[board]
-        is_listed = board in self._listed and is_identified(board)
-        return is_listed and batch.until_ns is None and waits_ns <= self._watched_ns
-
-    def _reason(self, board: str, said: Missing | None) -> str | None:
-        """Why a board said nothing; None where nobody asked it: no driver opened yet."""
-        if said is not None:
-            return said.reason
-        return None if board in self._listed else NOT_LISTED.reason
 
     def _hear(self, told: Told) -> None:
         """Cut the open slot where the run does something else; where it is booked beyond that already, there."""
         self._course.tell(told)
-        at_ns = told.at_ns if self._until_ns is None else min(told.at_ns, self._until_ns)
-        if self._tally.boards:
-            at_ns = max(at_ns, self._tally.latest_ns)
-        at_utc_ns = self._anchor.utc(at_ns)
+        at_utc_ns = self._anchor.utc(self._from_ns(told.at_ns))
         is_metered = self._tally.boards or not self._has_opened
         for mark in self._slots.tell(told, at_utc_ns) if is_metered else progress_marks(told, at_utc_ns):
             self._record(mark)
 
-    # Intervals into slots
+    def _begins_ns(self) -> int:
+        """A run has paid for its devices since its spawn, however late the driver answers."""
+        return self._header.start_ns
 
-    def _book(self, interval: Interval) -> None:
-        uuid = interval.uuid
-        if self._until_ns is not None and interval.end_ns > self._until_ns:
-            if interval.start_ns >= self._until_ns:
-                return  # all of it after the reap: not the run's
-            interval, _ = cut(interval, self._until_ns)
-        self._booked_ns = max(self._booked_ns, interval.end_ns)
-        interval = self._host.shared(interval, self._devices[uuid])
-        self._intervals[uuid] = interval
-        self._slots.book(interval, self._anchor)
-
-    def _close_slots(self) -> None:
-        """Close every slot that all devices have left, oldest first, and see that the open one has its rates."""
-        if not self._tally.boards:
-            return
-        reached_utc_ns = self._anchor.utc(self._tally.reached_ns)
-        closed = False
-        for edge_utc_ns in self._slots.edges():
-            self._see_rates(edge_utc_ns)
-            if edge_utc_ns > reached_utc_ns:
-                break
-            self._close(edge_utc_ns, edge_utc_ns)
-            closed = True
-        if closed:
-            self._see_wall_clock()
-
-    def _close(self, edge_utc_ns: int, end_utc_ns: int) -> None:
-        self._record(SlotEntry(self._slot(edge_utc_ns, end_utc_ns)))
-        for mark in self._slots.close(edge_utc_ns, end_utc_ns):
+    def _follow(self, following: tuple[Mark, ...]) -> None:
+        for mark in following:
             self._record(mark)
         if self._slots.closed % SLOTS_PER_SUBTOTAL == 0:
             self._record(Subtotal(self._part.summary))
 
-    def _slot(self, edge_utc_ns: int, end_utc_ns: int) -> Slot:
-        return self._slots.slot(edge_utc_ns, end_utc_ns, self._devices, self._tally.counters, self._tally.standings)
-
-    def _see_rates(self, edge_utc_ns: int) -> None:
-        """Rates hold for a whole minute of a slot: tariffs change on the minute."""
-        start_utc_ns = (edge_utc_ns - 1) // NANOSECONDS_PER_MINUTE * NANOSECONDS_PER_MINUTE
-        if start_utc_ns == self._rates_minute_utc_ns:
-            return
-        self._rates_minute_utc_ns = start_utc_ns
-        rates = self._quotation.at(start_utc_ns)
-        if rates != self._part.rates:
-            self._record(RatesChange(max(start_utc_ns, self._slots.start_utc_ns), rates))
-
-    def _see_wall_clock(self) -> None:
-        """Take a new anchor at a slot edge when the wall clock has been stepped."""
-        boottime_ns = self._clock.boottime_ns()
-        off_ns = self._clock.utc_ns() - self._anchor.utc(boottime_ns)
-        if abs(off_ns) <= ANCHOR_TOLERANCE_NS:
-            return
-        for edge_utc_ns in self._slots.edges():
-            self._close(edge_utc_ns, min(edge_utc_ns, self._anchor.utc(self._tally.latest_ns)))
-        self._marks.note("clock", f"wall clock was stepped by {off_ns / NANOSECONDS_PER_SECOND:+.3f} s", "")
-        self._anchor = replace(self._anchor, utc_ns=self._anchor.utc_ns + off_ns)
-        self._slots.step(off_ns)
-
-    # The end
-
     def _end(self, ended: Ended) -> None:
-        """Book what is left up to the reap; a tick that was under way then may have read a moment beyond it."""
-        if not self._has_opened:
-            self._marks.note("fault", "the NVIDIA driver never answered", "")
-            self._hold(Opened(self._pricing.assumed(), 0, None))
-        self._until_ns = end_ns = max(ended.at_ns, self._booked_ns)
-        for board, booked_ns in self._tally.boards.items():
-            if booked_ns < end_ns:
-                for interval in self._tally.falls_silent(board, end_ns, None):
-                    self._book(interval)
-        self._tally.close()
-        self._marks.close()
-        end_utc_ns = self._anchor.utc(end_ns)
-        self._close_slots()
-        for edge_utc_ns in self._slots.edges():
-            self._see_rates(edge_utc_ns)
-            self._close(edge_utc_ns, min(edge_utc_ns, end_utc_ns))
+        end_ns, end_utc_ns = self._book_rest(ended)
         for mark in self._slots.rest():
             self._record(mark)
         length_ns = end_ns - self._header.start_ns
@@ -322,14 +126,10 @@ class Recorder:
     def _snapshot(self) -> Snapshot:
         tally = self._tally
         booked_ns = tally.latest_ns if tally.boards else self._clock.boottime_ns()
-        now_utc_ns = self._anchor.utc(booked_ns)
-        open_slot = None
-        if edges := self._slots.edges():
-            open_slot = self._slot(edges[0], min(edges[0], now_utc_ns))
         return Snapshot(
-            now_utc_ns,
+            self._now_utc_ns(),
             self._part,
-            open_slot,
+            self._open_slot(),
             dict(self._intervals),
             dict(self._slow),
             tally.readings,

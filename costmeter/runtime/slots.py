@@ -1,10 +1,12 @@
-"""The open slots of one run: what is booked in them, what the run said it was doing, and what follows their closing."""
+"""The open slots of one meter: what is booked in them, who or what they were for, and what follows their closing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from costmeter.clock import Anchor
 from costmeter.ledger.record import Mark
+from costmeter.meter.holder import Holder
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
@@ -14,26 +16,30 @@ from costmeter.runtime.events import Told
 from costmeter.runtime.minutes import Minutes
 
 #: So many changes may wait for a device that does not answer; what comes on top changes the last of them.
-_STRETCHES_KEPT = 1_000
+STRETCHES_KEPT = 1_000
+
+#: What is recorded where a stretch begins, after the slot before it.
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """From an instant on the run was in one phase; `marks` are what happened at that instant."""
+class Stretch(Generic[R]):
+    """From an instant on a run was in one phase, or devices had these holders; `begins` is what happened just then."""
 
     from_utc_ns: int
     phase: str = ""
     redone: bool = False
     progress: Progress | None = None
-    marks: tuple[Mark, ...] = ()
+    holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
+    begins: tuple[R, ...] = ()
 
 
-class Slots:
-    """Slots being filled, oldest first. A slot lies in one UTC minute and in one stretch of what the run was doing."""
+class Slots(Generic[R]):
+    """Slots being filled, oldest first. A slot lies in one UTC minute and in one stretch."""
 
     def __init__(self, start_utc_ns: int) -> None:
         self._minutes = Minutes()
-        self._stretches = [_Stretch(start_utc_ns)]
+        self._stretches: list[Stretch[R]] = [Stretch(start_utc_ns)]
         self.start_utc_ns = start_utc_ns
         self.closed = 0
 
@@ -46,30 +52,18 @@ class Slots:
         """The ends of all slots that hold anything, oldest first."""
         return self._minutes.edges()
 
+    @property
+    def filled(self) -> frozenset[str]:
+        """The devices of which any slot holds something."""
+        return self._minutes.uuids
+
+    def waiting_ns(self, uuid: str) -> int:
+        """How much of a device's time lies in slots that are not closed."""
+        return sum(self._minutes.held(edge, (uuid,))[uuid].nanoseconds for edge in self.edges())
+
     def book(self, interval: Interval, anchor: Anchor) -> None:
         """Add an interval to the slots it lies in."""
         self._minutes.book(interval, anchor, self.open_edge_utc_ns)
-
-    def tell(self, told: Told, at_utc_ns: int) -> tuple[Mark, ...]:
-        """What the run said holds from an instant on, beyond which nothing is booked; the marks to write at once.
-
-        Marks of an instant that a slot must be cut at come when that slot is closed.
-        """
-        last = self._stretches[-1]
-        at_utc_ns = max(at_utc_ns, last.from_utc_ns)
-        marks = progress_marks(told, at_utc_ns)
-        is_same = (last.phase, last.redone) == (told.phase, told.redone) and last.progress is not None
-        upto = last.progress if told.resumed is not None or last.progress is None else told.progress
-        if (is_same and not marks) or len(self._stretches) >= _STRETCHES_KEPT:
-            self._stretches[-1] = replace(last, progress=told.progress, marks=(*last.marks, *marks))
-            return ()
-        if at_utc_ns <= self.start_utc_ns:
-            self._stretches = [_Stretch(self.start_utc_ns, told.phase, told.redone, told.progress)]
-            return marks
-        self._stretches[-1] = replace(last, progress=upto)
-        self._stretches.append(_Stretch(at_utc_ns, told.phase, told.redone, told.progress, marks))
-        self._minutes.cut(at_utc_ns)
-        return ()
 
     def slot(
         self, edge_utc_ns: int, end_utc_ns: int, devices: Mapping[str, Device], counters_uj: dict[str, int],
@@ -95,20 +89,21 @@ class Slots:
             doing.phase,
             doing.redone,
             doing.progress,
+            doing.holders,
         )
 
-    def close(self, edge_utc_ns: int, end_utc_ns: int) -> tuple[Mark, ...]:
-        """Forget the oldest slot, which has been recorded up to `end_utc_ns`; the marks that follow it."""
+    def close(self, edge_utc_ns: int, end_utc_ns: int) -> tuple[R, ...]:
+        """Forget the oldest slot, which has been recorded up to `end_utc_ns`; what is to be recorded after it."""
         self._minutes.drop(edge_utc_ns)
         self.closed += 1
         self.start_utc_ns = end_utc_ns
         begun = [stretch for stretch in self._stretches[1:] if stretch.from_utc_ns <= end_utc_ns]
         del self._stretches[: len(begun)]
-        return tuple(mark for stretch in begun for mark in stretch.marks)
+        return tuple(record for stretch in begun for record in stretch.begins)
 
-    def rest(self) -> tuple[Mark, ...]:
-        """When nothing more will be booked: the marks of what happened at the very end."""
-        return tuple(mark for stretch in self._stretches[1:] for mark in stretch.marks)
+    def rest(self) -> tuple[R, ...]:
+        """When nothing more will be booked: what happened at the very end."""
+        return tuple(record for stretch in self._stretches[1:] for record in stretch.begins)
 
     def step(self, nanoseconds: int) -> None:
         """Follow the wall clock, which was stepped."""
@@ -116,6 +111,31 @@ class Slots:
         self._minutes.step(nanoseconds)
         first, *ahead = self._stretches
         self._stretches = [first, *(replace(each, from_utc_ns=each.from_utc_ns + nanoseconds) for each in ahead)]
+
+
+class RunSlots(Slots[Mark]):
+    """The slots of one run, cut where it does something else."""
+
+    def tell(self, told: Told, at_utc_ns: int) -> tuple[Mark, ...]:
+        """What the run said holds from an instant on, beyond which nothing is booked; the marks to write at once.
+
+        Marks of an instant that a slot must be cut at come when that slot is closed.
+        """
+        last = self._stretches[-1]
+        at_utc_ns = max(at_utc_ns, last.from_utc_ns)
+        marks = progress_marks(told, at_utc_ns)
+        is_same = (last.phase, last.redone) == (told.phase, told.redone) and last.progress is not None
+        upto = last.progress if told.resumed is not None or last.progress is None else told.progress
+        if (is_same and not marks) or len(self._stretches) >= STRETCHES_KEPT:
+            self._stretches[-1] = replace(last, progress=told.progress, begins=(*last.begins, *marks))
+            return ()
+        if at_utc_ns <= self.start_utc_ns:
+            self._stretches = [Stretch(self.start_utc_ns, told.phase, told.redone, told.progress)]
+            return marks
+        self._stretches[-1] = replace(last, progress=upto)
+        self._stretches.append(Stretch(at_utc_ns, told.phase, told.redone, told.progress, begins=marks))
+        self._minutes.cut(at_utc_ns)
+        return ()
 
 
 def progress_marks(told: Told, at_utc_ns: int) -> tuple[Mark, ...]:

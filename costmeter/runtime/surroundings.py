@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterator, Mapping
 
+from costmeter.attribution import allocation
 from costmeter.attribution.visible import VARIABLE
 from costmeter.ledger.journal import state_directory
 from costmeter.runtime.finding import Finding
@@ -73,8 +74,10 @@ def _scheduler(environ: Mapping[str, str]) -> Iterator[Finding]:
         if not environ.get(variable):
             continue
         which = f"{name} {environ[variable]}" if name.startswith("Slurm") else name
-        told = environ.get(VARIABLE)
-        if told is None and name.startswith("Slurm"):
+        told, allocated = environ.get(VARIABLE), allocation.allocated(environ)
+        if told is None and allocated is not None:
+            yield Finding("ok", f"{which}: holds {allocated.variable}={environ[allocated.variable]}")
+        elif told is None and name.startswith("Slurm"):
             text = f"{which}: {VARIABLE} is not set, so every GPU of the node counts as held"
             yield Finding("warn", text, "sbatch --gpus=N …, or costmeter run --gpus LIST")
         elif told is None:

@@ -138,6 +138,11 @@ class Tally:
         return {uuid: board.account.booked_ns for uuid, board in self._boards.items()}
 
     @property
+    def devices(self) -> frozenset[str]:
+        """The devices that the held boards are now."""
+        return frozenset(device.uuid for board in self._boards.values() for device in board.devices)
+
+    @property
     def reached_ns(self) -> int:
         """The instant up to which every board is booked."""
         return min(board.account.booked_ns for board in self._boards.values())

@@ -4,12 +4,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 
 from tests.bench import (
+    agent,
     ending,
     energy,
     fates,
+    http,
     hung,
     journal,
     killed,
+    killed_agent,
     launch,
     listing,
     month,
@@ -17,6 +20,7 @@ from tests.bench import (
     pricing,
     refusals,
     resumed,
+    scrape,
     tick,
     whatif,
 )
@@ -26,9 +30,11 @@ BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
     "launch": launch.measure,
     "ending": ending.measure,
     "tick": tick.measure,
+    "agent": agent.measure,
     "energy": energy.measure,
     "fates": fates.measure,
     "killed": killed.measure,
+    "agentkills": killed_agent.measure,
     "resumed": resumed.measure,
     "month": month.measure,
     "journal": journal.measure,
@@ -36,8 +42,10 @@ BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
     "listing": listing.measure,
     "notify": notify.measure,
     "hung": hung.measure,
+    "http": http.measure,
     "refusals": refusals.measure,
     "whatif": whatif.measure,
+    "scrape": scrape.measure,
 }
 
 

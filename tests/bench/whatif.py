@@ -72,6 +72,7 @@ def written(folder: Path, days: int) -> Path:
     nothing_yet = begin(header()).summary  # a subtotal is derived, and not read by a fold
     for line in _lines(days * SLOTS_A_DAY):
         file.write(Subtotal(nothing_yet) if line is None else line, ORDER)
+    file.write(replace(footer(days * SLOTS_A_DAY * MINUTE), summary=fold_path(file.path).summary), ORDER)
     file.close(finished=True)
     return file.path
 
@@ -94,7 +95,6 @@ def _lines(minutes: int) -> Iterator[Record | None]:
             yield None
         if number % 30 == 29:
             yield Mark(start_utc_ns + MINUTE, "checkpoint", "")
-    yield footer(minutes * MINUTE)
 
 
 def _quantities(some: random.Random, waits: bool) -> Quantities:

@@ -4,6 +4,7 @@ The board draws 300 W and its counter steps every 100 ms from 5 J on, so that af
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 
 from costmeter.ledger.bulk import load_run
 from costmeter.ledger.query import Part, Run
+from costmeter.outputs.terminal import Style, render
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
 from tests.sources.nodes import STEADY
 
@@ -127,3 +129,13 @@ def test_the_receipt_names_both_gaps(resumed: Resumed) -> None:
     assert all(fault.endswith("energy from its counter") for fault in told)
     assert resumed.receipt["gpu_seconds"]["unknown"] > 0
     assert 0 == resumed.receipt["unmeasured_gpu_seconds"]
+
+
+def test_a_gap_is_told_as_one_and_not_as_a_fault(resumed: Resumed) -> None:
+    """Two kills leave two gaps of the GPU, each with its end and how its energy was found; nothing went wrong."""
+    faults = resumed.receipt["meter"]["faults"]
+    assert ["gap", "gap"] == [fault["kind"] for fault in faults]
+    assert all(fault["what"].endswith("energy from its counter") for fault in faults)
+    when = "[0-9]{2}:[0-9]{2}:[0-9]{2}"
+    told = re.findall(f"^ Gap      {when} → {when} GPU 0: the meter was not", render(resumed.receipt, Style(200)), re.M)
+    assert 2 == len(told)

@@ -197,6 +197,32 @@ def test_a_gpu_that_is_still_held_after_the_end_is_told() -> None:
     assert [(41002,)] == list(last.still_held.values())
 
 
+def test_on_a_node_slow_ticks_list_every_devices_processes() -> None:
+    """The first tick is slow and lists them; fast ticks ask nobody, and who does not want to know is not told."""
+    clock = RealClock()
+    processes = "    processes:\n      - {pid: 41001, memory: 1 GiB}\n"
+    library = node(STEADY + processes, clock, clock.boottime_ns())
+    found: list[list[Batch]] = []
+    for lists in (True, False):
+        events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        source, now = NvmlSource(clock, library), anchored(clock)
+        reader = Reader(source, clock, now, PERIOD_NS, tuple, events.put, lists_processes=lists)
+        reader.start()
+        batches: list[Batch] = []
+        while len(batches) < 2:
+            event = events.get(timeout=PATIENCE_SECONDS)
+            batches += [event] if isinstance(event, Batch) else []
+        reader.end(Ended(clock.boottime_ns(), 0, None))
+        assert reader.finished.wait(PATIENCE_SECONDS)
+        found.append(batches)
+    library.uninstall()
+    [first, second], told_nothing = found
+    assert first.processes is not None
+    assert list(first.processes.values()) == [(41001,)]
+    assert second.processes is None
+    assert [batch.processes for batch in told_nothing] == [None, None]
+
+
 class Surprising(NvmlSource):
     """A source whose driver answers what nobody foresaw."""
 

@@ -23,6 +23,11 @@ def said(tmp_path: Path, **environ: str) -> list[Finding]:
             id="slurm-without-gpus",
         ),
         pytest.param(
+            {"SLURM_JOB_ID": "812", "SLURM_JOB_GPUS": "2,3"},
+            [("ok", "Slurm job 812: holds SLURM_JOB_GPUS=2,3")],
+            id="slurm-with-an-allocation",
+        ),
+        pytest.param(
             {"SLURM_JOB_ID": "812", "CUDA_VISIBLE_DEVICES": "0,1"},
             [("ok", "Slurm job 812: holds CUDA_VISIBLE_DEVICES=0,1")],
             id="slurm-with-gpus",

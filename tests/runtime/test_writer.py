@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from costmeter.ledger.journal import is_whole
 from costmeter.ledger.record import Devices, Footer, Header, Mark, Place, RatesChange, Record, SlotEntry, Subtotal
 from costmeter.ledger.sequence import MISSING
-from costmeter.runtime import writer as module
+from costmeter.runtime import backlog as module
 from costmeter.runtime.recorder import Post
 from costmeter.runtime.writer import Writer
 from tests.ledger.slowly import fold_journal, read_journal
@@ -90,8 +90,8 @@ def test_lines_are_kept_up_to_a_limit_and_losses_are_counted(tmp_path: Path, mon
         run.end()
         writer.write(run.posts[-1])
         writer.done.set()
-        assert writer.lines_lost > 0
-        assert f"{writer.lines_lost} lines were lost: " in writer.unsaved
+        assert writer._backlog.lines_lost > 0
+        assert f"{writer._backlog.lines_lost} lines were lost: " in writer.unsaved
         assert isinstance(read_journal(blocked / "runs" / "gpu01.1.jsonl").records[0], Header)
 
 
@@ -214,7 +214,7 @@ def test_places_are_right_whatever_the_disk_refused(rooms: list[int | None], fir
                     troubled.write(post)
         assert path.read_bytes() == Path(folder, "untroubled", path.name).read_bytes()
         assert check_places(path) == MINUTES // 60 + 1  # each hour, and the footer
-    assert (troubled.refusal, troubled.lines_lost) == ("", 0)
+    assert (troubled.refusal, troubled._backlog.lines_lost) == ("", 0)
 
 
 def test_what_is_given_up_leaves_the_rest_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +245,7 @@ def test_what_is_given_up_leaves_the_rest_readable(tmp_path: Path, monkeypatch: 
     assert isinstance(journal.records[-1], Footer)
     assert journal.records[-1].summary is None
     writer.done.set()
-    assert f"{writer.lines_lost} lines were lost: {tmp_path}: File too large" == writer.unsaved
+    assert f"{writer._backlog.lines_lost} lines were lost: {tmp_path}: File too large" == writer.unsaved
 
 
 def test_a_record_that_cannot_be_written_is_one_line_lost_and_told(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_open_slots_that_outgrow_their_file_leave_the_last_one_until_they_are_wh
         writer.write(post)
     path = tmp_path / "gpu01.1.open"
     before = path.read_bytes()
-    file = writer._file  # the file that is being written
+    file = writer._backlog.file  # the file that is being written
     assert file is not None
     with room(len(before)), pytest.raises(OSError, match="File too large"):
         file.write_open(b"x" * len(before), 9)

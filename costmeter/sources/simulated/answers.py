@@ -17,6 +17,7 @@ from costmeter.sources.simulated.codes import (
 )
 from costmeter.sources.simulated.energy_answers import energy_answers
 from costmeter.sources.simulated.filling import fill_memory, fill_memory_v2, fill_processes, fill_text
+from costmeter.sources.simulated.live import LiveProcesses
 from costmeter.sources.simulated.mig_answers import board_mig_answers, refuse
 from costmeter.sources.simulated.world import SimulatedGpu
 
@@ -26,10 +27,10 @@ _GRAPHICS_CLOCK, _SM_CLOCK = 0, 1
 _CAPABILITY_OF = {number: COMPUTE_CAPABILITIES[name] for name, number in ARCHITECTURES.items()}
 
 
-def device_answers(gpu: SimulatedGpu, place_of: Callable[[int], int]) -> dict[str, Answer]:
+def device_answers(gpu: SimulatedGpu, place_of: Callable[[int], int], live: LiveProcesses) -> dict[str, Answer]:
     """Every function of a board by its NVML name, bound to one; each is called with the instant first.
 
-    `place_of` tells where the session lists it. Those of GPM are not among them.
+    `place_of` tells where the session lists it, `live` which real processes use it. Those of GPM are not among them.
     """
     plain: dict[str, Answer] = {
         "nvmlDeviceGetArchitecture": _architecture,
@@ -50,7 +51,7 @@ def device_answers(gpu: SimulatedGpu, place_of: Callable[[int], int]) -> dict[st
     answers["nvmlDeviceGetIndex"] = partial(_index, gpu, place_of)
     for kind, word in (("compute", "Compute"), ("graphics", "Graphics"), ("mps", "MPSCompute")):
         for version in ("v2", "v3"):
-            answers[f"nvmlDeviceGet{word}RunningProcesses_{version}"] = partial(_processes, gpu, kind)
+            answers[f"nvmlDeviceGet{word}RunningProcesses_{version}"] = partial(_processes, gpu, kind, live)
     if gpu.facts.mig is not None:  # the driver tells neither of a divided board
         answers |= {"nvmlDeviceGetNumGpuCores": refuse, "nvmlDeviceGetUtilizationRates": refuse}
     return answers | energy_answers(gpu) | board_mig_answers(gpu)
@@ -74,8 +75,8 @@ def _memory_v2(gpu: SimulatedGpu, at_ns: int, argument: Any) -> int:
     return fill_memory_v2(argument, gpu.facts.memory_bytes, gpu.facts.reserved_bytes, gpu.used_bytes(at_ns))
 
 
-def _processes(gpu: SimulatedGpu, kind: str, at_ns: int, count: Any, array: Any) -> int:
-    return fill_processes(count, array, gpu.processes(kind, at_ns))
+def _processes(gpu: SimulatedGpu, kind: str, live: LiveProcesses, at_ns: int, count: Any, array: Any) -> int:
+    return fill_processes(count, array, gpu.processes(kind, at_ns) + live.on(gpu.facts, kind))
 
 
 def _temperature(gpu: SimulatedGpu, at_ns: int, sensor: Any, argument: Any) -> int:

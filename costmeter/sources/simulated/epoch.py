@@ -19,7 +19,7 @@ def shared_epoch(content_key: str, now_boottime_ns: int, warn: Callable[[str], N
     Where no file can be agreed on it is begun now, and `warn` is told why.
     """
     try:
-        return _agreed(_directory() / f"simulated-{content_key}-{_boot_key()}.epoch", now_boottime_ns)
+        return _agreed(directory() / f"simulated-{content_key}-{_boot_key()}.epoch", now_boottime_ns)
     except (OSError, ValueError) as error:
         warn(f"the simulated GPUs are not those of your other processes: {error}")
         return now_boottime_ns
@@ -40,7 +40,7 @@ def _agreed(path: Path, now_boottime_ns: int) -> int:
     return int(path.read_text(encoding="ascii"))
 
 
-def _directory() -> Path:
+def directory() -> Path:
     """Where a user's processes meet; made private, and refused when it is somebody else's."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     fallback = Path(tempfile.gettempdir()) / f"costmeter-{os.getuid()}"

@@ -17,6 +17,7 @@ from costmeter.sources.simulated.codes import DEVICE_FUNCTIONS, INVALID_ARGUMENT
 from costmeter.sources.simulated.gpm import Gpm
 from costmeter.sources.simulated.handles import board_address, in_memory, instance_address
 from costmeter.sources.simulated.listing import listed
+from costmeter.sources.simulated.live import LiveProcesses
 from costmeter.sources.simulated.mig_answers import instance_answers
 from costmeter.sources.simulated.node_answers import NodeAnswers
 from costmeter.sources.simulated.scenario import Scenario
@@ -28,10 +29,16 @@ _Answers = dict[str, Callable[..., int]]
 
 
 class SimulatedLibrary:
-    """One node behind the functions of NVML. Safe for threads; `truth` is what really happened on it."""
+    """One node behind the functions of NVML. Safe for threads; `truth` is what really happened on it.
 
-    def __init__(self, scenario: Scenario, clock: Clock, epoch_boottime_ns: int) -> None:
+    `live` names the real processes that use it, beside those of the scenario.
+    """
+
+    def __init__(
+        self, scenario: Scenario, clock: Clock, epoch_boottime_ns: int, live: LiveProcesses | None = None
+    ) -> None:
         self.scenario = scenario
+        self._live = live or LiveProcesses()
         self.epoch_boottime_ns = epoch_boottime_ns
         self._clock = clock
         self._gpus = simulated_gpus(scenario)
@@ -77,10 +84,11 @@ class SimulatedLibrary:
     def _handles(self, gpu: SimulatedGpu) -> list[tuple[bytes, SimulatedGpu, _Answers]]:
         """A board and its MIG devices, each by its handle, with what it answers. Faults strike the board as a whole."""
         index = gpu.facts.index
-        board = device_answers(gpu, lambda own: self._session.listed.index(own)) | self._gpm.answers(gpu, None)
+        board = device_answers(gpu, lambda own: self._session.listed.index(own), self._live)
+        board |= self._gpm.answers(gpu, None)
         handles = [(in_memory(board_address(index)), gpu, board)]
         for instance in gpu.facts.mig or ():
-            answers = instance_answers(gpu, instance, board) | self._gpm.answers(gpu, instance)
+            answers = instance_answers(gpu, instance, board, self._live) | self._gpm.answers(gpu, instance)
             handles.append((in_memory(instance_address(index, instance.place)), gpu, answers))
         return handles
 

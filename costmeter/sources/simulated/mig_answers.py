@@ -19,6 +19,7 @@ from costmeter.sources.simulated.codes import (
 from costmeter.sources.simulated.energy_answers import refuse_fields
 from costmeter.sources.simulated.filling import fill_memory, fill_memory_v2, fill_processes, fill_text
 from costmeter.sources.simulated.handles import board_address, give, instance_address
+from costmeter.sources.simulated.live import LiveProcesses
 from costmeter.sources.simulated.scenario import Instance
 from costmeter.sources.simulated.world import SimulatedGpu
 
@@ -44,7 +45,9 @@ def board_mig_answers(gpu: SimulatedGpu) -> dict[str, Answer]:
     }
 
 
-def instance_answers(gpu: SimulatedGpu, instance: Instance, board: dict[str, Answer]) -> dict[str, Answer]:
+def instance_answers(
+    gpu: SimulatedGpu, instance: Instance, board: dict[str, Answer], live: LiveProcesses
+) -> dict[str, Answer]:
     """Every device function for the handle of a MIG device; `board` are the answers of the board below it."""
     own: dict[str, Answer] = {
         "nvmlDeviceGetArchitecture": board["nvmlDeviceGetArchitecture"],
@@ -63,7 +66,7 @@ def instance_answers(gpu: SimulatedGpu, instance: Instance, board: dict[str, Ans
     }
     for kind, word in (("compute", "Compute"), ("graphics", "Graphics"), ("mps", "MPSCompute")):
         for version in ("v2", "v3"):
-            own[f"nvmlDeviceGet{word}RunningProcesses_{version}"] = partial(_processes, gpu, instance, kind)
+            own[f"nvmlDeviceGet{word}RunningProcesses_{version}"] = partial(_processes, gpu, instance, kind, live)
     return {name: own.get(name, refuse) for name in DEVICE_FUNCTIONS}
 
 
@@ -135,7 +138,9 @@ def _memory_v2(gpu: SimulatedGpu, instance: Instance, at_ns: int, argument: Any)
     return fill_memory_v2(argument, instance.memory_bytes, 0, gpu.used_bytes(at_ns, instance.gpu_instance))
 
 
-def _processes(gpu: SimulatedGpu, instance: Instance, kind: str, at_ns: int, count: Any, array: Any) -> int:
+def _processes(
+    gpu: SimulatedGpu, instance: Instance, kind: str, live: LiveProcesses, at_ns: int, count: Any, array: Any
+) -> int:
     ids = (instance.gpu_instance, instance.compute_instance)
     own = [p for p in gpu.processes(kind, at_ns) if (p.gpu_instance, p.compute_instance) == ids]
-    return fill_processes(count, array, own)
+    return fill_processes(count, array, own + live.within(gpu.facts, instance, kind))

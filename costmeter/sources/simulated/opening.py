@@ -6,9 +6,10 @@ from pathlib import Path
 
 from costmeter.clock import Clock, RealClock
 from costmeter.errors import ConfigError
-from costmeter.sources.simulated.epoch import shared_epoch
+from costmeter.sources.simulated.epoch import directory, shared_epoch
 from costmeter.sources.simulated.fields import nearest
 from costmeter.sources.simulated.library import SimulatedLibrary
+from costmeter.sources.simulated.live import NAME, LiveProcesses
 from costmeter.sources.simulated.reader import scenario
 
 _BUNDLED = Path(__file__).parent / "scenarios"
@@ -29,8 +30,9 @@ def open_library(
     """The simulated driver for a bundled scenario or a scenario file, ready to stand below pynvml.
 
     `load(text, filename)` parses YAML to nested dict, list and str. Without an epoch, all processes of the machine
-    share one; a clock that is not the machine's own has nothing to share, and its node begins now; where they cannot
-    share, `warn` is told why. Raises ConfigError with every fault of the scenario.
+    share one, and real processes may use its GPUs (see `live`); a clock that is not the machine's own has nothing to
+    share, and its node begins now; where they cannot share, `warn` is told why. Raises ConfigError with every fault of
+    the scenario.
     """
     path = _find(name_or_path)
     try:
@@ -38,11 +40,21 @@ def open_library(
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError((f"{path}: cannot be read: {error}",)) from error
     read = scenario(load(text, str(path)), path.stem, str(path))
-    if epoch_boottime_ns is None:
-        epoch_boottime_ns = clock.boottime_ns()
-        if isinstance(clock, RealClock):
-            epoch_boottime_ns = shared_epoch(_key(text), epoch_boottime_ns, warn)
-    return SimulatedLibrary(read, clock, epoch_boottime_ns)
+    if epoch_boottime_ns is not None:
+        return SimulatedLibrary(read, clock, epoch_boottime_ns)
+    epoch_boottime_ns = clock.boottime_ns()
+    if not isinstance(clock, RealClock):
+        return SimulatedLibrary(read, clock, epoch_boottime_ns)
+    epoch_boottime_ns = shared_epoch(_key(text), epoch_boottime_ns, warn)
+    return SimulatedLibrary(read, clock, epoch_boottime_ns, LiveProcesses(_live_folder()))
+
+
+def _live_folder() -> Path | None:
+    """Where processes say that they use a simulated GPU; None where they cannot meet."""
+    try:
+        return directory() / NAME
+    except OSError:
+        return None
 
 
 def _key(text: str) -> str:

@@ -1,0 +1,185 @@
+"""`costmeter agent`: meter every GPU of the node, say who holds which, serve it all as metrics."""
+
+import argparse
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from costmeter.cli import folder
+from costmeter.cli.voice import Voice
+from costmeter.config import flags
+from costmeter.errors import UsageError
+
+Value = TypeVar("Value")
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from costmeter.runtime.agent import Agent, AgentOptions
+
+PORT = 26786
+#: So long everything has when the agent is told to stop; init systems wait longer.
+END_SECONDS = 1.7
+#: And this much more for a stderr that takes its time.
+PRINT_SECONDS = 0.2
+#: Live runs that have series of their own; one more is counted and not shown.
+MAX_RUNS = 100
+_STOPS = (signal.SIGTERM, signal.SIGINT)
+_LOOK_SECONDS = 0.5
+#: Another agent has what this one needs, or it cannot go on.
+_IN_USE, _FAILED = 125, 1
+
+_EPILOG = """\
+Runs are found by announcing themselves (costmeter run does), by Slurm, by Kubernetes, by container,
+else by their processes' user. No privileges are needed; what more would show: costmeter doctor
+
+examples:
+  costmeter agent                                      # http://127.0.0.1:26786/metrics
+  costmeter agent --web.listen-address :26786          # on every address of this machine
+  costmeter agent --simulate mixed --state /tmp/agent  # no GPU needed
+
+signals: HUP loads the settings anew, TERM and INT stop it; counters go on at the next start.
+exit codes: 0 stopped, 1 it could not go on, 2 wrong command line, 125 faulty settings, or another
+agent has the state, the socket or the address.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `costmeter agent`."""
+    parser.description = "The node's sidecar: meters every GPU, attributes them to runs, serves metrics."
+    parser.epilog = _EPILOG
+    address = f"where to serve: 127.0.0.1:{PORT} (default), a port alone, or :PORT for every address; repeatable"
+    parser.add_argument("--web.listen-address", dest="addresses", action="append", metavar="ADDR", help=address)
+    web = "TLS, client certificates and passwords, in the form of Prometheus's exporters"
+    parser.add_argument("--web.config.file", dest="web_config", metavar="FILE", help=web)
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", help="read settings from this file; faults in it refuse to start"
+    )
+    parser.add_argument("--strict", action="store_true", help="refuse to start on any fault in the settings found")
+    parser.add_argument("--interval", default="1", metavar="SECONDS", help="time between readings (default 1)")
+    parser.add_argument("--simulate", metavar="SCENARIO", help="simulated GPUs: a scenario's name, or a file")
+    parser.add_argument("--state", metavar="DIR", help="where the journal is kept (default /var/lib/costmeter)")
+    parser.add_argument("--socket", metavar="PATH", help="where runs announce themselves (/run/costmeter/agent.sock)")
+    kubelet = "the kubelet's, to ask which pod has which GPU (default /var/lib/kubelet/pod-resources/kubelet.sock)"
+    parser.add_argument("--kubelet-socket", metavar="PATH", help=kubelet)
+    parser.add_argument("--textfile", metavar="DIR", help="write the metrics there, too, for node_exporter")
+    parser.add_argument("--max-runs", default=str(MAX_RUNS), metavar="N", help=f"live runs shown (default {MAX_RUNS})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Meter until told to stop. The exit code."""
+    options = _options(args, dict(os.environ))
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPS, signal.SIGHUP))  # before there is any thread to hear them
+    voice = Voice(quiet=False, program="costmeter agent")
+    if os.getpid() == 1:
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as init of a container nobody else reaps what is orphaned
+    try:
+        return _run(options, voice)
+    finally:
+        voice.close(PRINT_SECONDS)
+
+
+def _run(options: "AgentOptions", voice: Voice) -> int:
+    from costmeter.runtime.agent import Agent
+    from costmeter.runtime.agentlock import InUse
+
+    try:
+        agent = Agent(options, voice.say, voice.warn)
+        agent.start()
+    except InUse as refusal:
+        voice.tell(refusal.message)
+        return _IN_USE
+    has_failed = _wait(agent)
+    unsaved = agent.end(END_SECONDS)
+    if unsaved:
+        voice.warn(f"not saved: {unsaved}")
+    return _FAILED if has_failed else 0
+
+
+def _wait(agent: "Agent") -> bool:
+    """Until told to stop, or the agent cannot go on; whether that is so."""
+    while not agent.failed.is_set():
+        heard = signal.sigtimedwait((*_STOPS, signal.SIGHUP), _LOOK_SECONDS)
+        if heard is None:
+            continue
+        if heard.si_signo in _STOPS:
+            return False
+        agent.reload()
+    return True
+
+
+def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions":
+    """Refuse what cannot be meant, everything at once, before anything is started."""
+    refused = Refusals()
+    typed = args.addresses or [f"{flags.LOOPBACK}:{PORT}"]
+    addresses = tuple(refused.unless(partial(_address, text), ("", 0)) for text in typed)
+    period_seconds = refused.unless(lambda: flags.parse_interval(args.interval), 1.0)
+    max_runs = refused.unless(lambda: _count(args.max_runs), MAX_RUNS)
+    textfile = refused.unless(lambda: _is_folder("--textfile", args.textfile), None)
+    simulate = refused.unless(lambda: _scenario(args.simulate or environ.get("COSTMETER_SIMULATE") or None), None)
+    refused.tell()
+    from costmeter.runtime.agent import AgentOptions
+
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    return AgentOptions(
+        addresses=addresses,
+        web_config=args.web_config,
+        config=args.config,
+        strict=args.strict,
+        period_seconds=period_seconds,
+        simulate=simulate,
+        state=args.state,
+        socket=args.socket,
+        textfile=textfile,
+        max_runs=max_runs,
+        environ=environ,
+        cwd=folder.current(),
+        kubelet_socket=args.kubelet_socket,
+    )
+
+
+class Refusals:
+    """What is wrong with several options, to be told of all of them at once."""
+
+    def __init__(self) -> None:
+        self._faults: list[str] = []
+
+    def unless(self, check: Callable[[], Value], otherwise: Value) -> Value:
+        """What a check returns; where it refuses, that is kept."""
+        try:
+            return check()
+        except UsageError as refusal:
+            self._faults.append(refusal.message)
+            return otherwise
+
+    def tell(self) -> None:
+        """Raise UsageError with all of them, where there are any."""
+        if self._faults:
+            raise UsageError("\n".join(self._faults))
+
+
+def _address(text: str) -> tuple[str, int]:
+    """As Prometheus's exporters read it: without a host before the colon, every address of this machine."""
+    host, port = flags.parse_address(text, "--web.listen-address")
+    return ("", port) if text.strip().startswith(":") else (host, port)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 1_000):
+        raise UsageError(f'--max-runs "{text}": expected a number from 1 to 1000')
+    return int(text)
+
+
+def _is_folder(option: str, path: str | None) -> str | None:
+    if path is not None and not os.path.isdir(path):
+        raise UsageError(f'{option} "{path}": no such folder')
+    return path
+
+
+def _scenario(name: str | None) -> str | None:
+    from costmeter.cli.run import SCENARIOS, check_scenario
+
+    if name is not None and name not in SCENARIOS:
+        check_scenario(name)
+    return name

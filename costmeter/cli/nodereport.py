@@ -1,0 +1,112 @@
+"""`costmeter report --node`: what the GPUs of nodes did and cost, held by whom or by nobody, from agents' journals."""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from costmeter.cli import runfilter
+from costmeter.errors import JournalError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from costmeter.ledger.query import Run
+
+KEYS = ("user", "run", "project", "name", "host", "day")
+_FORMATS = ("text", "json", "csv", "md")
+_HELP = f"what all GPUs of a node cost, by its agent's journals; --by {', '.join(KEYS[:-1])} or {KEYS[-1]}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The option, and where agents keep their journals."""
+    parser.add_argument("--node", action="store_true", help=_HELP)
+    parser.add_argument("--state", metavar="DIR", help="the state directory to read; an agent's: /var/lib/costmeter")
+
+
+def state_of(args: argparse.Namespace) -> Path:
+    """The state directory that was named, else the user's. Raises UsageError for one that is not there."""
+    from costmeter.ledger.journal import state_directory
+
+    if args.state is None:
+        return state_directory(dict(os.environ))
+    if not os.path.isdir(args.state):
+        raise UsageError(f"--state {args.state}: no such directory", "costmeter report --state /var/lib/costmeter")
+    return Path(args.state)
+
+
+def check(args: argparse.Namespace, kind: str) -> None:
+    """Refuse what has no meaning together. Raises UsageError."""
+    if args.by == "month" or (args.by is not None and args.by not in KEYS):
+        raise UsageError(f"--node has no --by {args.by}", f"--by {', '.join(KEYS[:-1])} or {KEYS[-1]}")
+    if kind not in _FORMATS:
+        raise UsageError(f"--node has no {kind} form", f"--format {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}")
+    others = [f"--{name.replace('_', '-')}" for name in ("bill", "full_cost", "simulated") if getattr(args, name)]
+    others += [f"--{name}" for name in ("name", "outcome", "experiment", "label") if getattr(args, name)]
+    if args.runs or others:
+        what = others[0] if others else f"RUN {args.runs[0]}"
+        raise UsageError(f"{what} is of runs, and --node is all that nodes did", "costmeter report RUN, without --node")
+    if args.timezone:
+        raise UsageError("--timezone is for people's days, and a node's are UTC's", "leave it out")
+
+
+def text(args: argparse.Namespace, kind: str, state: Path) -> str:
+    """The account of the nodes under a state directory. Raises JournalError where no agent recorded anything."""
+    from costmeter.cli.printing import style, to_json
+    from costmeter.ledger.noderuns import node_account, node_groups
+    from costmeter.outputs import grouplist
+
+    account = node_account(state, _wanted(args))
+    for said in (*account.unread, *account.problems):
+        print(f"costmeter: warning: {said}", file=sys.stderr)
+    key = args.by or "user"
+    groups = node_groups(account, key)
+    if kind == "json":
+        return to_json(grouplist.document(groups, key))
+    if kind == "csv":
+        return grouplist.csv(groups, key)
+    if not groups:
+        return "nothing was recorded on those days.  All days: costmeter report --node\n"
+    if kind == "md":
+        return grouplist.markdown(groups, key)
+    return grouplist.render(groups, key, style(sys.stdout, dict(os.environ)))
+
+
+def _wanted(args: argparse.Namespace) -> "Callable[[str], bool]":
+    from datetime import timezone
+
+    days = runfilter.days(args, timezone.utc)
+    return lambda day: day in days
+
+
+# One run
+
+
+def load(state: Path, run: str) -> "tuple[Run, bool]":
+    """A run by its own journals, or else by those of the agents that saw it; and whether it is the agents'.
+
+    Where a wrapper recorded it, the wrapper's counts; what agents metered of it is said and not added. Raises
+    JournalError where nobody recorded it.
+    """
+    from costmeter.ledger.bulk import load_run
+    from costmeter.ledger.noderun import beside, node_run
+
+    try:
+        whole = load_run(state, run)
+    except JournalError:
+        found = None if "/" in run or run.endswith(".jsonl") else node_run(state, run)
+        if found is None:
+            raise
+        return found, True
+    return beside(state, whole), False
+
+
+def instead(state: Path) -> str:
+    """What to type where there are no runs."""
+    from costmeter.ledger.nodejournal import node_folder
+
+    if node_folder(state).is_dir():
+        return f"what its agent recorded: costmeter report --node --state {shlex.quote(str(state))}"
+    return "costmeter run -- python train.py"

@@ -1,0 +1,188 @@
+"""The first page of a node's agent: what is going on now: burn rate, runs, GPUs. Made from the node's JSON."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from costmeter.outputs.figures import about, local_time, money, significant
+from costmeter.outputs.gpus import gpu_names, without_maker
+from costmeter.outputs.landingframe import boxes, foot, page, section, simulated
+from costmeter.outputs.markup import Markup, element, joined
+
+#: A browser draws so many rows without delay; the JSON has all of them.
+_MOST_ROWS = 200
+_CENT = Decimal("0.01")
+_STATES = ("busy", "idle", "unheld", "unknown")
+_LINKS = (("/metrics", "metrics"), ("/api/v1/node", "JSON"), ("/-/healthy", "health"), ("/-/ready", "readiness"))
+
+
+def landing(node: Mapping[str, Any]) -> bytes:
+    """The page of a node, from its JSON: burn rate, runs, GPUs."""
+    title = f"{node['host']}: {_per_hour(node['now']['per_hour'], node['currency'])}"
+    body = joined(
+        element("p", "costmeter", element("span", f" · {node['version']}"), class_="brand"),
+        element("h1", node["host"]),
+        element(
+            "p",
+            f"{_at(node['at'])} {local_time(node['at']):%Z} · {gpu_names(_as_devices(node['gpus'])) or 'no GPUs'}",
+            class_="facts",
+        ),
+        *_warnings(node),
+        _figures(node),
+        section("Runs", _runs(node)),
+        section("GPUs", _gpus(node)),
+        foot(_LINKS),
+    )
+    return page(title, body)
+
+
+def _warnings(node: Mapping[str, Any]) -> list[Markup]:
+    health = node["health"]
+    lines = [simulated(node["simulated"])]
+    if not health["journal_writable"]:
+        said = "The journal cannot be written: what is counted now is lost with the agent."
+        lines.append(element("p", said, class_="warn"))
+    unpriced = node["now"]["unpriced_gpus"]
+    if unpriced:
+        said = f"{unpriced} of {len(node['gpus'])} GPUs have no price, and cost nothing here. Set one: gpu.price"
+        lines.append(element("p", said, class_="warn"))
+    failed = sorted(name for name, works in health["collectors"].items() if not works)
+    if failed:
+        lines.append(element("p", f"Did not answer: {', '.join(failed)}.", class_="warn"))
+    if health["runs_dropped"]:
+        lines.append(element("p", f"{health['runs_dropped']} more runs are counted and not shown.", class_="warn"))
+    return lines
+
+
+def _figures(node: Mapping[str, Any]) -> Markup:
+    now, currency = node["now"], node["currency"]
+    idle = _per_hour(now["idle_per_hour"], currency)
+    figures = [
+        (_per_hour(now["per_hour"], currency), "now, all GPUs", ""),
+        (idle, "held and idle", "idle" if _is_some(now["idle_per_hour"]) else ""),
+        (_per_hour(now["unheld_per_hour"], currency), "held by nobody", ""),
+    ]
+    if node["today"] is not None:
+        since = local_time(node["today_since"])
+        figures.append((_money(node["today"], currency), f"since {since:%H:%M %Z}", ""))
+    watts = [gpu["power_watts"] for gpu in node["gpus"] if gpu["power_watts"] is not None]
+    if watts:
+        figures.append((f"{significant(sum(watts) / 1000)} kW", "drawn by GPUs", ""))
+    return boxes(figures)
+
+
+def _runs(node: Mapping[str, Any]) -> Markup:
+    indexes = {gpu["uuid"]: gpu["index"] for gpu in node["gpus"]}
+    rows = [_run(run, indexes, node["currency"]) for run in node["runs"][:_MOST_ROWS]]
+    head = ("run", "user", "GPUs", "since", "per hour", "cost", "state")
+    nothing = "No run holds a GPU here, as far as can be seen."
+    return _table("Runs", head, rows, len(node["runs"]), "wwnnnnw") if rows else element("p", nothing, class_="none")
+
+
+def _run(run: Mapping[str, Any], indexes: Mapping[str, int], currency: str) -> Markup:
+    is_over = run["ended"] is not None
+    name = run["name"] or run["run"]
+    told = [run["run"]] if run["name"] else []
+    told += [run["job"]] if run["job"] else []
+    steps = f"step {run['step']:,}" if run["step"] is not None else ""
+    steps += f"/{run['of_steps']:,}" if steps and run["of_steps"] is not None else ""
+    state = (run["outcome"] or "ended") if is_over else ", ".join(filter(None, (run["phase"] or run["state"], steps)))
+    return element(
+        "tr",
+        element("th", name, *(Markup("<br>"), element("small", " · ".join(told))) if told else (), scope="row"),
+        element("td", run["user"], class_="word"),
+        element("td", _ranges(sorted({indexes[uuid] for uuid in run["gpus"] if uuid in indexes})) or "–"),
+        element("td", _at(run["started"])),
+        element("td", "–" if is_over else _per_hour(run["per_hour"], currency)),
+        element("td", _money(run["cost"], currency)),
+        element("td", state, class_=f"word {run['state'] if not is_over and run['state'] in _STATES else ''}".strip()),
+        class_="ended" if is_over else None,
+    )
+
+
+def _gpus(node: Mapping[str, Any]) -> Markup:
+    rows = [_gpu(gpu, node["at"], node["currency"]) for gpu in node["gpus"][:_MOST_ROWS]]
+    head = ("GPU", "utilization", "power", "per hour", "holder", "state")
+    nothing = "No GPU is seen yet."
+    return _table("GPUs", head, rows, len(node["gpus"]), "wnnnww") if rows else element("p", nothing, class_="none")
+
+
+def _gpu(gpu: Mapping[str, Any], at: str, currency: str) -> Markup:
+    share, watts, limit = gpu["utilization"], gpu["power_watts"], gpu["power_limit_watts"]
+    used = "–"
+    if share is not None:
+        used = joined(
+            element("meter", value=f"{share:.2f}", min="0", max="1"),
+            element("span", f"{round(100 * share)} %", class_="share"),
+        )
+    power = "–" if watts is None else f"{watts:,.0f} W" + ("" if limit is None else f" of {limit:,.0f}")
+    holders = ", ".join(_holder(holder) for holder in gpu["holders"])
+    is_waste = gpu["since"] is not None and gpu["state"] in ("idle", "unheld")
+    state = gpu["state"] + (f" {_since(gpu['since'], at)}" if is_waste else "")
+    state += f", {gpu['reason']}" if gpu["reason"] else ""
+    return element(
+        "tr",
+        element("th", f"{gpu['index']}  ", element("small", without_maker(gpu["model"])), scope="row"),
+        element("td", used),
+        element("td", power),
+        element("td", _per_hour(gpu["per_hour"], currency)),
+        element("td", holders or "nobody", class_="word"),
+        element("td", state, class_=f"word {gpu['state'] if gpu['state'] in _STATES else ''}".strip()),
+    )
+
+
+def _holder(holder: Mapping[str, Any]) -> str:
+    return f"{holder['run']} ({holder['user']})" if holder["run"] else str(holder["user"])
+
+
+def _table(caption: str, head: Sequence[str], rows: Sequence[Markup], count: int, kinds: str) -> Markup:
+    """A table that scrolls sideways on a narrow screen; `kinds`: columns of words (w) or of numbers (n)."""
+    cells = [
+        element("th", name, scope="col", class_="word" if kind == "w" else None)
+        for name, kind in zip(head, kinds, strict=True)
+    ]
+    whole = element(
+        "table", element("caption", caption), element("thead", element("tr", *cells)), element("tbody", *rows)
+    )
+    rest = count - len(rows)
+    more = element("p", f"and {rest} more, in the JSON", class_="none") if rest > 0 else Markup("")
+    return joined(element("div", whole, class_="wide"), more)
+
+
+def _ranges(indexes: Sequence[int]) -> str:
+    """0–3, 6 of 0 1 2 3 6."""
+    spans: list[list[int]] = []
+    for index in indexes:
+        if spans and index == spans[-1][1] + 1:
+            spans[-1][1] = index
+        else:
+            spans.append([index, index])
+    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
+
+
+def _as_devices(gpus: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"name": gpu["model"], "mig": gpu["mig"]} for gpu in gpus]
+
+
+def _is_some(amount: str | None) -> bool:
+    return amount is not None and Decimal(amount) > 0
+
+
+def _money(amount: str | None, currency: str) -> str:
+    return "no price" if amount is None else money(Decimal(amount), currency)
+
+
+def _per_hour(amount: str | None, currency: str) -> str:
+    if amount is None:
+        return "no price"
+    step = _CENT if Decimal(amount) >= _CENT else None
+    return f"{money(Decimal(amount), currency, step)}/h"
+
+
+def _at(text: str) -> str:
+    at = local_time(text)
+    return f"{at.day} {at:%b %H:%M}"
+
+
+def _since(then: str, now: str) -> str:
+    return about(max(0.0, (local_time(now) - local_time(then)).total_seconds()))

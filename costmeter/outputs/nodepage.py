@@ -1,0 +1,162 @@
+"""A node's snapshot as a Prometheus page: every GPU, held or not, and every run that is shown.
+
+A run's counters stand at 0 for a minute before they show what it came to, so that Prometheus counts the whole of a run
+that is over before it was first scraped; after its end they stay as they are, for several scrapes.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+
+from costmeter.ledger.nodequery import NodePart
+from costmeter.ledger.noderecord import UNKNOWN_OUTCOME, RunAccount
+from costmeter.meter.holder import RunKey
+from costmeter.meter.progress import Progress
+from costmeter.meter.totals import DeviceTotals
+from costmeter.outputs import prometheusruns
+from costmeter.outputs.nodesnapshot import NodeSnapshot
+from costmeter.outputs.prometheusgpus import (
+    RUN_LABELS,
+    add_facts,
+    add_gauges,
+    add_health,
+    add_origins,
+    add_rates,
+    gpu_labels,
+)
+from costmeter.outputs.prometheuslanes import Lane, add_lanes
+from costmeter.outputs.prometheusruns import RunShown, phase_charges, run_labels
+from costmeter.outputs.prometheustext import Sheet, labels
+from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
+
+#: How a run can end, each at 0 before the first that does. What somebody else calls an end is `unknown`.
+OUTCOMES = ("ok", "failed", "cancelled", "preempted", "stopped by budget", "interrupted", UNKNOWN_OUTCOME)
+#: A new run stands at 0 for so long: longer than Prometheus usually waits between two scrapes.
+AT_ZERO_NS = NANOSECONDS_PER_MINUTE
+#: So many holders of one GPU are named.
+_HOLDERS = 16
+
+
+class RunNames:
+    """The `run_id` label of every run: its id, with its user's number behind it where another user's run has that id.
+
+    Two runs must not share a series, and a series must not pass from one run to another when the first is forgotten:
+    so what a run was once called it is called for as long as it is known. May be used by several threads.
+    """
+
+    def __init__(self) -> None:
+        self._names: dict[RunKey, str] = {}
+        self._lock = threading.Lock()
+
+    def of(self, accounts: Mapping[RunKey, RunAccount]) -> dict[RunKey, str]:
+        """The names of all these runs; of runs that are not among them, they are forgotten."""
+        with self._lock:
+            names = {key: name for key, name in self._names.items() if key in accounts}
+            taken = set(names.values())
+            for uid, run in accounts:
+                if (uid, run) not in names:
+                    name = f"{run}~{uid}" if run in taken else run
+                    names[uid, run] = name
+                    taken.add(name)
+            self._names = names
+            return dict(names)
+
+
+def page(snapshot: NodeSnapshot, accept: str = "", names: RunNames | None = None) -> tuple[bytes, str]:
+    """The metrics page and its content type, in the format the `Accept` header prefers.
+
+    An agent hands in the same `names` each time.
+    """
+    node = snapshot.node
+    sheet, of = Sheet(node.header.currency, accept), gpu_labels(node.devices)
+    held, unheld, nothing = node.held.devices, node.unheld.devices, DeviceTotals()
+    lanes = {uuid: Lane(held.get(uuid, nothing), unheld.get(uuid, nothing)) for uuid in node.devices}
+    called = (names or RunNames()).of(node.accounts)
+    runs = [_shown(snapshot, node, key, called[key]) for key in snapshot.shown if key in node.accounts]
+    add_lanes(sheet, lanes, snapshot.resets)
+    add_gauges(sheet, snapshot, of)
+    prometheusruns.add_counters(sheet, runs, node.rates)
+    prometheusruns.add_progress(sheet, runs)
+    prometheusruns.add_ends(sheet, runs)
+    _add_ended(sheet, node, snapshot.dropped)
+    add_rates(sheet, node.rates, of)
+    add_health(sheet, snapshot, snapshot.collectors)
+    _add_reload(sheet, snapshot)
+    add_facts(sheet, snapshot)
+    prometheusruns.add_run_facts(sheet, runs)
+    sheet.add_info("gpu_holder", _holders(node, {key: called[key] for key in snapshot.shown if key in called}))
+    add_origins(sheet, node.rates)
+    return sheet.page()
+
+
+def is_at_zero(snapshot: NodeSnapshot, account: RunAccount) -> bool:
+    """Whether a run is so new that its counters are shown as 0.
+
+    A clock that was set back makes no run new again whose GPUs say how long it has been there.
+    """
+    if account.facts.key in snapshot.restored:
+        return False
+    longest_ns = max((each.quantities.nanoseconds for each in account.totals.devices.values()), default=0)
+    return longest_ns < AT_ZERO_NS and snapshot.at_utc_ns - account.facts.seen_utc_ns < AT_ZERO_NS
+
+
+def _shown(snapshot: NodeSnapshot, node: NodePart, key: RunKey, name: str) -> RunShown:
+    account, furthest = node.accounts[key], snapshot.furthest.get(key)
+    facts, ended, whole = account.facts, account.ended, account.totals.whole
+    phases = phase_charges(account.phases, whole)
+    if furthest is None:
+        furthest = (ended.progress if ended is not None else None) or Progress()
+    if is_at_zero(snapshot, account):
+        whole, phases = DeviceTotals(), dict.fromkeys(phases, Decimal(0))
+        furthest = _at_zero(furthest)
+    identity = {"run_id": name, "host": node.header.host, "meter": node.header.meter}
+    known = {label: value for label, value in facts.labels.items() if label in RUN_LABELS}
+    return RunShown(
+        run_labels(**identity),
+        {**known, "name": facts.name, "user": facts.user, "job": facts.job, **identity},
+        whole,
+        facts.started_utc_ns,
+        phases,
+        furthest,
+        None if ended is None else ended.at_utc_ns,
+        None if ended is None else ended.exit_code,
+        None if ended is None else ended.signal,
+    )
+
+
+def _at_zero(told: Progress) -> Progress:
+    return replace(
+        told, steps=None if told.steps is None else 0, tokens=None if told.tokens is None else 0, of_steps=None
+    )
+
+
+def _add_ended(sheet: Sheet, node: NodePart, dropped: int) -> None:
+    ended, sunk = dict.fromkeys(OUTCOMES, 0), dict.fromkeys(OUTCOMES[1:], Decimal(0))
+    for outcome, count in node.ended.items():
+        ended[outcome if outcome in ended else UNKNOWN_OUTCOME] += count
+    for outcome, cost in node.sunk.items():
+        sunk[outcome if outcome in sunk else UNKNOWN_OUTCOME] += cost
+    sheet.add("runs_ended", [(labels(outcome=outcome), float(count)) for outcome, count in ended.items()])
+    sheet.add("runs_sunk_cost_{currency}", [(labels(outcome=outcome), float(cost)) for outcome, cost in sunk.items()])
+    sheet.add("runs_dropped", [("", float(dropped))])
+
+
+def _add_reload(sheet: Sheet, snapshot: NodeSnapshot) -> None:
+    if (reload := snapshot.reload) is not None:
+        sheet.add("config_last_reload_successful", [("", float(reload.is_good))])
+        at_seconds = reload.good_utc_ns / NANOSECONDS_PER_SECOND
+        sheet.add("config_last_reload_success_timestamp_seconds", [("", at_seconds)])
+
+
+def _holders(node: NodePart, called: Mapping[RunKey, str]) -> list[str]:
+    """Who holds which GPU: runs that are shown, and users of whom no run is known."""
+    rows: list[str] = []
+    for uuid, holders in node.holders.items():
+        if uuid not in node.devices:
+            continue
+        shown = [each for each in holders if not each.run or each.key in called]
+        for holder in shown[:_HOLDERS]:
+            run_id = called[holder.key] if holder.run else ""
+            rows.append(labels(gpu_uuid=uuid, run_id=run_id, user=holder.user, source=holder.source))
+    return rows

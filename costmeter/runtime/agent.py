@@ -1,0 +1,318 @@
+"""The agent's composition root: builds reader, recorder, writer, attribution and server of a node, and wires them.
+
+One process with a thread for each thing that may have to wait. What fails at the start is told and refused; what fails
+later is told once, shown on the page, and goes on being tried.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from costmeter.clock import Anchor, Clock, RealClock, anchor
+from costmeter.config.layers import load_settings
+from costmeter.config.settings import Settings
+from costmeter.errors import ConfigError
+from costmeter.ledger import identity
+from costmeter.ledger.nodejournal import Restored, restored
+from costmeter.ledger.noderecord import Opening
+from costmeter.ledger.record import Header
+from costmeter.outputs.nodesnapshot import NodeSnapshot
+from costmeter.outputs.versions import versions
+from costmeter.runtime import rights
+from costmeter.runtime.agentlock import AgentLock
+from costmeter.runtime.agentplaces import socket_path, state_folder
+from costmeter.runtime.agentsite import Asked, Serving
+from costmeter.runtime.agenttelling import AgentTeller
+from costmeter.runtime.announceserver import AnnounceServer
+from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
+from costmeter.runtime.attributor import Attributor, Places
+from costmeter.runtime.booking import Pricing
+from costmeter.runtime.events import Batch, Ended, Opened
+from costmeter.runtime.nodeevents import NodeEvent, Repriced
+from costmeter.runtime.noderecorder import NodeRecorder
+from costmeter.runtime.nodewriter import NodeWriter
+from costmeter.runtime.reader import Reader
+from costmeter.sources.host import HostSource
+from costmeter.units import NANOSECONDS_PER_SECOND
+
+#: How the time for the end is divided between a driver and a disk that may both hang.
+READING_SHARE, WRITING_SHARE, CLOSING_SHARE = 0.45, 0.45, 0.1
+#: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
+_WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
+#: A recorder that has not looked at its events for this long is stuck.
+_HEALTHY_NS = 15 * NANOSECONDS_PER_SECOND
+#: Where a prolog leaves what Slurm allocated, beside the socket.
+_SLURM_FOLDER = "slurm"
+KUBELET_SOCKET = "/var/lib/kubelet/pod-resources/kubelet.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """What the command line asked for. Empty or None: nothing, so that the defaults hold."""
+
+    addresses: tuple[tuple[str, int], ...]
+    web_config: str | None
+    config: str | None
+    strict: bool
+    period_seconds: float
+    simulate: str | None
+    state: str | None
+    socket: str | None
+    textfile: str | None
+    max_runs: int
+    environ: Mapping[str, str]
+    cwd: str
+    kubelet_socket: str | None = None
+
+
+class Agent:
+    """One node's agent. Made and started it runs until `end`; `failed` is set where it cannot go on."""
+
+    def __init__(self, options: AgentOptions, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
+        """Read the settings and take what must be ours alone. Raises ConfigError and InUse."""
+        self._options, self._say, self._warn = options, say, warn
+        self._clock: Clock = RealClock()
+        self._settings = self._load()
+        self._folder = state_folder(options.state, options.environ) / "node"
+        self._socket = socket_path(options.socket, options.environ)
+        self._locks = self._lock()
+        self._host = self._open_host()
+        self._events: queue.SimpleQueue[NodeEvent] = queue.SimpleQueue()
+        self._reloading = threading.Lock()
+        self._recorded, self.failed = threading.Event(), threading.Event()
+        self._alive_ns = self._clock.boottime_ns()
+        header = self._header()
+        runtime = self._socket.parent if self._socket is not None else None
+        left = self._left(header, runtime)
+        self._writer = NodeWriter(self._folder, header.host, runtime)
+        self._server = self._announcements()
+        self._recorder = self._recording(header, left)
+        self._teller = AgentTeller(say, warn, self._folder)
+        self._attributor = self._attribution(left)
+        self._reader = self._reading(header)
+        self._serving = self._served()
+
+    def start(self) -> None:
+        """Serve, then start every other thread. Raises InUse where an address is taken. Returns at once."""
+        self._serving.start()
+        for lack in self._lacks():
+            self._say(str(lack))
+        self._writer.start()
+        threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
+        self._attributor.start()
+        if self._server is not None:
+            self._server.start()
+        self._reader.start()
+
+    def end(self, seconds: float) -> str:
+        """Read once more, write the footer, let go; what hangs is given up on. What could not be saved, in words."""
+        ended = Ended(self._clock.boottime_ns(), 0, None)
+        self._reader.end(ended)
+        self._attributor.end()
+        if not self._reader.finished.wait(seconds * READING_SHARE):
+            self._reader.give_up(ended)
+        self._events.put(ended)
+        self._recorded.wait(seconds * WRITING_SHARE / 2)
+        self._writer.done.wait(seconds * WRITING_SHARE / 2)
+        self._serving.finish(seconds * CLOSING_SHARE / 2)
+        if self._server is not None:
+            self._server.close(seconds * CLOSING_SHARE / 2)
+        for lock in self._locks:
+            lock.let_go()
+        return self._writer.unsaved
+
+    def current(self) -> NodeSnapshot | None:
+        """What may be shown now; None before there is anything."""
+        return self._writer.snapshot
+
+    def reload(self) -> str | None:
+        """Load the settings anew: prices and labels hold from now on. What is wrong with them, and then none do."""
+        with self._reloading:  # it is asked for by a signal and over HTTP
+            wrong = self._reloaded()
+        if wrong is None:
+            self._say("settings loaded anew")
+        else:
+            self._events.put(Repriced(self._clock.boottime_ns(), None))
+            self._warn(f"settings not loaded anew, the old ones hold: {wrong}")
+        return wrong
+
+    # Building
+
+    def _load(self) -> Settings:
+        options = self._options
+        loaded = load_settings(options.config, {}, options.environ, options.cwd, options.strict)
+        for fault in loaded.faults:
+            self._warn(fault)
+        return loaded.settings
+
+    def _reloaded(self) -> str | None:
+        """Take the settings as they are now, every fault refused; why they cannot be taken."""
+        options, before = self._options, self._settings
+        try:
+            settings = load_settings(options.config, {}, options.environ, options.cwd, strict=True).settings
+        except ConfigError as refusal:
+            return refusal.message
+        if (settings.currency, str(settings.timezone)) != (before.currency, str(before.timezone)):
+            return "currency and timezone are fixed until the agent is started anew"
+        self._settings = replace(settings, book=replace(settings.book, host=self._settings.book.host))
+        if settings.host.source != before.host.source:
+            self._warn("host.power: what is measured changes when the agent is started anew")
+        if settings.idle != before.idle:
+            self._warn("idle: the rule changes when the agent is started anew")
+        self._events.put(Repriced(self._clock.boottime_ns(), self._pricing()))
+        return None
+
+    def _lock(self) -> list[AgentLock]:
+        """One agent per folder and per socket. Where no lock can be made there is none."""
+        wanted = [(self._folder / ".lock", str(self._folder.parent), "--state DIR")]
+        if self._socket is not None:
+            wanted.append((self._socket.with_suffix(".lock"), str(self._socket), "--socket PATH"))
+        locks = []
+        for path, what, otherwise in wanted:
+            lock = AgentLock(path)
+            try:
+                lock.take(what, otherwise, self._clock)
+                locks.append(lock)
+            except OSError as refusal:
+                self._warn(f"{path}: {refusal.strerror or refusal}; two agents would not notice each other")
+        return locks
+
+    def _open_host(self) -> HostSource | None:
+        """The host's counters, where they are to be read and can be; the book says which, or why not."""
+        settings, sysfs = self._settings, self._options.environ.get(SYSFS_VARIABLE)
+        if settings.host.source != "auto" or (self._options.simulate is not None and sysfs is None):
+            return None
+        host = HostSource(self._clock, sysfs or "/sys")
+        origin = host_origin(host.open())
+        self._settings = replace(settings, book=replace(settings.book, host=origin))
+        return host if origin.word == "measured" else None
+
+    def _header(self) -> Header:
+        options, settings = self._options, self._settings
+        return Header(
+            run="",
+            part=0,
+            meter="agent",
+            name="",
+            labels=settings.labels,
+            command=None,
+            host=identity.host_name(),
+            boot_id=identity.boot_id(),
+            pid=os.getpid(),
+            pid_start_ticks=identity.start_ticks(os.getpid()) or 0,
+            start_ns=self._clock.boottime_ns(),
+            anchor=anchor(self._clock),
+            period_ns=round(options.period_seconds * NANOSECONDS_PER_SECOND),
+            rule=settings.idle,
+            simulated=options.simulate is not None,
+            currency=settings.currency,
+            versions=versions(),
+            user=identity.user_name(),
+        )
+
+    def _pricing(self) -> Pricing:
+        """What the node's GPUs cost: those that nobody holds are counted, so that nothing is added for them."""
+        book, watts = self._settings.book.without_idle_share(), self._settings.host.watts
+        return Pricing(book.quotation, lambda: (), float(watts or 0))
+
+    def _left(self, header: Header, runtime: Path | None) -> Restored:
+        """Where the counters begin: where those of the agent before this one ended, or at nothing."""
+        try:
+            left = restored(self._folder, header, runtime)
+        except Exception as fault:  # garbled as nobody thought of: at nothing, which is an ordinary reset
+            wrong = f"{type(fault).__name__}: {fault}"
+            left = Restored(Opening(header.anchor.utc(header.start_ns)), why_zero=f"{self._folder}: {wrong}")
+        if left.why_zero:
+            self._say(f"counters begin at 0: {left.why_zero}")
+        return left
+
+    def _recording(self, header: Header, left: Restored) -> NodeRecorder:
+        most, post = self._options.max_runs, self._writer.post
+        pricing, holders = self._pricing(), left.holders
+        begins = left.earlier, left.opening, holders
+        return NodeRecorder(header, pricing, self._clock, post, *begins, most, self._turned_away)
+
+    def _announcements(self) -> AnnounceServer | None:
+        if self._socket is None:
+            self._warn("no folder for the socket on which runs announce themselves. Set one: --socket PATH")
+            return None
+        is_simulated = self._options.simulate is not None
+        path, post = str(self._socket), self._events.put
+        return AnnounceServer(path, self._clock, post, self._changed, self._warn, is_simulated)
+
+    def _attribution(self, left: Restored) -> Attributor:
+        slurm = str(self._socket.parent / _SLURM_FOLDER) if self._socket is not None else ""
+        kubelet = self._options.kubelet_socket or (KUBELET_SOCKET if os.path.exists(KUBELET_SOCKET) else "")
+        places = Places(slurm, kubelet)
+        announced = self._server.announcements if self._server is not None else tuple
+        found = Attributor(self._clock, self._anchor, self._events.put, announced, places, self._warn)
+        found.expect(account.facts for account in left.opening.accounts if account.ended is None)
+        return found
+
+    def _served(self) -> Serving:
+        options = self._options
+        web = None if options.web_config is None else os.path.join(options.cwd, options.web_config)
+        asked = Asked(self.current, self._is_healthy, self.reload)
+        return Serving(options.addresses, web, options.textfile, asked, self._clock, self._say, self._warn)
+
+    def _reading(self, header: Header) -> Reader:
+        driver, host = source(self._options.simulate, self._clock, self._warn), self._host.read if self._host else None
+        return Reader(
+            driver, self._clock, self._anchor, header.period_ns, tuple, self._events.put, host, lists_processes=True
+        )
+
+    def _lacks(self) -> Iterator[rights.Lack]:
+        """What more privilege would show, for who wonders later why it is not there."""
+        options, is_simulated = self._options, self._options.simulate is not None
+        slurm = None if self._socket is None else self._socket.parent / _SLURM_FOLDER
+        yield from rights.lacks(os.getpid(), slurm, Path(options.kubelet_socket or KUBELET_SOCKET), is_simulated)
+        if self._settings.host.source == "auto" and not (is_simulated and SYSFS_VARIABLE not in options.environ):
+            lack = rights.host_energy(Path(options.environ.get(SYSFS_VARIABLE) or "/sys"))
+            if lack is not None:
+                yield lack
+
+    # Running
+
+    def _anchor(self) -> Anchor:
+        return self._recorder.anchor
+
+    def _turned_away(self) -> int:
+        return 0 if self._server is None else self._server.dropped
+
+    def _changed(self) -> None:
+        self._attributor.changed()
+
+    def _is_healthy(self) -> bool:
+        is_alive = self._clock.boottime_ns() - self._alive_ns < _HEALTHY_NS
+        return is_alive and not self.failed.is_set()
+
+    def _record_for_ever(self) -> None:
+        while True:
+            self._alive_ns = self._clock.boottime_ns()
+            try:
+                event = self._events.get(timeout=_WATCH_AGAIN_SECONDS if self._reader.is_waiting else _WATCH_SECONDS)
+            except queue.Empty:
+                self._reader.watch()
+                continue
+            try:
+                self._recorder.handle(event)
+                self._pass_on(event)
+            except Exception as fault:  # a total that may be wrong is not added to: what was saved is gone on with
+                self._warn(f"the agent stopped counting ({type(fault).__name__}: {fault})")
+                self.failed.set()
+                self._recorded.set()
+                return
+            if isinstance(event, Ended):
+                self._recorded.set()
+                return
+
+    def _pass_on(self, event: NodeEvent) -> None:
+        """Tell others what the reader found."""
+        if isinstance(event, Opened):
+            self._attributor.hold(event.devices, event.facts is not None and event.facts.simulated)
+        if isinstance(event, Batch) and event.processes is not None:
+            self._attributor.see(event.processes, event.at_ns)
+        self._teller.see(event, self._recorder.part, self._settings.book, self._writer.refusal)

@@ -1,0 +1,44 @@
+"""Where an agent keeps its state and listens for runs: what was asked for, else what the system gave it, else its own.
+
+A wrapper looks for the agent's socket by the same rules, so that the two meet without being told of each other.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from costmeter.ledger.journal import state_directory
+
+STATE, RUNTIME = Path("/var/lib/costmeter"), Path("/run/costmeter")
+SOCKET_NAME = "agent.sock"
+SOCKET_VARIABLE = "COSTMETER_SOCKET"
+
+
+def state_folder(asked: str | None, environ: Mapping[str, str]) -> Path:
+    """`asked`, else systemd's $STATE_DIRECTORY, else /var/lib/costmeter where that is ours, else the user's own."""
+    given = asked or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    return STATE if _may_write(STATE) else state_directory(dict(environ))
+
+
+def socket_path(asked: str | None, environ: Mapping[str, str]) -> Path | None:
+    """`asked`, else $COSTMETER_SOCKET, else in systemd's $RUNTIME_DIRECTORY, /run/costmeter or $XDG_RUNTIME_DIR.
+
+    None where there is no folder for it.
+    """
+    given = asked or environ.get(SOCKET_VARIABLE)
+    if given:
+        return Path(given)
+    runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if runtime:
+        return Path(runtime, SOCKET_NAME)
+    if _may_write(RUNTIME):
+        return RUNTIME / SOCKET_NAME
+    own = environ.get("XDG_RUNTIME_DIR", "")
+    return Path(own, "costmeter", SOCKET_NAME) if os.path.isabs(own) else None
+
+
+def _may_write(folder: Path) -> bool:
+    """Whether a folder is there to be written to, or can be made."""
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK | os.X_OK)
