@@ -19,7 +19,7 @@ from costmeter.ledger.journal import safe_name
 from costmeter.ledger.line import unseal
 from costmeter.ledger.lines import LONGEST_LINE, opened
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired
-from costmeter.ledger.noderecord import Line, Opening, RunAccount
+from costmeter.ledger.noderecord import Line, Opening, RunAccount, RunSeen
 from costmeter.ledger.reading import all_records
 from costmeter.ledger.record import Header
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, earlier
@@ -34,6 +34,8 @@ KEPT_NS = 400 * 24 * NANOSECONDS_PER_HOUR
 REMOVED_AT_ONCE = 8
 #: A run that ended is shown for so long.
 SHOWN_AFTER_END_NS = 15 * NANOSECONDS_PER_MINUTE
+#: A run that comes back so long after its end began anew for everybody: an agent lets go of it within two minutes.
+FORGOTTEN_AFTER_END_NS = SHOWN_AFTER_END_NS + 2 * NANOSECONDS_PER_MINUTE
 _NAME = re.compile(r"(.+)\.([0-9]{4}-[0-9]{2}-[0-9]{2})\.([1-9][0-9]*)\.jsonl")
 #: A line that was cut off where the agent died was shown to nobody.
 _TORN = "last line torn, dropped"
@@ -112,6 +114,8 @@ def _read(path: Path, from_zero: bool = False) -> _Read:
     for record in records:
         if isinstance(record, Opening):
             found = record
+        if isinstance(record, RunSeen) and not from_zero:
+            part = retired(part, record.at_utc_ns - FORGOTTEN_AFTER_END_NS)
         told = _from_zero(record) if from_zero else record
         part = part if told is None else fold_node(part, told)
     return _Read(path, replace(part, problems=(*problems, *part.problems)), found)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
-from costmeter.ledger.record import SCHEMA, Devices, Footer, Header, Mark, RatesChange, Record
+from costmeter.ledger.noderecord import Line
+from costmeter.ledger.record import SCHEMA, Devices, Footer, Header, Mark, RatesChange
 from costmeter.meter.charge import DeviceRates, Rates
 from costmeter.readings import Missing
 from tests.samples import (
@@ -37,7 +38,7 @@ from tests.samples import (
 MARK = Mark(BEGAN_UTC_NS, "fault", "GPU fell off the bus", "GPU-0")
 
 
-def round_trip(record: Record, order: tuple[str, ...] = ()) -> Record | None:
+def round_trip(record: Line, order: tuple[str, ...] = ()) -> Line | None:
     line = encode(record, order)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")

@@ -315,6 +315,27 @@ def test_a_run_that_ended_long_ago_is_not_shown_again(tmp_path: Path) -> None:
     assert {"failed": Decimal("0.12")} == late.sunk
 
 
+@pytest.mark.parametrize(("minutes_later", "cost"), [(16, "0.18"), (18, "0.06")])
+def test_a_run_that_came_back_when_it_was_forgotten_goes_on_from_what_was_shown_since(
+    tmp_path: Path, minutes_later: int, cost: str
+) -> None:
+    """Its account is let go of a quarter of an hour after its end; what it cost before then would be counted again.
+
+    By hand: two minutes at $3.60 an hour before, $0.12, and one after, $0.06. A report has both.
+    """
+    end = 3 + minutes_later
+    back: list[Line] = [
+        RunEnded(BEGAN_UTC_NS + 3 * MINUTE, MAYA.key, "ok"),
+        RunSeen(BEGAN_UTC_NS + end * MINUTE, facts(MAYA)),
+        Holders(BEGAN_UTC_NS + end * MINUTE, {FIRST: (MAYA,)}),
+        replace(entry(end), slot=replace(entry(end).slot, number=3)),
+    ]
+    path = written(tmp_path, day(*back))
+    (account,) = restored(tmp_path, again()).opening.accounts
+    assert Decimal(cost) == account.totals.whole.cost
+    assert Decimal("0.18") == fold_node_path(path, from_zero=True).accounts[MAYA.key].totals.whole.cost
+
+
 # Files
 
 

@@ -109,7 +109,7 @@ def test_one_id_of_two_users_is_refused(tmp_path: Path) -> None:
     first, *records = run.files[0]
     (tmp_path / "node").mkdir()
     written(tmp_path / "node", records, first)  # type: ignore[arg-type]  # the first of a file is its header
-    with pytest.raises(JournalError, match="several users have a run .*: lee, maya"):
+    with pytest.raises(JournalError, match=r"several users have a run .*: lee, maya"):
         node_run(tmp_path, MAYA_1.run)
 
 

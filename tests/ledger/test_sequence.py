@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.line import encode
+from costmeter.ledger.noderecord import Line
 from costmeter.ledger.order import PUT_BACK
 from costmeter.ledger.query import Part
 from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry
@@ -50,7 +51,7 @@ GROWING += [minute_of_all(1), minute_of_all(2), dearer(3, ALL), minute_of_all(3)
 RATES_AT, SLOT_AT = 6, 7
 
 
-def lines_of(folder: Path, records: list[Record] = RUN) -> list[bytes]:
+def lines_of(folder: Path, records: Sequence[Line] = RUN) -> list[bytes]:
     """The lines of a journal as a meter writes it."""
     folder.mkdir(parents=True, exist_ok=True)
     file, order = JournalFile(folder, "written"), ORDER
