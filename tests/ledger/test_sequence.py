@@ -1,7 +1,7 @@
 """The order of a journal's lines: one that is lost, moved or there twice is told, and never counted twice."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
