@@ -121,7 +121,6 @@ def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions
     refused.tell()
     from costmeter.runtime.agent import AgentOptions
 
-    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     return AgentOptions(
         addresses=addresses,
         web_config=args.web_config,

@@ -245,8 +245,6 @@ class _Meter:
         if self._args.unheard:
             self._voice.warn(f"progress cannot be told to this meter: {self._args.unheard}")
         try:
-            # A job that uses prometheus_client's multiprocess mode must not turn our counters into its files.
-            os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
             from costmeter.config.textfile import all_within
             from costmeter.runtime.assembly import Metering
 
