@@ -9,6 +9,7 @@ What was taken so is held against the footer's quantities. Where they differ, or
 it, the journal goes the way of `bulk`, which says what is wrong with it.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -104,7 +105,7 @@ class _Journal:
         self._has_phases = False
         self._under: dict[tuple[object, ...], int] = {}
         self._rates: list[tuple[Rates, ...]] = []
-        self._held: dict[tuple[int, object], tuple[list[int], dict[str, list[int]]]] = {}
+        self._held: dict[tuple[int, object], tuple[list[int], dict[str, array[int]]]] = {}
         self._tallies: list[Tally] = []
         self._wholes: list[DeviceTotals] = []
 
@@ -180,7 +181,9 @@ class _Journal:
         edges = sorted({0, *(place for row in self._others for place in row.edges)})
         found: list[int] = []
         for start, stop in pairwise([*edges, len(starts_utc_ns)]):
-            rates = tuple(row.rates_of(start) for row in self._others)
+            rates = tuple(each for row in self._others if (each := row.rates_of(start)) is not None)
+            if len(rates) < len(self._others):
+                raise ValueError("slots without prices")
             number = self._under.setdefault(tuple(map(_what_is_charged, rates)), len(self._rates))
             if number == len(self._rates):
                 self._rates.append(rates)
@@ -197,10 +200,10 @@ class _Journal:
         if {len(values) for values in columns.values()} - {slots, slots * len(self._scan.order)}:
             raise ValueError("not a number for every device")
         kind = under, tuple((name, len(values) == slots) for name, values in columns.items())
-        places, held = self._held.setdefault(kind, ([], {name: [] for name in columns}))
+        places, held = self._held.setdefault(kind, ([], {name: array("Q") for name in columns}))
         places += rows["n"]
         for name, values in columns.items():
-            held[name] += values
+            held[name].extend(values)
 
     # What they come to
 
@@ -231,7 +234,7 @@ class _Journal:
 
 
 def _what_is_charged(rates: Rates) -> tuple[object, ...]:
-    """All of some rates that amounts hang on. Raises AttributeError where there are none."""
+    """All of some rates that amounts hang on."""
     devices = tuple(rates.devices.items())
     return devices, rates.electricity_per_kwh, rates.pue, rates.carbon_grams_per_kwh, rates.market_grams_per_kwh
 

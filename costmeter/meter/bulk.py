@@ -65,7 +65,7 @@ class Block:
     field that is nothing throughout is not there. `places` are where its slots stand among others.
     """
 
-    def __init__(self, columns: Mapping[str, list[int]], places: Sequence[int], devices: int) -> None:
+    def __init__(self, columns: Mapping[str, Sequence[int]], places: Sequence[int], devices: int) -> None:
         self.places, self.devices = places, devices
         self._columns = columns
         self._none = [0] * devices
@@ -106,13 +106,13 @@ class Block:
         places = [place for place in self.places for _ in range(self.devices)]
         return Block({name: wide[id(values)] for name, values in self._columns.items()}, places, 1)
 
-    def _wide_rows(self, values: list[int]) -> list[int]:
+    def _wide_rows(self, values: Sequence[int]) -> Sequence[int]:
         return [value for value in values for _ in range(self.devices)] if self._is_alike(values) else values
 
-    def _is_alike(self, values: list[int]) -> bool:
+    def _is_alike(self, values: Sequence[int]) -> bool:
         return len(values) == len(self.places)
 
-    def _summed(self, values: list[int]) -> list[int]:
+    def _summed(self, values: Sequence[int]) -> list[int]:
         if self._is_alike(values):
             return [sum(values)] * self.devices
         return [sum(values[device :: self.devices]) for device in range(self.devices)]
@@ -145,7 +145,7 @@ class Block:
             self._first[state] = [_earliest(each) for each in zip(*firsts, strict=True)]
         return self._first[state]
 
-    def _first_of(self, values: list[int]) -> list[int | None]:
+    def _first_of(self, values: Sequence[int]) -> list[int | None]:
         if self._is_alike(values):
             return [_first(values)] * self.devices
         return [0 if values[device] else _first(values[device :: self.devices]) for device in range(self.devices)]
