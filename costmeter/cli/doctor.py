@@ -17,7 +17,7 @@ _INDENT = " " * 6
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `costmeter doctor`."""
-    parser.description = "Check what a metered run needs: driver, permissions, prices, clock, state directory."
+    parser.description = "Check what metered runs and the agent need: driver, permissions, prices, clock, state."
     parser.epilog = "exit codes: 0 when nothing fails (warnings may remain), 1 when something does."
     parser.add_argument("--simulate", metavar="SCENARIO", help="look at simulated GPUs instead of the driver")
     parser.add_argument("--config", metavar="FILE", help="read settings from this file")

@@ -1,12 +1,11 @@
 """Asking an agent what goes on on its node."""
 
-import base64
 import json
-import urllib.parse
 from typing import Any
 
 from costmeter.errors import CostmeterError, UsageError
-from costmeter.feeds.http import Door, FeedError, Limits, shown_url
+from costmeter.feeds.http import UNBELIEVED, Door, FeedError, Limits, shown_url
+from costmeter.feeds.http import address as http_address
 
 _PATH = "/api/v1/node"
 _SCHEMA = "costmeter.node/"
@@ -27,25 +26,16 @@ class Agent:
 
     def __init__(self, address: str, trusted: str | None) -> None:
         """Raises UsageError for what is no address, or would send a password in the clear."""
-        url = address if "://" in address else f"http://{address}"
-        try:
-            parts = urllib.parse.urlsplit(url)
-            host, is_web = parts.hostname, parts.scheme in ("http", "https") and (parts.port or 1) > 0
-        except ValueError:
-            host, is_web = None, False
-        if host is None or not is_web or parts.query or parts.fragment:
-            raise UsageError(f"--from: {shown_url(url)} is no http or https address", "--from http://gpu02:26786")
-        is_here = host == "localhost" or host == "::1" or host.startswith("127.")
-        self._headers: dict[str, str] = {}
-        if parts.username is not None:
-            if parts.scheme == "http" and not is_here:
-                raise UsageError(f"a password is not sent to {shown_url(url)} in the clear", "--from https://…")
-            said = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
-            self._headers["Authorization"] = f"Basic {base64.b64encode(said.encode()).decode()}"
-        base = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/").removesuffix(_PATH))
-        self._base = urllib.parse.urlunsplit(base)
+        found = http_address(address)
+        if found is None:
+            shown = shown_url(address if "://" in address else f"http://{address}")
+            raise UsageError(f"--from: {shown} is no http or https address", "--from http://gpu02:26786")
+        if found.headers and not found.is_here and found.base.startswith("http://"):
+            raise UsageError(f"a password is not sent to {shown_url(found.base)} in the clear", "--from https://…")
+        self._base = found.base.removesuffix(_PATH)
+        self._headers = found.headers
         self._trusted = trusted
-        self._is_proxied = not is_here
+        self._is_proxied = not found.is_here
 
     def node(self) -> dict[str, Any]:
         """Its JSON. Raises Absent where nobody answers, and CostmeterError for any other answer."""
@@ -74,4 +64,6 @@ def _told(where: str, refusal: FeedError) -> CostmeterError:
     if refusal.status is None and "cannot be reached" in refusal.message:
         why = refusal.message.partition("cannot be reached: ")[2]
         return Absent(f"no agent answers at {where}: {why}", _WHERE)
+    if UNBELIEVED in refusal.message:
+        return CostmeterError(refusal.message.replace(_PATH, ""), "its authority's certificate: --ca authority.pem")
     return CostmeterError(refusal.message.replace(_PATH, ""), refusal.hint if refusal.status is None else _WHERE)

@@ -3,6 +3,7 @@
 No query, password or header ever stands in a message: that is where tokens are.
 """
 
+import base64
 import http.client
 import ssl
 import threading
@@ -19,6 +20,8 @@ from costmeter.errors import CostmeterError
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 _CHUNK_BYTES = 65_536
+#: What is said of a certificate that nobody vouches for.
+UNBELIEVED = "shows a certificate that is not believed"
 _ANOTHER_HOST = "name a host you trust with --url"
 
 
@@ -59,6 +62,36 @@ def shown_url(url: str) -> str:
     except ValueError:
         return "(no URL)"
     return f"{parts.scheme}://{host}{urllib.parse.unquote(parts.path)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server as somebody typed it. User and password are in `headers` and not in `base`, which ends without a slash.
+
+    `is_here` is this machine's own: no proxy stands before it, and no password leaves the machine.
+    """
+
+    base: str
+    headers: Mapping[str, str]
+    is_here: bool
+
+
+def address(text: str) -> Address | None:
+    """`gpu02:26786`, or a URL of http or https without query; None for what is none."""
+    try:
+        parts = urllib.parse.urlsplit(text if "://" in text else f"http://{text}")
+        host, is_web = parts.hostname, parts.scheme in ("http", "https") and (parts.port or 1) > 0
+    except ValueError:
+        return None
+    if not host or not is_web or parts.query or parts.fragment:
+        return None
+    headers = {}
+    if parts.username is not None:
+        said = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(said.encode('utf-8', 'replace')).decode()}"
+    base = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/"))
+    is_here = host in ("localhost", "::1") or host.startswith("127.")
+    return Address(urllib.parse.urlunsplit(base), headers, is_here)
 
 
 def same_host(one: str, other: str) -> bool:
@@ -215,6 +248,9 @@ def _unreachable(url: str, problem: Exception, seconds: float) -> FeedError:
     reason = problem.reason if isinstance(problem, urllib.error.URLError) else problem
     if isinstance(reason, TimeoutError):
         return _late(url, seconds)
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        hint = "check the address, and the certificates that this machine believes: SSL_CERT_FILE=authority.pem"
+        return FeedError(f"{shown_url(url)} {UNBELIEVED}: {reason.verify_message}", hint)
     if isinstance(reason, http.client.HTTPException | ValueError):
         return FeedError(f"{shown_url(url)}: not a whole HTTP answer ({type(reason).__name__})", "try again")
     words = (reason.strerror if isinstance(reason, OSError) else None) or type(reason).__name__

@@ -14,7 +14,7 @@ from costmeter.ledger.nodejournal import node_folder, node_paths
 from costmeter.ledger.noderecord import RunEnded, RunFacts, RunSeen
 from costmeter.ledger.query import Part, Run, begin, fold
 from costmeter.ledger.reading import all_records
-from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, Outcome, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.holding import by_holder
@@ -94,7 +94,7 @@ class _Fold:
         part = self.part
         if (end := self.ended) is not None:
             length_ns = max(0, end.at_utc_ns - part.header.anchor.utc(part.start_ns))
-            outcome = next((each for each in WORST_FIRST if each == end.outcome), "unknown")
+            outcome: Outcome = next((each for each in WORST_FIRST if each == end.outcome), "unknown")
             part = fold(part, Footer(end.at_utc_ns, length_ns, outcome, end.exit_code, end.signal, 0, 0))
             part = replace(part, progress=end.progress or part.progress)
         gpus = {uuid: span for uuid, span in part.spread.gpus.items() if uuid in part.devices}

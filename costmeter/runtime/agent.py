@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from costmeter.attribution.kubelet import DEFAULT_SOCKET
 from costmeter.clock import Anchor, Clock, RealClock, anchor
 from costmeter.config.layers import load_settings
 from costmeter.config.settings import Settings
@@ -23,7 +24,7 @@ from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.versions import versions
 from costmeter.runtime import rights
 from costmeter.runtime.agentlock import AgentLock
-from costmeter.runtime.agentplaces import socket_path, state_folder
+from costmeter.runtime.agentplaces import SLURM_FOLDER, socket_path, state_folder
 from costmeter.runtime.agentsite import Asked, Serving
 from costmeter.runtime.agenttelling import AgentTeller
 from costmeter.runtime.announceserver import AnnounceServer
@@ -44,9 +45,6 @@ READING_SHARE, WRITING_SHARE, CLOSING_SHARE = 0.45, 0.45, 0.1
 _WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
 #: A recorder that has not looked at its events for this long is stuck.
 _HEALTHY_NS = 15 * NANOSECONDS_PER_SECOND
-#: Where a prolog leaves what Slurm allocated, beside the socket.
-_SLURM_FOLDER = "slurm"
-KUBELET_SOCKET = "/var/lib/kubelet/pod-resources/kubelet.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,8 +242,8 @@ class Agent:
         return AnnounceServer(path, self._clock, post, self._changed, self._warn, is_simulated)
 
     def _attribution(self, left: Restored) -> Attributor:
-        slurm = str(self._socket.parent / _SLURM_FOLDER) if self._socket is not None else ""
-        kubelet = self._options.kubelet_socket or (KUBELET_SOCKET if os.path.exists(KUBELET_SOCKET) else "")
+        slurm = str(self._socket.parent / SLURM_FOLDER) if self._socket is not None else ""
+        kubelet = self._options.kubelet_socket or (DEFAULT_SOCKET if os.path.exists(DEFAULT_SOCKET) else "")
         places = Places(slurm, kubelet)
         announced = self._server.announcements if self._server is not None else tuple
         found = Attributor(self._clock, self._anchor, self._events.put, announced, places, self._warn)
@@ -267,8 +265,8 @@ class Agent:
     def _lacks(self) -> Iterator[rights.Lack]:
         """What more privilege would show, for who wonders later why it is not there."""
         options, is_simulated = self._options, self._options.simulate is not None
-        slurm = None if self._socket is None else self._socket.parent / _SLURM_FOLDER
-        yield from rights.lacks(os.getpid(), slurm, Path(options.kubelet_socket or KUBELET_SOCKET), is_simulated)
+        slurm = None if self._socket is None else self._socket.parent / SLURM_FOLDER
+        yield from rights.lacks(os.getpid(), slurm, Path(options.kubelet_socket or DEFAULT_SOCKET), is_simulated)
         if self._settings.host.source == "auto" and not (is_simulated and SYSFS_VARIABLE not in options.environ):
             lack = rights.host_energy(Path(options.environ.get(SYSFS_VARIABLE) or "/sys"))
             if lack is not None:

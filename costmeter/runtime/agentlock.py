@@ -15,6 +15,8 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 _MODE = 0o644
 #: Reading who it is may meet a holder that has not said so yet; a line is no longer than this.
 _LINE_BYTES = 64
+#: How `described` calls an agent of ours.
+AGENT = "(costmeter agent, "
 _TAKEN = (errno.EWOULDBLOCK, errno.EACCES)
 
 

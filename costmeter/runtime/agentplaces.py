@@ -11,6 +11,8 @@ from costmeter.ledger.journal import state_directory
 
 STATE, RUNTIME = Path("/var/lib/costmeter"), Path("/run/costmeter")
 SOCKET_NAME = "agent.sock"
+#: Where a prolog leaves what Slurm allocated, beside the socket.
+SLURM_FOLDER = "slurm"
 SOCKET_VARIABLE = "COSTMETER_SOCKET"
 
 

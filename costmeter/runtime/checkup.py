@@ -11,7 +11,7 @@ from costmeter.errors import SourceError
 from costmeter.ledger.journal import state_directory
 from costmeter.meter.charge import Origin
 from costmeter.readings import Device, Missing
-from costmeter.runtime import boardcheck, itemcheck
+from costmeter.runtime import agentcheck, boardcheck, itemcheck
 from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
 from costmeter.runtime.finding import Finding, Verdict
 from costmeter.runtime.patience import within
@@ -48,6 +48,7 @@ def examine(settings: Settings, environ: Mapping[str, str], simulate: str | None
     yield _wall_clock(clock)
     yield _state(environ)
     yield from surroundings(environ)
+    yield from agentcheck.findings(environ, clock, simulate)
 
 
 def names(simulate: str | None) -> list[str]:

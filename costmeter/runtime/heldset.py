@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from costmeter.attribution import visible
-from costmeter.attribution.attribute import SERVERS
 from costmeter.ledger.identity import user_name, user_of
 from costmeter.readings import Device, Missing
 from costmeter.runtime.lineage import command_name
@@ -75,7 +74,15 @@ class HeldSet:
                 continue
             for pid in () if isinstance(listed, Missing) else listed:
                 uid = user_of(pid)
-                is_server = uid == 0 and command_name(pid) in SERVERS
-                if uid is not None and uid != self._own_uid and not is_server:
+                if uid is not None and uid != self._own_uid and not _serves(uid, pid):
                     found[device.uuid] = f"{user_name(uid)} (pid {pid})"
         return found
+
+
+def _serves(uid: int, pid: int) -> bool:
+    """Whether a process serves the whole node, and holds nothing."""
+    if uid != 0:
+        return False
+    from costmeter.attribution.attribute import SERVERS  # few runs ever ask, and a short one should not wait
+
+    return command_name(pid) in SERVERS

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from costmeter.ledger.noderecord import NodeOutcome, RunFacts
+from costmeter.meter.activity import IdleRule
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.progress import Progress
+from costmeter.runtime.booking import Pricing
 from costmeter.runtime.events import Batch, Ended, Opened, OpenFailed
-from costmeter.runtime.recorder import Pricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +48,20 @@ class RunTold:
 
 @dataclass(frozen=True, slots=True)
 class Repriced:
-    """Settings were loaded anew: what is asked about prices from now on, or None where they were refused."""
+    """Other settings hold from an instant on: what is asked about prices, what idle means, the labels of the node."""
 
     at_ns: int
-    pricing: Pricing | None
+    pricing: Pricing
+    rule: IdleRule
+    labels: Mapping[str, str]
 
 
-NodeEvent = Opened | OpenFailed | Batch | Ended | Held | RunGone | RunTold | Repriced
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """Somebody had settings loaded anew; whether all of them are in force now as they are written."""
+
+    at_ns: int
+    is_good: bool
+
+
+NodeEvent = Opened | OpenFailed | Batch | Ended | Held | RunGone | RunTold | Repriced | Reloaded

@@ -1,12 +1,12 @@
 """The node's recorder: what all its devices do, who holds them, and every run's share. Arithmetic only; it never waits.
 
 A slot has the same holders from its start to its end: it is cut wherever a device changes hands. At UTC midnight the
-journal's file ends with a footer and the next one opens with where the counters stand.
+journal's file ends with a footer and the next one opens with where the counters stand; and so it does where the rule of
+idleness or the labels change, which stand at its head.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
 
 from costmeter.clock import Clock, cpu_nanoseconds
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired
@@ -17,7 +17,7 @@ from costmeter.meter.holder import Holder
 from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
 from costmeter.runtime.booking import Booking, Pricing
 from costmeter.runtime.events import Batch, Ended, Opened, OpenFailed
-from costmeter.runtime.nodeevents import Held, NodeEvent, Repriced, RunGone, RunTold
+from costmeter.runtime.nodeevents import Held, NodeEvent, Reloaded, Repriced, RunGone, RunTold
 from costmeter.runtime.nodepost import NodePost
 from costmeter.runtime.noderuns import NodeRuns
 from costmeter.runtime.nodeslots import Following, NodeSlots
@@ -59,7 +59,7 @@ class NodeRecorder(Booking):
         self._records: list[Record | NodeRecord] = [header]
         begins = opened or Opening(start_utc_ns)
         self._record(begins)
-        self._opened = start_utc_ns, _cost(begins)
+        self._opened = start_utc_ns, self._part.totals.whole.cost
         self._states = NodeStates()
         if holders:
             self._record(Holders(start_utc_ns, holders))
@@ -91,6 +91,8 @@ class NodeRecorder(Booking):
             self._runs.tell(event)
         elif isinstance(event, Repriced):
             self._reprice(event)
+        elif isinstance(event, Reloaded):
+            self._note_reload(event)
         else:
             self._end(event)
         self._hand_over(isinstance(event, Ended))
@@ -143,22 +145,30 @@ class NodeRecorder(Booking):
         self._part = retired(self._part, now_utc_ns - KEPT_AFTER_END_NS)
         self._runs.tidy(self._part.accounts, at_ns)
 
-    # Prices
+    # Settings
 
     def _reprice(self, repriced: Repriced) -> None:
-        """New prices hold from the instant they were loaded on: the open slot ends there, under its own."""
-        good_utc_ns = self._reload.good_utc_ns
-        if repriced.pricing is None:
-            self._reload = Reload(False, good_utc_ns)
-            return
-        at_utc_ns = self._anchor.utc(self._from_ns(repriced.at_ns))
-        self._reload = Reload(True, self._anchor.utc(repriced.at_ns))
-        self._follow(self._slots.reprice(repriced.pricing, at_utc_ns))
+        """What was loaded anew holds from that instant on: the open slot ends there, under its own prices.
 
-    def _price(self, pricing: Pricing) -> None:
-        self._pricing = pricing
-        self._host.draw(pricing.host_watts)
+        A state is decided at a reading for all the time since the one before: by the new rule from the next one on.
+        """
+        self._tally.judge(repriced.rule)
+        is_booking = bool(self._tally.boards)
+        at_utc_ns = self._anchor.utc(self._from_ns(repriced.at_ns)) if is_booking else self._slots.start_utc_ns
+        self._follow(self._slots.reprice(repriced, at_utc_ns))
+
+    def _take(self, repriced: Repriced) -> None:
+        self._pricing = repriced.pricing
+        self._host.draw(repriced.pricing.host_watts)
         self._quote()
+        header = replace(self._header, rule=repriced.rule, labels=repriced.labels)
+        if header != self._header:
+            self._header = header
+            self._rotate()
+
+    def _note_reload(self, reloaded: Reloaded) -> None:
+        good_utc_ns = self._anchor.utc(reloaded.at_ns) if reloaded.is_good else self._reload.good_utc_ns
+        self._reload = Reload(reloaded.is_good, good_utc_ns)
 
     # Slots and files
 
@@ -168,8 +178,8 @@ class NodeRecorder(Booking):
 
     def _follow(self, following: tuple[Following, ...]) -> None:
         for each in following:
-            if isinstance(each, Pricing):
-                self._price(each)
+            if isinstance(each, Repriced):
+                self._take(each)
             else:
                 self._record(each)
         self._see_day()
@@ -185,13 +195,15 @@ class NodeRecorder(Booking):
         """
         day = _day(self._slots.start_utc_ns)
         if day > self._day or day < self._day - 1:
-            self._day = day
             self._rotate()
+            self._opened = self._slots.start_utc_ns, self._part.totals.whole.cost
 
     def _rotate(self) -> None:
+        """End the file where the slots have come to, and begin another with where the counters stand."""
         self._marks.close()
         self._marks = self._new_marks()
         start_utc_ns = self._slots.start_utc_ns
+        self._day = _day(start_utc_ns)
         start_ns = self._anchor.boottime(start_utc_ns)
         self._foot(start_ns, self._part.ended_utc_ns, "running")
         begins = opening(self._part, start_utc_ns)
@@ -200,7 +212,6 @@ class NodeRecorder(Booking):
         self._part = begin_node(self._header)
         self._records.append(self._header)
         self._record(begins)
-        self._opened = start_utc_ns, _cost(begins)
         self._let_devices_go()
         self._record(Devices(tuple(self._devices.values()), self._driver, self._node_gpus, self._since_ns()))
         if self._rates is not None:
@@ -233,7 +244,7 @@ class NodeRecorder(Booking):
         """The agent stops: it ends well, and the runs go on without it."""
         end_ns, end_utc_ns = self._book_rest(ended)
         for each in self._slots.rest():
-            if not isinstance(each, Pricing):
+            if not isinstance(each, Repriced):
                 self._record(each)
         self._foot(end_ns, end_utc_ns, "ok")
 
@@ -276,11 +287,6 @@ class NodeRecorder(Booking):
             since_utc_ns=self._states.since_utc_ns,
             opened=self._opened,
         )
-
-
-def _cost(begins: Opening) -> Decimal:
-    """What all devices had cost when a part began."""
-    return (begins.held + begins.unheld).whole.cost
 
 
 def _day(utc_ns: int) -> int:

@@ -1,15 +1,15 @@
-"""The open slots of a node: cut wherever a device changes hands, and where the prices are loaded anew."""
+"""The open slots of a node: cut wherever a device changes hands, and where settings are loaded anew."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from costmeter.ledger.noderecord import Holders, NodeRecord
 from costmeter.meter.holder import Holder
-from costmeter.runtime.booking import Pricing
+from costmeter.runtime.nodeevents import Repriced
 from costmeter.runtime.slots import STRETCHES_KEPT, Slots, Stretch
 
-#: What may follow a slot: a record, or prices that hold from there on.
-Following = NodeRecord | Pricing
+#: What may follow a slot: a record, or settings that hold from there on.
+Following = NodeRecord | Repriced
 
 
 class NodeSlots(Slots[Following]):
@@ -56,16 +56,16 @@ class NodeSlots(Slots[Following]):
         self._stretches[-1] = replace(last, begins=(*last.begins, record))
         return ()
 
-    def reprice(self, pricing: Pricing, at_utc_ns: int) -> tuple[Following, ...]:
-        """Prices hold from an instant on, beyond which nothing is booked; handed back where they hold at once."""
+    def reprice(self, repriced: Repriced, at_utc_ns: int) -> tuple[Following, ...]:
+        """Settings hold from an instant on, beyond which nothing is booked; handed back where they hold at once."""
         last = self._stretches[-1]
         at_utc_ns = max(at_utc_ns, last.from_utc_ns)
         if at_utc_ns <= self.start_utc_ns:
-            return (pricing,)
+            return (repriced,)
         if at_utc_ns == last.from_utc_ns or len(self._stretches) >= STRETCHES_KEPT:
-            self._stretches[-1] = replace(last, begins=(*last.begins, pricing))
+            self._stretches[-1] = replace(last, begins=(*last.begins, repriced))
             return ()
-        self._begin(Stretch(at_utc_ns, holders=last.holders, begins=(pricing,)))
+        self._begin(Stretch(at_utc_ns, holders=last.holders, begins=(repriced,)))
         return ()
 
     def _begin(self, stretch: Stretch[Following]) -> None:

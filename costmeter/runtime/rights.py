@@ -48,7 +48,7 @@ def of_processes(pid: int, is_simulated: bool, proc: Path = Path("/proc")) -> It
             )
         yield Lack(
             "other users' environments cannot be read, so a run that only COSTMETER_RUN_ID names is its user's",
-            "CAP_SYS_PTRACE",
+            "CAP_SYS_PTRACE (systemd: AmbientCapabilities=CAP_SYS_PTRACE)",
         )
     if not is_simulated and _pid_namespace(pid, proc) not in ("", _FIRST_PID_NAMESPACE):
         yield Lack(

@@ -9,8 +9,11 @@ from collections.abc import Iterator, Mapping
 
 from costmeter.attribution import allocation
 from costmeter.attribution.visible import VARIABLE
+from costmeter.clock import RealClock
 from costmeter.ledger.journal import state_directory
+from costmeter.runtime.agentlock import AGENT, described
 from costmeter.runtime.finding import Finding
+from costmeter.runtime.portholder import listener
 
 #: Where `--listen` serves by default.
 HOST, PORT = "127.0.0.1", 26_786
@@ -63,6 +66,9 @@ def _port() -> Finding:
         try:
             probe.bind((HOST, PORT))
         except OSError as refusal:
+            holder = listener(PORT)
+            if holder is not None and AGENT in described(holder, RealClock()):
+                return Finding("ok", f"port {PORT} is the agent's; --listen takes a free one then")
             why = "is in use" if refusal.errno == errno.EADDRINUSE else (refusal.strerror or str(refusal))
             return Finding("warn", f"port {PORT} {why}; --listen takes a free one then", f"ss -ltnp sport = :{PORT}")
     return Finding("ok", f"port {PORT} is free for --listen")

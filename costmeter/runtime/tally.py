@@ -81,6 +81,10 @@ class Tally:
             since_ns |= dict.fromkeys((device.uuid for device in pieces), account.booked_ns)
         return since_ns
 
+    def judge(self, rule: IdleRule) -> None:
+        """Decide by another rule what the next readings tell; what was decided stays."""
+        self._rule = rule
+
     def answers(self, said: Reading, last_tick_ns: int, is_last: bool) -> list[Interval]:
         """The intervals up to a reading, for each device of its board.
 

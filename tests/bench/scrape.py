@@ -1,8 +1,8 @@
 """Scrapes: the metrics page of a node, whole: the slot still open folded in, and the text.
 
-Medians of many, in CPU time: what else the machine does only adds to it. The slot is half a minute old and everything is
-charged: rent, energy with an overhead, host and emissions; what was closed before is there as well. Every run holds its
-share of the GPUs, and where there are more runs than GPUs they share them.
+Medians of many, in CPU time: what else the machine does only adds to it. The slot is half a minute old and all of it is
+charged: rent, energy with an overhead, host and emissions; what was closed before is there as well. Every run holds
+its share of the GPUs, and where there are more runs than GPUs they share them.
 """
 
 import statistics
@@ -12,8 +12,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from costmeter.ledger.nodequery import begin_node, fold_node_all
-from costmeter.ledger.noderecord import Holders, RunFacts, RunSeen
-from costmeter.ledger.record import SlotEntry
+from costmeter.ledger.noderecord import Holders, NodeRecord, RunFacts, RunSeen
+from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.holder import Holder
 from costmeter.meter.interval import Interval
 from costmeter.meter.slot import Quantities, Slot
@@ -61,7 +61,7 @@ def node(gpus: int, runs: int) -> NodeSnapshot:
     closed = Slot(BEGAN_UTC_NS, BEGAN_UTC_NS + MINUTE, of, holders=held)
     still_open = replace(closed, start_utc_ns=closed.end_utc_ns, end_utc_ns=closed.end_utc_ns + MINUTE // 2, number=1)
     seen = [RunFacts(h.uid, h.run, h.user, h.source, BEGAN_UTC_NS, BEGAN_UTC_NS, f"run {h.run}") for h in holders]
-    records = [
+    records: list[Record | NodeRecord] = [
         samples.held(devices),
         samples.rates_from_start(rates),
         *(RunSeen(BEGAN_UTC_NS, facts) for facts in seen),

@@ -1,13 +1,16 @@
 """The door to other servers: what comes in whole, and what each refusal says."""
 
+import contextlib
 import gzip
 import re
+import socket
+import ssl
 import threading
 from pathlib import Path
 
 import pytest
 
-from costmeter.feeds.http import Door, FeedError, shown_url
+from costmeter.feeds.http import Door, FeedError, address, shown_url
 from tests.feeds.servers import Request, Said, always, door, serving
 
 SECRET = "s3cret-t0ken"
@@ -203,3 +206,61 @@ def test_the_room_is_the_only_one_that_knows_the_web() -> None:
     room = Path(costmeter.feeds.__file__).parent
     users = [file.name for file in room.glob("*.py") if re.search(r"^import urllib", file.read_text(), re.MULTILINE)]
     assert ["http.py"] == users
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        pytest.param("gpu02:26786", ("http://gpu02:26786", {}, False), id="bare"),
+        pytest.param("localhost:1", ("http://localhost:1", {}, True), id="here"),
+        pytest.param("http://[::1]:9/", ("http://[::1]:9", {}, True), id="here-v6"),
+        pytest.param(
+            "https://a:b%40c@gpu02/x/", ("https://gpu02/x", {"Authorization": "Basic YTpiQGM="}, False), id="user"
+        ),
+        pytest.param("ftp://gpu02", None, id="scheme"),
+        pytest.param("http://gpu02:99999", None, id="port"),
+        pytest.param("http://gpu02/?a=b", None, id="query"),
+        pytest.param("http://[", None, id="broken"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_an_address_is_taken_apart(typed: str, found: tuple[str, dict[str, str], bool] | None) -> None:
+    """A host is http's; user and password become basic auth (printf 'a:b@c' | base64) and leave the URL."""
+    taken = address(typed)
+    assert found == (None if taken is None else (taken.base, dict(taken.headers), taken.is_here))
+
+
+@pytest.mark.parametrize("content", [None, "nothing\n"], ids=["missing", "no-certificate"])
+def test_certificates_that_are_none_are_refused(tmp_path: Path, content: str | None) -> None:
+    """A file to believe servers by that is not there, or holds none, is named."""
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(FeedError, match=r"ca\.pem"):
+        Door(trusted=str(file))
+
+
+def test_a_server_is_believed_by_the_certificates_of_a_file() -> None:
+    """With the authority's file its server is believed; by the system's certificates it is not."""
+    from tests.outputs.talking import CERTIFICATES
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATES / "server.pem", CERTIFICATES / "server.key")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        context.wrap_socket(listening, server_side=True) as server,
+    ):
+        threading.Thread(target=_answers, args=(server, 2), daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/"
+        assert b"yes" == Door(proxied=False, trusted=str(CERTIFICATES / "authority.pem")).get(url).body
+        with pytest.raises(FeedError, match="certificate that is not believed: "):
+            Door(proxied=False).get(url)
+
+
+def _answers(server: ssl.SSLSocket, times: int) -> None:
+    for _ in range(times):
+        with contextlib.suppress(OSError):
+            client, _ = server.accept()
+            with client:
+                client.recv(65_536)
+                client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nyes")

@@ -206,7 +206,7 @@ def test_items_and_market_based_emissions_are_exposed() -> None:
     (part,) = runs.beside().parts
     of = lines(Snapshot(BEGAN_UTC_NS + LENGTH_NS, part, length_ns=LENGTH_NS))
     costs = {row["name"]: float(row["cost"]) for row in receipt(runs.beside())["items"] if row["cost"] is not None}
-    name = 'costmeter_run_item_cost_usd_total{host="gpu01",item="%s",meter="wrapper",run_id="r-0123456789ab"}'
+    name = 'costmeter_run_item_cost_usd_total{host="gpu01",meter="wrapper",run_id="r-0123456789ab",item="%s"}'
     assert costs == {item: pytest.approx(of[name % item]) for item in costs}
     assert name % "archive" not in of
 

@@ -1,0 +1,89 @@
+"""`costmeter report` on an agent's journals, through the installed command: of the node, and of a run it saw."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.agents import agent
+from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, own_home
+from tests.outputs.test_receipt_schema import validator
+
+RUN = "r-seen"
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
+    """An agent saw a run of two GPUs to its end, and has stopped."""
+    folder = tmp_path_factory.mktemp("agent")
+    with own_home() as environ:
+        with agent(folder, environ) as started:
+            assert started.url
+            told = {**environ, "COSTMETER_AGENT": str(folder / "agent.sock"), "COSTMETER_RUN_ID": RUN}
+            job = [COSTMETER, "run", "--simulate", "healthy", "--gpus", "0,1", "-q", "--", "sleep", "3"]
+            subprocess.run(job, env=told, check=True, timeout=PATIENCE_SECONDS)
+            assert started.run(RUN)["run"] == RUN
+            assert started.stop() == 0
+        yield environ, folder / "state"
+
+
+def report(environ: dict[str, str], *options: str) -> "subprocess.CompletedProcess[str]":
+    argv = [COSTMETER, "report", *options]
+    return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+
+
+def test_a_run_that_the_agent_saw_has_a_receipt(recorded: tuple[dict[str, str], Path]) -> None:
+    """Its receipt keeps the contract, has the two GPUs, ended well, and costs what --node has it cost, exactly."""
+    environ, state = recorded
+    (told,) = json.loads(report(environ, RUN, "--state", str(state), "--json").stdout)
+    assert [] == [error.message for error in validator().iter_errors(told)]
+    assert ("ok", [0, 1]) == (told["run"]["outcome"], [device["index"] for device in told["devices"]])
+    node = json.loads(report(environ, "--node", "--by", "run", "--state", str(state), "--json").stdout)
+    costs = {group["run"]: Decimal(group["cost"]) for group in node["groups"]}
+    assert Decimal(told["cost"]["total"]) == costs[RUN] > 0
+    assert {RUN, "(unheld)"} == costs.keys()
+
+
+@pytest.mark.parametrize("kind", ["text", "csv", "md"])
+def test_the_node_has_its_account(recorded: tuple[dict[str, str], Path], kind: str) -> None:
+    """By user, in every form, with what nobody held."""
+    environ, state = recorded
+    done = report(environ, "--node", "--state", str(state), "--format", kind)
+    assert (0, "", True) == (done.returncode, done.stderr, "(unheld)" in done.stdout)
+
+
+def test_both_records_of_a_run_are_told_and_one_counts(recorded: tuple[dict[str, str], Path], tmp_path: Path) -> None:
+    """Where the wrapper's journal and the agent's lie together, the wrapper's cost stands and the other is said."""
+    environ, state = recorded
+    own = Path(environ["XDG_STATE_HOME"], "costmeter")
+    (alone,) = json.loads(report(environ, RUN, "--json").stdout)
+    (tmp_path / "runs").symlink_to(own / "runs")
+    (tmp_path / "node").symlink_to(state / "node")
+    (told,) = json.loads(report(environ, RUN, "--state", str(tmp_path), "--json").stdout)
+    assert alone["cost"] == told["cost"]
+    assert ["not added" in said for said in told["meter"]["journal_problems"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        pytest.param(("--node", "r-1"), 2, "without --node", id="run"),
+        pytest.param(("--node", "--by", "month"), 2, "no --by month", id="key"),
+        pytest.param(("--node", "--format", "focus"), 2, "no focus form", id="format"),
+        pytest.param(("--node", "--bill"), 2, "--bill", id="bill"),
+        pytest.param(("--by", "run"), 2, "for --node", id="by-run"),
+        pytest.param(("--state", "/nowhere"), 2, "no such directory", id="no-state"),
+        pytest.param(("--node",), 1, "no agent has recorded", id="no-agent"),
+        pytest.param(("r-unheard-of",), 1, "no run", id="no-run"),
+    ],
+)
+def test_what_has_no_answer_says_what_to_type(options: tuple[str, ...], status: int, words: str) -> None:
+    """A wrong command line is 2, nothing to report 1; each says what is wrong, and none is a traceback."""
+    with own_home() as environ:
+        done = report(environ, *options)
+    assert (status, True) == (done.returncode, words in done.stderr)
+    assert "hint: " in done.stderr
+    assert "Traceback" not in done.stderr
