@@ -27,7 +27,7 @@ _MOST_SILENT = 4
 _MOST_ANCESTORS = 256
 _SLURM_STEP_DAEMON = "slurmstepd"
 
-UNREADABLE = Missing("its environment cannot be read (another user's; needs CAP_SYS_PTRACE)")
+UNREADABLE = Missing("its environment cannot be read (another user's; needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH)")
 _SILENT = Missing("its environment did not answer in time")
 
 

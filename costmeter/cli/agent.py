@@ -83,7 +83,9 @@ def run(args: argparse.Namespace) -> int:
 def _run(options: "AgentOptions", voice: Voice) -> int:
     from costmeter.runtime.agent import Agent
     from costmeter.runtime.agentlock import InUse
+    from costmeter.runtime.surprises import Surprises
 
+    Surprises(voice.warn).listen()
     try:
         agent = Agent(options, voice.say, voice.warn)
         agent.start()

@@ -62,7 +62,7 @@ def _page(environ: dict[str, str]) -> Callable[[str, str, str], None]:
 def _terminal(environ: dict[str, str]) -> tuple[str, str]:
     """How a receipt will look here."""
     from costmeter.cli.printing import style
-    from costmeter.outputs.terminal import MINIMUM_WIDTH
+    from costmeter.outputs.style import MINIMUM_WIDTH
 
     shown = style(sys.stdout, environ)
     width = max(shown.width, MINIMUM_WIDTH)

@@ -29,7 +29,7 @@ def is_plain_locale(environ: Mapping[str, str]) -> bool:
 
 def _in_ascii(problem: UnicodeError) -> tuple[str, int]:
     """What stands for the characters that a stream cannot show."""
-    from costmeter.outputs.terminal import in_ascii
+    from costmeter.outputs.style import in_ascii
 
     assert isinstance(problem, UnicodeEncodeError)
     return in_ascii(problem.object[problem.start : problem.end]), problem.end

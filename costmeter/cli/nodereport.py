@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -11,11 +12,14 @@ from costmeter.cli import runfilter
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from costmeter.ledger.listing import Checked, Listing
     from costmeter.ledger.query import Run
 
 KEYS = ("user", "run", "project", "name", "host", "day")
+#: A job of Slurm, or a task of an array, by its number.
+_JOB = re.compile(r"(?:slurm-)?([0-9]{1,10}(?:_[0-9]{1,10})?)")
 _FORMATS = ("text", "json", "csv", "md")
 _HELP = f"what all GPUs of a node cost, by its agent's journals; --by {', '.join(KEYS[:-1])} or {KEYS[-1]}"
 
@@ -81,7 +85,53 @@ def _wanted(args: argparse.Namespace) -> "Callable[[str], bool]":
     return lambda day: day in days
 
 
-# One run
+# Runs
+
+
+def listed(state: Path, named: "Sequence[str]", checked: "Checked | None") -> "Listing":
+    """The list of runs, or of those that are named, with those that only an agent saw. Raises JournalError as `load`."""
+    from dataclasses import replace
+
+    from costmeter.ledger.finding import paths_of
+    from costmeter.ledger.listing import Listing, listing, listing_of
+    from costmeter.ledger.nodelisting import with_node_runs
+
+    if not named:
+        return with_node_runs(listing(state, checked), state, checked is not None)
+    refusals: dict[str, JournalError] = {}
+    for name in named:
+        try:
+            paths_of(state, name)
+        except JournalError as refusal:
+            refusals[name] = refusal
+    own = [name for name in named if name not in refusals]
+    found = listing_of(state, own, checked) if own else Listing(())
+    whole = with_node_runs(found, state, checked is not None)
+    kept = {run.found for run in found.runs}
+    runs = tuple(run for run in whole.runs if run.found in kept or refusals.keys() & {run.id, run.found})
+    for name, refusal in refusals.items():
+        if not any(name in (run.id, run.found) for run in runs):
+            raise refusal
+    return replace(whole, runs=runs)
+
+
+def meant(state: Path, run: str) -> list[str]:
+    """The runs that are meant: by `last` the newest of all, by a number those of a scheduler's job, else that one."""
+    from costmeter.ledger import finding
+    from costmeter.ledger.nodejournal import node_folder
+
+    is_there = os.path.exists(state / "runs" / run) or os.path.exists(run)
+    if not is_there and run == finding.LAST and node_folder(state).is_dir():
+        newest = max(listed(state, (), None).runs, key=lambda each: each.ending.started_utc_ns, default=None)
+        if newest is not None:
+            return [newest.found if newest.parts[0].of is not None else newest.id]
+    if not is_there and (job := _JOB.fullmatch(run)):
+        from costmeter.ledger.listing import listing
+        from costmeter.ledger.nodelisting import of_job
+
+        return of_job(state, job[1], listing(state)) or [run]
+    return [finding.meant(state, run)]
+
 
 
 def load(state: Path, run: str) -> "tuple[Run, bool]":

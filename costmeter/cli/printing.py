@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from costmeter.cli.lines import is_plain_locale
 from costmeter.cli.wholefile import replace
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 
 _WIDEST = 100
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from costmeter.ledger.charged import Account
-    from costmeter.ledger.listing import Listed, Listing
+    from costmeter.ledger.listing import Checked, Listed, Listing
     from costmeter.ledger.query import Run
     from costmeter.meter.projection import Projection
     from costmeter.outputs.runlist import Shown
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs",
         nargs="*",
         metavar="RUN",
-        help="a run id, `last`, or the path of a journal, its folder, or a folder of runs",
+        help="a run id, `last`, a job's number, or the path of a journal, its folder, or a folder of runs",
     )
     runfilter.add_arguments(parser)
     by = f"totals by {', '.join(_BY[:-1])} or {_BY[-1]}"
@@ -137,15 +137,13 @@ def _check(args: argparse.Namespace, kind: str, is_list: bool) -> None:
 def _text(args: argparse.Namespace, kind: str, state: Path, runs: list[str], listed: list[str]) -> str:
     """What was asked for: `runs` one by one, or a list of them all, or of `listed`."""
     if runs and not args.by and kind in ("text", "json", "md", "html"):
-        return _receipts_text(args, kind, state, [_meant(state, each) for each in runs])
+        return _receipts_text(args, kind, state, [each for run in runs for each in nodereport.meant(state, run)])
     from dataclasses import replace
 
-    from costmeter.ledger.listing import Checked, listing, listing_of
-
     wanted = _wanted(args, kind)
-    named = listed or [_meant(state, run) for run in runs]
+    named = listed or [each for run in runs for each in nodereport.meant(state, run)]
     checked: Checked | None = None if kind in ("text", "md", "json") and not args.by else {}
-    found = listing_of(state, named, checked) if named else listing(state, checked)
+    found = nodereport.listed(state, named, checked)
     if not (found.runs or found.unread):
         raise JournalError(f"no runs recorded under {state}", nodereport.instead(state))
     matching = replace(found, runs=tuple(filter(wanted, found.runs)))
@@ -256,13 +254,6 @@ def _warn(found: "Listing") -> None:
         what = "1 journal cannot be read and is" if count == 1 else f"{count:,} journals cannot be read and are"
         print(f"costmeter: warning: {what} not counted: {found.unread[0]}", file=sys.stderr)
     warn_of_copies(found.copies)
-
-
-def _meant(state: Path, run: str) -> str:
-    """The run of that id; `last` is the newest where none is called so."""
-    from costmeter.ledger.finding import meant
-
-    return meant(state, run)
 
 
 def _receipts_text(args: argparse.Namespace, kind: str, state: Path, wanted: list[str]) -> str:

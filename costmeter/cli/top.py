@@ -11,7 +11,7 @@ from costmeter.errors import CostmeterError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from costmeter.outputs.terminal import Style
+    from costmeter.outputs.style import Style
     from costmeter.outputs.top import View
 
     Nodes = Callable[[], list[dict[str, Any]]]

@@ -12,7 +12,7 @@ from typing import Any
 from costmeter.cli.top import screen
 from costmeter.clock import Clock, RealClock
 from costmeter.errors import CostmeterError
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 from costmeter.outputs.top import SORTS, View
 from costmeter.units import NANOSECONDS_PER_SECOND
 

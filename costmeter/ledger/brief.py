@@ -11,26 +11,21 @@ import stat
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from costmeter.errors import JournalError
-from costmeter.ledger.columns import SlotColumns, slot_columns
 from costmeter.ledger.ending import Ending, ending, goes_on
 from costmeter.ledger.headerline import decode_header
-from costmeter.ledger.journal import LONGEST_LINE, is_whole, open_slot
+from costmeter.ledger.journal import LONGEST_LINE, is_whole
 from costmeter.ledger.kinds import expect
 from costmeter.ledger.line import FOOTER_SHAPE, decode, unseal
 from costmeter.ledger.overlap import Windows
-from costmeter.ledger.query import Part, begin, fold
-from costmeter.ledger.record import Devices, Header, Place, RatesChange, Record, SlotEntry, Summary
+from costmeter.ledger.record import Devices, Header, Place, Summary
 from costmeter.ledger.sealed import are_integers, unsealed
-from costmeter.ledger.sequence import Sequence
 from costmeter.ledger.summaryline import decode_place, decode_summary
-from costmeter.meter.charge import Rates
-from costmeter.meter.tally import Tally, charged
-from costmeter.meter.totals import DeviceTotals, Totals
+from costmeter.ledger.tail import Folding
+from costmeter.meter.holder import RunKey
 
 #: What is read at once of a beginning (a header, devices, prices) and of an end (a footer with its summary).
 _BYTES = 8_192
@@ -40,7 +35,7 @@ _WHOLE_BYTES = 2**20
 _PLAINLY = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 #: How far back a subtotal is looked for; 8 GPUs write 50 kB in an hour.
 _FURTHEST_BYTES = 2**22
-_SLOT, _DEVICES, _SUBTOTAL = b'{"type":"slot"', b'\n{"type":"devices"', b'\n{"type":"subtotal"'
+_DEVICES, _SUBTOTAL = b'\n{"type":"devices"', b'\n{"type":"subtotal"'
 _FOOTER = b'{"type":"footer"'
 #: What readers of a body raise that is not as a meter writes it.
 _GARBLED = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError)
@@ -52,7 +47,8 @@ class Brief:
     """What one journal comes to. `summary.whole` stands for all its slots; `file` is its name.
 
     `elsewhere` is what of its time counts from another part, and is in no figure here. `beside` has the GPUs by name
-    that its host's parts of this run held when this one began, where others were at work with it.
+    that its host's parts of this run held when this one began, where others were at work with it. `of` is the run that
+    it is a share of, where the journal is a node's; then `file` is its path.
     """
 
     header: Header
@@ -63,6 +59,7 @@ class Brief:
     problems: tuple[str, ...] = ()
     elsewhere: Windows = field(default_factory=dict)
     beside: tuple[tuple[str, int], ...] = ()
+    of: RunKey | None = None
 
 
 def brief(path: str, is_checked: bool = False) -> Brief | None:
@@ -95,7 +92,7 @@ class _Ends:
 
     def __init__(self, path: str, file: int, size: int, is_checked: bool) -> None:
         self._path, self._file, self._size, self._is_checked = path, file, size, is_checked
-        at_once = _WHOLE_BYTES if is_checked and size <= _WHOLE_BYTES else _BYTES
+        at_once = max(size, _BYTES) if is_checked and size <= _WHOLE_BYTES else _BYTES
         self._head = os.pread(file, at_once, 0)
         self._tail_at = 0 if size <= at_once else size - _BYTES
         self._tail = self._head if size <= at_once else os.pread(file, size - self._tail_at, self._tail_at)
@@ -130,49 +127,28 @@ class _Ends:
     def _cut_off(self) -> Brief:
         """Of a journal without a footer: the last subtotal, and the slots after it priced."""
         at, (first, *lines), problems = self._after_subtotal()
+        folding, place = Folding(self._header, self._header.anchor.utc(self._header.start_ns)), None
         if first.startswith(_SUBTOTAL[1:]):
             summary, place = self._summary(_content(first), at)
-            redone = summary.redone
-            part = _folded_on(self._begun(summary, place), lines, Path(self._path))
-            start_ns = self._start_ns(place)
-        else:
-            redone = Decimal(0)
-            part = _folded_on(_Begun(begin(self._header), Sequence(), ()), lines, Path(self._path))
-            start_ns = part.start_ns
+            self._begin_at(place, folding)
+            folding.takes_summary(summary)
+        folding.take_all(lines)
+        folding.take_open(self._path)
+        start_ns = folding.start_ns if place is None else self._start_ns(place)
         started_utc_ns = self._header.anchor.utc(start_ns)
-        length_ns = max(0, part.ended_utc_ns - started_utc_ns)
-        ended = ending(None, started_utc_ns, part.ended_utc_ns, length_ns, goes_on(self._header, part.ended_utc_ns))
-        summary = replace(part.summary, redone=part.redone.cost + redone)
-        return Brief(
-            self._header, ended, summary, part.currency, os.path.basename(self._path), (*problems, *part.problems)
-        )
+        length_ns = max(0, folding.ended_utc_ns - started_utc_ns)
+        is_live = goes_on(self._header, folding.ended_utc_ns)
+        ended = ending(None, started_utc_ns, folding.ended_utc_ns, length_ns, is_live)
+        problems += folding.problems
+        file = os.path.basename(self._path)
+        return Brief(self._header, ended, folding.summary, folding.currency, file, tuple(problems))
 
-    def _begun(self, summary: Summary, place: Place) -> "_Begun":
-        """A part that has in it what a subtotal says, its devices and its prices."""
-        order: tuple[str, ...] = ()
-        part, sequence = begin(self._header), Sequence()
+    def _begin_at(self, place: Place, folding: Folding) -> None:
+        """Take what held when a subtotal was written: devices and prices."""
         if place.devices_at is not None:
-            held = decode(self._line(place.devices_at))
-            if not isinstance(held, Devices):
-                raise ValueError("no devices where they should be")
-            order = tuple(device.uuid for device in held.devices)
-            sequence.takes(held)
-            part = fold(part, held)
+            folding.take_devices(self._line(place.devices_at))
         if place.rates_at is not None:
-            priced = decode(self._line(place.rates_at), order)
-            if not isinstance(priced, RatesChange):
-                raise ValueError("no prices where they should be")
-            sequence.takes(priced)
-            part = fold(part, priced)
-        part = replace(
-            part,
-            totals=Totals({"": summary.whole}),
-            slots=summary.slots,
-            progress=summary.progress,
-            saved=summary.saved,
-            ended_utc_ns=summary.ended_utc_ns,
-        )
-        return _Begun(part, sequence, order)
+            folding.take_rates(self._line(place.rates_at))
 
     def _summary(self, body: Mapping[str, Any], at: int) -> tuple[Summary, Place]:
         """What a line that stands at `at` sums up. Raises ValueError where what is before it has changed since."""
@@ -242,81 +218,6 @@ class _Ends:
             if newline:
                 return line
         raise ValueError("a line without an end")
-
-
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    """A part so far, what numbers come next, and the order of the arrays in its slots."""
-
-    part: Part
-    sequence: Sequence
-    order: tuple[str, ...]
-
-
-def _folded_on(begun: _Begun, lines: list[bytes], path: Path) -> Part:
-    """The part with the lines that follow, and the slot that was open. Raises ValueError where one is not the next."""
-    part, order, at = begun.part, begun.order, 0
-    while at < len(lines):
-        stop = at
-        while stop < len(lines) and lines[stop].startswith(_SLOT):
-            stop += 1
-        together = _at_once(part, lines[at:stop], order) if stop > at else None
-        if together is not None:
-            part, at = together, stop
-            continue
-        record = decode(lines[at], order)
-        if isinstance(record, SlotEntry) and record.slot.number != part.slots:
-            raise ValueError("a slot that is not the next")
-        at += 1
-        if not isinstance(record, Record) or not begun.sequence.takes(record):
-            continue
-        if isinstance(record, Devices):
-            order = tuple(device.uuid for device in record.devices)
-        part = fold(part, record)
-    if not os.path.exists(path.with_suffix(".open")):
-        return part
-    still_open = open_slot(path, order)
-    if still_open is None or still_open.slot.number < part.slots:
-        return part
-    if still_open.slot.number > part.slots:
-        raise ValueError("slots before the open one are missing")
-    return fold(part, still_open)
-
-
-def _at_once(part: Part, lines: list[bytes], order: tuple[str, ...]) -> Part | None:
-    """The part with slots more, all at once; None where they are not plainly the next, or a GPU has no price."""
-    columns = slot_columns(lines, order)
-    if columns is None or columns.first != part.slots or part.rates is None:
-        return None
-    whole, redone, start = part.totals.whole, part.redone, 0
-    flags = [is_redone for _, is_redone in columns.phases]
-    while start < len(flags):
-        stop = next((n for n in range(start, len(flags)) if flags[n] != flags[start]), len(flags))
-        added = _priced(columns, start, stop, part.rates)
-        if added is None:
-            return None
-        whole, redone = whole + added, redone + added if flags[start] else redone
-        start = stop
-    return replace(
-        part,
-        totals=Totals({"": whole}),
-        redone=redone,
-        slots=part.slots + len(flags),
-        progress=columns.progress(0, len(flags)) or part.progress,
-        ended_utc_ns=columns.end_utc_ns(len(flags) - 1),
-    )
-
-
-def _priced(columns: SlotColumns, start: int, stop: int, rates: Rates) -> DeviceTotals | None:
-    """What slots come to, all GPUs together; None where one has no price, or only `charge` can tell."""
-    blocks, prices = columns.blocks(start, stop), [rates.devices.get(uuid) for uuid in columns.order]
-    if prices.count(prices[0]) == len(prices):  # as on most nodes: then nobody asks which of them it was
-        blocks, prices = [block.as_one_device() for block in blocks], prices[:1]
-    known = [each for each in prices if each is not None]
-    charges = [charged(block, known, rates) for block in blocks] if len(known) == len(prices) else [None]
-    tally = Tally(len(prices))
-    tally.add((block, each) for block, each in zip(blocks, charges, strict=True) if each is not None)
-    return None if None in charges else tally.whole()
 
 
 def _content(line: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from costmeter.ledger.cutting import Piece
 from costmeter.ledger.days import Days
 from costmeter.ledger.grouping import pieces
 from costmeter.ledger.listing import Listed
+from costmeter.ledger.noderun import node_part
 from costmeter.ledger.query import Part
 
 
@@ -43,4 +44,5 @@ def accounts(run: Listed, day_of: Callable[[int], str], days: Days) -> Iterator[
 def _charged(run: Listed, brief: Brief, day_of: Callable[[int], str], days: Days) -> Charged:
     path = run.path_of(brief)
     cut = pieces(path.parent, replace(run, parts=(brief,)), day_of)
-    return Charged(fold_path(path, None, brief.elsewhere), tuple(piece for piece in cut if piece[1] in days))
+    part = fold_path(path, None, brief.elsewhere) if brief.of is None else node_part(path, brief.of, brief.currency)
+    return Charged(part, tuple(piece for piece in cut if piece[1] in days))

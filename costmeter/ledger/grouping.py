@@ -11,6 +11,7 @@ from pathlib import Path
 from costmeter.ledger.brief import Brief
 from costmeter.ledger.cutting import Piece, cut
 from costmeter.ledger.listing import Listed, Spending, all_together, spending
+from costmeter.ledger.nodecut import node_cut
 from costmeter.meter.period import local_date
 
 #: What is not known of a run, as a group of its own.
@@ -87,6 +88,8 @@ def pieces(state: Path, run: Listed, day_of: Callable[[int], str] | None) -> Ite
         names = [name for name, _ in part.summary.gpus]
         if len(days) == 1 and len(names) <= 1 and not (day_of and part.ending.clock_was_set):
             yield "".join(names), days[0], part.currency, part.summary.whole, part.summary.redone
+        elif part.of is not None:
+            yield from node_cut(run.path_of(part), part.of, part.currency, day_of)
         else:
             yield from cut(run.path_of(part), day_of, part.elsewhere)
 

@@ -133,7 +133,7 @@ class Listed:
 
     def path_of(self, part: Brief) -> Path:
         """The journal of one of its parts."""
-        return Path(journal_at(self.found, part))
+        return Path(part.file if part.of is not None else journal_at(self.found, part))
 
     @property
     def ending(self) -> Ending:

@@ -18,9 +18,9 @@ from costmeter.ledger.identity import is_alive
 from costmeter.ledger.journal import safe_name
 from costmeter.ledger.line import unseal
 from costmeter.ledger.lines import LONGEST_LINE, opened
+from costmeter.ledger.nodebulk import Stretch, read_node
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired
 from costmeter.ledger.noderecord import Line, Opening, RunAccount, RunSeen
-from costmeter.ledger.reading import all_records
 from costmeter.ledger.record import Header
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, earlier
 from costmeter.meter.holder import Holder
@@ -107,21 +107,35 @@ def fold_node_path(path: Path, from_zero: bool = False) -> NodePart:
 
 def _read(path: Path, from_zero: bool = False) -> _Read:
     problems: list[str] = []
-    records = all_records(path, problems)
-    header = next(records)
-    assert isinstance(header, Header)  # a scan promises it
-    part, found = begin_node(header), None
-    for record in records:
-        if isinstance(record, Opening):
-            found = record
-        if isinstance(record, RunSeen) and not from_zero:
-            part = retired(part, record.at_utc_ns - FORGOTTEN_AFTER_END_NS)
-        told = _from_zero(record) if from_zero else record
-        part = part if told is None else fold_node(part, told)
-    return _Read(path, replace(part, problems=(*problems, *part.problems)), found)
+    folding = read_node(path, problems, lambda: _Folding(from_zero))
+    assert folding.part is not None  # a header is first, or it was no journal
+    part = replace(folding.part, problems=(*problems, *folding.part.problems))
+    return _Read(path, part, folding.opening)
 
 
-def _from_zero(record: Line) -> Line | None:
+class _Folding:
+    """A journal while it is folded."""
+
+    def __init__(self, from_zero: bool) -> None:
+        self._from_zero = from_zero
+        self.part: NodePart | None = None
+        self.opening: Opening | None = None
+
+    def take(self, told: Line | Stretch) -> None:
+        """What comes next in it."""
+        if self.part is None:
+            assert isinstance(told, Header)  # a scan promises it
+            self.part = begin_node(told)
+            return
+        if isinstance(told, Opening):
+            self.opening = told
+        if isinstance(told, RunSeen) and not self._from_zero:
+            self.part = retired(self.part, told.at_utc_ns - FORGOTTEN_AFTER_END_NS)
+        record = _from_zero(told) if self._from_zero else told
+        self.part = self.part if record is None else fold_node(self.part, record)
+
+
+def _from_zero(record: Line | Stretch) -> Line | Stretch | None:
     """A record without what the counters stood at before; of a run that goes on, who it is."""
     if isinstance(record, RunAccount):
         return None if record.ended is not None else RunAccount(record.facts)

@@ -10,17 +10,19 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from costmeter.ledger import kinds
-from costmeter.ledger.noderecord import Holders, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.noderecord import Holders, Opening, RunAccount, RunEnded, RunFacts, RunSeen, Stint
+from costmeter.ledger.record import Outcome
 from costmeter.ledger.summaryline import TOLD, WHOLE, decode_whole, encode_told, encode_whole
 from costmeter.meter.holder import Holder, HolderSource
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
 
 #: How lines begin that only a node's journal has.
-NODE_TYPES = ("run", "ended", "holders", "account", "opening")
+NODE_TYPES = ("run", "ended", "holders", "account", "opening", "stint")
 
 Body = Mapping[str, Any]
 
+_OUTCOMES = frozenset(get_args(Outcome))
 _ANYTHING = kinds.table(lambda _: True)
 _SOURCE = kinds.word(get_args(HolderSource))
 _FACTS: kinds.Shape = {
@@ -78,6 +80,18 @@ _OPENING: kinds.Shape = {
 }
 
 
+_STINT: kinds.Shape = {
+    **WHOLE,
+    "facts": kinds.maybe(_ANYTHING),
+    "currency": kinds.text,
+    "began_utc_ns": kinds.instant,
+    "until_utc_ns": kinds.instant,
+    "redone": kinds.money,
+    "gpus": kinds.each(kinds.row(kinds.text, kinds.count)),
+    "ended": kinds.maybe(_ANYTHING),
+}
+
+
 def _encode_seen(seen: RunSeen, _: object) -> dict[str, object]:
     return {"type": "run", "utc_ns": seen.at_utc_ns} | _encode_facts(seen.facts)
 
@@ -97,7 +111,7 @@ def _decode_ended(body: Body, _: object) -> RunEnded:
     return RunEnded(
         body["utc_ns"],
         (body["uid"], body["run"]),
-        body["outcome"],
+        body["outcome"] if body["outcome"] in _OUTCOMES else "unknown",  # a newer agent's word
         body.get("exit_code"),
         body.get("signal"),
         None if told is None else Progress(**told),
@@ -161,6 +175,33 @@ def _decode_opening(body: Body, _: object) -> Opening:
     sunk = {outcome: Decimal(cost) for outcome, cost in body.get("sunk", {}).items()}
     held, unheld = _decode_totals(body["held"]), _decode_totals(body["unheld"])
     return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk)
+
+
+def _encode_stint(stint: Stint, _: object) -> dict[str, object]:
+    body: dict[str, object] = {"type": "stint", "currency": stint.currency}
+    if stint.facts is not None:
+        body["facts"] = _encode_facts(stint.facts)
+    body |= {"began_utc_ns": stint.began_utc_ns, "until_utc_ns": stint.until_utc_ns} | _encode_each(stint.whole)
+    if stint.redone:
+        body["redone"] = str(stint.redone)
+    if stint.gpus:
+        body["gpus"] = [list(pair) for pair in stint.gpus]
+    return body if stint.ended is None else body | {"ended": _encode_end(stint.ended)}
+
+
+def _decode_stint(body: Body, _: object) -> Stint:
+    kinds.expect(body, _STINT)
+    told, ended = body.get("facts"), body.get("ended")
+    return Stint(
+        None if told is None else _decode_facts(told),
+        body["currency"],
+        body["began_utc_ns"],
+        body["until_utc_ns"],
+        decode_whole({"quantities": {}, "charges": {}, "credits": {}, **body}),
+        Decimal(body["redone"]) if "redone" in body else Decimal(0),
+        tuple(map(tuple, body.get("gpus", ()))),
+        None if ended is None else _decode_ended(ended, None),
+    )
 
 
 def apart(opening: Opening) -> tuple[RunAccount | Opening, ...]:
@@ -231,6 +272,7 @@ ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     Holders: _encode_holders,
     RunAccount: _encode_account,
     Opening: _encode_opening,
+    Stint: _encode_stint,
 }
 DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Any]] = {
     "run": _decode_seen,
@@ -238,4 +280,5 @@ DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Any]] = {
     "holders": _decode_holders,
     "account": _decode_account,
     "opening": _decode_opening,
+    "stint": _decode_stint,
 }

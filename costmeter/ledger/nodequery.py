@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from costmeter.ledger.ending import NOTHING_LOST
+from costmeter.ledger.nodebulk import Stretch
 from costmeter.ledger.noderecord import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.query import MARKS_KEPT, priced_only
 from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, SlotEntry
@@ -59,10 +61,12 @@ def begin_node(header: Header) -> NodePart:
     return NodePart(header, ended_utc_ns=header.anchor.utc(header.start_ns))
 
 
-def fold_node(part: NodePart, record: Line) -> NodePart:
+def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
     """A part with one record more. Slots are priced under the rates that precede them, and carry their holders."""
     if isinstance(record, SlotEntry):
         return _with_slot(part, record.slot)
+    if isinstance(record, Stretch):
+        return _with_stretch(part, record)
     if isinstance(record, RatesChange):
         return replace(part, rates=record.rates)
     if isinstance(record, Holders):
@@ -119,7 +123,7 @@ def _with_end(part: NodePart, end: RunEnded) -> NodePart:
         return part
     counted = {**part.ended, end.outcome: part.ended.get(end.outcome, 0) + 1}
     sunk = dict(part.sunk)
-    if end.outcome != "ok":
+    if end.outcome not in NOTHING_LOST:
         sunk[end.outcome] = sunk.get(end.outcome, Decimal(0)) + max(Decimal(0), account.totals.whole.cost)
     accounts = {**part.accounts, end.key: replace(account, ended=end)}
     return replace(part, accounts=accounts, ended=counted, sunk=sunk)
@@ -132,23 +136,38 @@ def _with_slot(part: NodePart, whole: Slot) -> NodePart:
     part = replace(part, slots=part.slots + 1, ended_utc_ns=slot.end_utc_ns)
     if part.rates is None:
         return part
+    shares = {holder: totals(own, part.rates) for holder, own in by_holder(slot).items()}
+    part = _with_shares(part, shares, slot.start_utc_ns)
+    return replace(part, counters_microjoules=slot.counters_microjoules, standings=slot.standings)
+
+
+def _with_stretch(part: NodePart, stretch: Stretch) -> NodePart:
+    shares = None if part.rates is None else stretch.priced(part.rates)
+    if shares is None:
+        for entry in stretch.entries():
+            part = _with_slot(part, entry.slot)
+        return part
+    columns, last = stretch.columns, len(stretch.columns) - 1
+    return replace(
+        _with_shares(part, shares, columns.starts_utc_ns[0]),
+        slots=part.slots + len(columns),
+        ended_utc_ns=columns.end_utc_ns(last),
+        counters_microjoules=columns.counters(last),
+        standings=columns.standings(last),
+    )
+
+
+def _with_shares(part: NodePart, shares: Mapping[Holder | None, Totals], began_utc_ns: int) -> NodePart:
+    """A part with what each holder's share came to, of slots of which the first began then."""
     held, unheld, accounts = part.held, part.unheld, dict(part.accounts)
-    for holder, own in by_holder(slot).items():
-        priced = totals(own, part.rates)
+    for holder, priced in shares.items():
         if holder is None:
             unheld = unheld + priced
             continue
         held = held + priced
         if holder.run:
-            accounts[holder.key] = _charged(accounts.get(holder.key) or _unseen(holder, slot), holder, priced)
-    return replace(
-        part,
-        held=held,
-        unheld=unheld,
-        accounts=accounts,
-        counters_microjoules=slot.counters_microjoules,
-        standings=slot.standings,
-    )
+            accounts[holder.key] = _charged(accounts.get(holder.key) or _unseen(holder, began_utc_ns), holder, priced)
+    return replace(part, held=held, unheld=unheld, accounts=accounts)
 
 
 def _charged(account: RunAccount, holder: Holder, priced: Totals) -> RunAccount:
@@ -161,7 +180,6 @@ def _charged(account: RunAccount, holder: Holder, priced: Totals) -> RunAccount:
     return account
 
 
-def _unseen(holder: Holder, slot: Slot) -> RunAccount:
+def _unseen(holder: Holder, began_utc_ns: int) -> RunAccount:
     """A run whose line was lost: what its slots say of it."""
-    began_ns = slot.start_utc_ns
-    return RunAccount(RunFacts(holder.uid, holder.run, holder.user, holder.source, began_ns, began_ns))
+    return RunAccount(RunFacts(holder.uid, holder.run, holder.user, holder.source, began_utc_ns, began_utc_ns))

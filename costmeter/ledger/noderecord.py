@@ -9,9 +9,8 @@ from costmeter.meter.holder import Holder, HolderSource, RunKey
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
 
-#: How a run ended on a node; `unknown` where it is only known to be gone.
-NodeOutcome = Outcome | str
-UNKNOWN_OUTCOME = "unknown"
+#: How a run ended of which it is only known that it is gone.
+UNKNOWN_OUTCOME: Outcome = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class RunEnded:
 
     at_utc_ns: int
     key: RunKey
-    outcome: NodeOutcome
+    outcome: Outcome
     exit_code: int | None = None
     signal: int | None = None
     progress: Progress | None = None
@@ -99,6 +98,25 @@ class Opening:
     sunk: Mapping[str, Decimal] = field(default_factory=dict)
 
 
-NodeRecord = RunSeen | RunEnded | Holders | Opening
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """What a run did and cost in one file of its node, all its devices: what the opening brought is not in it.
+
+    A user of whom no run is known is a run without an id; `facts` are None for what nobody held. From `began_utc_ns` to
+    `until_utc_ns` are its slots; of a run that only ended in the file there are none. `gpus` counts those it held by
+    name, `ended` is None where no end was told. It is derived from the slots before it, for who reads no slots.
+    """
+
+    facts: RunFacts | None
+    currency: str
+    began_utc_ns: int
+    until_utc_ns: int
+    whole: DeviceTotals = field(default_factory=DeviceTotals)
+    redone: Decimal = Decimal(0)
+    gpus: tuple[tuple[str, int], ...] = ()
+    ended: RunEnded | None = None
+
+
+NodeRecord = RunSeen | RunEnded | Holders | Opening | Stint
 #: What a line of any journal says; the accounts of an opening have lines of their own.
 Line = Record | NodeRecord | RunAccount

@@ -14,12 +14,17 @@ from costmeter.ledger.line import CHECK, CHECK_LENGTH
 
 def unsealed(line: bytes) -> dict[str, Any]:
     """The content of a line without its newline. Raises ValueError where the checksum or the JSON is wrong."""
-    if line[-CHECK_LENGTH:] != b'%s%08x"}' % (CHECK, zlib.crc32(line[:-CHECK_LENGTH])):
+    if not is_sealed(line):
         raise ValueError("checksum does not match")
     body = orjson.loads(line)
     if type(body) is not dict:
         raise ValueError("not a record")
     return body
+
+
+def is_sealed(line: bytes) -> bool:
+    """Whether a line without its newline ends with the checksum of what is before that."""
+    return line[-CHECK_LENGTH:] == b'%s%08x"}' % (CHECK, zlib.crc32(line[:-CHECK_LENGTH]))
 
 
 def all_unsealed(lines: Sequence[bytes]) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ _STATES: Mapping[str, State] = {state: state for state in get_args(State)}
 _QUANTITIES = tuple(each.name for each in fields(Quantities))
 _NOTHING = Decimal(0)
 _LINE = kinds.maybe(kinds.count)
+_INTEGERS = {int}
 _PLACE = kinds.row(kinds.count, _LINE, _LINE, kinds.count)
 _PLACE_OF_BEFORE = kinds.row(kinds.count, _LINE, _LINE)
 _PARTS = ("overhead_microjoules", "operational_micrograms", "embodied_micrograms", "market_micrograms")
@@ -117,9 +118,16 @@ def decode_place(body: Mapping[str, Any]) -> Place | None:
     place = body.get("place")
     if place is None:
         return None
-    if not (_PLACE(place) or _PLACE_OF_BEFORE(place)):
+    if not (_is_plain(place) or _PLACE(place) or _PLACE_OF_BEFORE(place)):
         raise ValueError("place")
     return Place(*place)
+
+
+def _is_plain(place: object) -> bool:
+    """Whether a place says all that it can, as nearly all do."""
+    if type(place) is not list or len(place) != len(Place.__slots__) or set(map(type, place)) != _INTEGERS:
+        return False
+    return bool(min(place) >= 0 and max(place) < kinds.WIDEST)
 
 
 def _encode_place(place: Place) -> list[int | None]:

@@ -18,6 +18,7 @@ from itertools import compress
 from costmeter.meter.activity import State
 from costmeter.meter.charge import QUANTUM, Component, DeviceRates, Rates
 from costmeter.meter.lanes import Lanes, added, lanes, nearly_rounded, rounded
+from costmeter.meter.share import shared_columns
 from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 
 _MONEY_BOUND = 10**26
@@ -99,6 +100,10 @@ class Block:
             for name, values in self._columns.items()
         }
         return Block(columns, self.places, 1)
+
+    def shares(self, count: int) -> "list[Block]":
+        """The slots of one device as so many equal shares, each a block; every slot is divided as by `share.shares`."""
+        return [Block(columns, self.places, 1) for columns in shared_columns(self._columns, count)]
 
     def as_one_device(self) -> "Block":
         """The same as so many times the slots of one device: what all come to together, where they cost the same."""

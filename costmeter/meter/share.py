@@ -1,6 +1,6 @@
 """A share of what a device did: for time of which only a part counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import accumulate
 
@@ -10,6 +10,9 @@ from costmeter.units import portion
 _FIELDS = tuple(each.name for each in fields(Quantities))
 _ENERGIES = ("busy_microjoules", "idle_microjoules", "unknown_microjoules")
 _METHODS = ("counter_microjoules", "power_microjoules", "estimated_microjoules")
+
+#: By field of Quantities its values, row by row.
+Columns = Mapping[str, Sequence[int]]
 
 
 def share(held: Quantities, numerator: int, denominator: int) -> Quantities:
@@ -48,10 +51,34 @@ def shares(held: Quantities, count: int) -> list[Quantities]:
     for turn in range(count):
         fields = {name: (getattr(held, name) + turn) // count for name in _FIELDS if name not in _METHODS}
         energy_uj = sum(fields[name] for name in _ENERGIES)
-        ways = left if turn == count - 1 else tuple(_divided(left, energy_uj, sum(left)))
-        left = tuple(all_uj - uj for all_uj, uj in zip(left, ways, strict=True))
+        ways, left = _ways(left, energy_uj, turn == count - 1)
         found.append(Quantities(**fields, **dict(zip(_METHODS, ways, strict=True))))
     return found
+
+
+def shared_columns(columns: Columns, count: int) -> list[Columns]:
+    """The same of many rows at once, those of one device by field. A field that is nothing throughout is not there.
+
+    What was one list for several fields stays one.
+    """
+    names = [name for name in _METHODS if name in columns]
+    left = list(zip(*(columns[name] for name in names), strict=True))
+    found: list[Columns] = []
+    for turn in range(count):
+        by_list = {id(values): [(value + turn) // count for value in values] for values in columns.values()}
+        share = {name: by_list[id(values)] for name, values in columns.items() if name not in _METHODS}
+        energies = [share[name] for name in _ENERGIES if name in share]
+        energy_uj = [sum(row) for row in zip(*energies, strict=True)] if energies else [0] * len(left)
+        divided = [_ways(ways, uj, turn == count - 1) for ways, uj in zip(left, energy_uj, strict=True)]
+        left = [rest for _, rest in divided]
+        found.append(share | {name: [ways[place] for ways, _ in divided] for place, name in enumerate(names)})
+    return found
+
+
+def _ways(left: tuple[int, ...], energy_uj: int, is_last: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """How the energy of a share was found, of what is left of all shares; and what is left then."""
+    ways = left if is_last else tuple(_divided(left, energy_uj, sum(left)))
+    return ways, tuple(all_uj - uj for all_uj, uj in zip(left, ways, strict=True))
 
 
 def _divided(values: Sequence[int], numerator: int, denominator: int) -> Iterator[int]:

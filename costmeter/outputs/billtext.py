@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter.outputs.figures import SHOWN_FROM_SECONDS, duration, energy, money, quantum, rounded, significant
-from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned, wrapped
+from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
+from costmeter.outputs.terminal import wrapped
 
 _RUNS_SHOWN = 5
 _PROBLEMS_SHOWN = 5

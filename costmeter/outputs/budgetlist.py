@@ -10,7 +10,7 @@ from costmeter.meter.period import Period
 from costmeter.outputs.budgetline import amount_of
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import money, plain
-from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
+from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 
 _HEAD = ("BUDGET", "SPENT", "LEFT", "SHARE", "RUNS", "BEYOND IT", "SET IN")
 _RIGHT = frozenset((1, 2, 3, 4))

@@ -10,7 +10,7 @@ from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact
 from costmeter.outputs.figures import carbons, energies, gpu_hours, plain, quantum, rounded
 from costmeter.outputs.markdowntext import escaped, table
 from costmeter.outputs.runlist import SIMULATED
-from costmeter.outputs.terminal import Style, unadorned
+from costmeter.outputs.style import Style, unadorned
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
     MICROJOULES_PER_JOULE,

@@ -127,6 +127,8 @@ class Pages:
             return Answer(HTTPStatus.NOT_FOUND, body=b"not found; try /metrics\n")
         if asked.method not in _READ:
             return _not_allowed(_READ)
+        if path == "/api/v1/node" and not site.ready():
+            return _NOT_NOW
         if path in pages:
             return await self._page(path, pages[path], asked)
         return Answer(HTTPStatus.OK, body=b"ok\n") if checks[path]() else _NOT_NOW

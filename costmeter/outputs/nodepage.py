@@ -15,7 +15,7 @@ from costmeter.meter.holder import RunKey
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs import prometheusruns
-from costmeter.outputs.nodesnapshot import NodeSnapshot
+from costmeter.outputs.nodesnapshot import AT_ZERO_NS, NodeSnapshot
 from costmeter.outputs.prometheusgpus import (
     RUN_LABELS,
     add_facts,
@@ -28,12 +28,10 @@ from costmeter.outputs.prometheusgpus import (
 from costmeter.outputs.prometheuslanes import Lane, add_lanes
 from costmeter.outputs.prometheusruns import RunShown, phase_charges, run_labels
 from costmeter.outputs.prometheustext import Sheet, labels
-from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
+from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: How a run can end, each at 0 before the first that does. What somebody else calls an end is `unknown`.
 OUTCOMES = ("ok", "failed", "cancelled", "preempted", "stopped by budget", "interrupted", UNKNOWN_OUTCOME)
-#: A new run stands at 0 for so long: longer than Prometheus usually waits between two scrapes.
-AT_ZERO_NS = NANOSECONDS_PER_MINUTE
 #: So many holders of one GPU are named.
 _HOLDERS = 16
 

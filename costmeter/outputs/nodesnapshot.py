@@ -11,6 +11,10 @@ from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.readings import Reading
+from costmeter.units import NANOSECONDS_PER_MINUTE
+
+#: A new run stands at 0 for so long: longer than Prometheus usually waits between two scrapes.
+AT_ZERO_NS = NANOSECONDS_PER_MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,12 @@ class Reload:
 class NodeSnapshot:
     """The node as of one tick: closed slots folded, the slot still open with its holders, and the last of each device.
 
-    `began_utc_ns` is when this process began. Runs that are in `restored` were on the page of the process before, so
-    that their values need no zero before them. `shown` are the runs that have series, in the order in which they came;
-    `dropped` counts those that would have been too many. `furthest` is the most each run told of its progress.
-    `collectors` says of each way of finding holders whether it worked the last time. `since_utc_ns` is since when each
-    device is in its state; one that nobody holds is unheld, whatever it does. `opened` is when the part began, and what
-    all devices had cost by then. The rest is as in `Snapshot`.
+    `began_utc_ns` is when this process began. Runs that are in `restored` were on the page of the process before, or
+    have stood at 0 for long enough in this one, so that their values need no zero before them. `shown` are the runs
+    that have series, in the order in which they came; `dropped` counts those that would have been too many. `furthest`
+    is the most each run told of its progress. `collectors` says of each way of finding holders whether it worked the
+    last time. `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it
+    does. `opened` is when the part began, and what all devices had cost by then. The rest is as in `Snapshot`.
     """
 
     at_utc_ns: int

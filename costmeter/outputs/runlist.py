@@ -13,7 +13,7 @@ from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import energies, money, quantum, rounded
 from costmeter.outputs.gpus import brief_names
 from costmeter.outputs.markdowntext import escaped, table
-from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
+from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 
 #: What stands above every block of runs that cost nobody anything.

@@ -3,7 +3,6 @@
 import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from costmeter.outputs.figures import duration
@@ -12,33 +11,20 @@ from costmeter.outputs.heading import ending, headline, span
 from costmeter.outputs.itemlines import item_lines
 from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
 from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
+from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 from costmeter.outputs.unitlines import unit_lines
 from costmeter.outputs.where import Row, Where, where_it_went
 
 _BLOCKS = " ▏▎▍▌▋▊▉█"
-_ASCII = str.maketrans(
-    {"─": "-", "·": "|", "×": "x", "→": "-", "–": "-", "−": "-", "€": "EUR ", "£": "GBP ", "…": "...", "±": "+-"}
-)
 _BAR_CELLS = 16
 _HALF = 50
 _NAME_WIDTH, _LONGEST_NAME = 13, 16
-#: Narrower terminals get lines of this width, and no bars below that of the table with them.
-MINIMUM_WIDTH = 64
 _WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
 _SHORTEST_RULE = 2
 #: An id of which less is left tells no run from another.
 _SHORTEST_ID = 12
 _NO_BREAK = "\u00a0"
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How to print: columns, whether the terminal knows UTF-8, whether it wants colour."""
-
-    width: int = 80
-    unicode: bool = True
-    color: bool = False
 
 
 def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings: tuple[str, ...] = ()) -> str:
@@ -62,17 +48,6 @@ def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings
         *(unadorned(line, style) for line in below),
     ]
     return "\n".join(lines) + "\n"
-
-
-def unadorned(line: str, style: Style) -> str:
-    """A line that does nothing to a terminal but show text, whatever a command or a name contains."""
-    shown = "".join(character if character.isprintable() else "?" for character in line.rstrip())
-    return shown if style.unicode else in_ascii(shown)
-
-
-def in_ascii(text: str) -> str:
-    """The text for those who can show ASCII only: one table for every command. What it lacks is a question mark."""
-    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
 
 
 def wrapped(labelled: Iterable[Labelled], width: int) -> Iterator[str]:

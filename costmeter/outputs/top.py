@@ -8,7 +8,7 @@ from typing import Any
 from costmeter.outputs.columns import columns
 from costmeter.outputs.figures import about, local_time, money, quantum, rounded, significant
 from costmeter.outputs.gpus import numbers, short_model
-from costmeter.outputs.terminal import MINIMUM_WIDTH, Style, unadorned
+from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 
 #: How rows can be sorted, in the order in which a key steps through them.
 SORTS = ("gpu", "cost", "idle")

@@ -8,35 +8,32 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from costmeter.attribution.kubelet import DEFAULT_SOCKET
 from costmeter.clock import Anchor, Clock, RealClock, anchor
-from costmeter.config.layers import load_settings
-from costmeter.config.settings import Settings
-from costmeter.errors import ConfigError
 from costmeter.ledger import identity
-from costmeter.ledger.nodejournal import Restored, restored
-from costmeter.ledger.noderecord import Opening
+from costmeter.ledger.nodejournal import Restored
 from costmeter.ledger.record import Header
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.versions import versions
 from costmeter.runtime import rights
 from costmeter.runtime.agentlock import AgentLock
-from costmeter.runtime.agentplaces import SLURM_FOLDER, socket_path, state_folder
+from costmeter.runtime.agentplaces import SLURM_FOLDER, runtime_folder, socket_path
 from costmeter.runtime.agentsite import Asked, Serving
+from costmeter.runtime.agentstate import AgentState
 from costmeter.runtime.agenttelling import AgentTeller
 from costmeter.runtime.announceserver import AnnounceServer
-from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
+from costmeter.runtime.assembly import SYSFS_VARIABLE, source
 from costmeter.runtime.attributor import Attributor, Places
-from costmeter.runtime.booking import Pricing
 from costmeter.runtime.events import Batch, Ended, Opened
-from costmeter.runtime.nodeevents import NodeEvent, Repriced
+from costmeter.runtime.nodeevents import NodeEvent, Reloaded, Repriced
 from costmeter.runtime.noderecorder import NodeRecorder
+from costmeter.runtime.nodesettings import NodeSettings
 from costmeter.runtime.nodewriter import NodeWriter
 from costmeter.runtime.reader import Reader
-from costmeter.sources.host import HostSource
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: How the time for the end is divided between a driver and a disk that may both hang.
@@ -73,22 +70,25 @@ class Agent:
         """Read the settings and take what must be ours alone. Raises ConfigError and InUse."""
         self._options, self._say, self._warn = options, say, warn
         self._clock: Clock = RealClock()
-        self._settings = self._load()
-        self._folder = state_folder(options.state, options.environ) / "node"
+        self._settings = NodeSettings(options, self._clock, warn)
+        self._state = AgentState(options.state, options.environ, options.simulate is not None)
         self._socket = socket_path(options.socket, options.environ)
-        self._locks = self._lock()
-        self._host = self._open_host()
+        self._state.lock(self._clock, warn)
+        self._socket_lock = self._lock_socket()
         self._events: queue.SimpleQueue[NodeEvent] = queue.SimpleQueue()
-        self._reloading = threading.Lock()
+        self._reloading, self._noting = threading.Lock(), threading.Lock()
+        self._refused: set[str] = set()
         self._recorded, self.failed = threading.Event(), threading.Event()
         self._alive_ns = self._clock.boottime_ns()
         header = self._header()
-        runtime = self._socket.parent if self._socket is not None else None
-        left = self._left(header, runtime)
-        self._writer = NodeWriter(self._folder, header.host, runtime)
+        runtime, folder = runtime_folder(self._socket, header.simulated), self._state.folder
+        left = self._state.left(header, runtime)
+        if left.why_zero:
+            say(f"counters begin at 0: {left.why_zero}")
+        self._writer = NodeWriter(folder, header.host, runtime)
         self._server = self._announcements()
         self._recorder = self._recording(header, left)
-        self._teller = AgentTeller(say, warn, self._folder)
+        self._teller = AgentTeller(say, warn, folder)
         self._attributor = self._attribution(left)
         self._reader = self._reading(header)
         self._serving = self._served()
@@ -118,8 +118,9 @@ class Agent:
         self._serving.finish(seconds * CLOSING_SHARE / 2)
         if self._server is not None:
             self._server.close(seconds * CLOSING_SHARE / 2)
-        for lock in self._locks:
-            lock.let_go()
+        self._state.let_go()
+        if self._socket_lock is not None:
+            self._socket_lock.let_go()
         return self._writer.unsaved
 
     def current(self) -> NodeSnapshot | None:
@@ -127,69 +128,40 @@ class Agent:
         return self._writer.snapshot
 
     def reload(self) -> str | None:
-        """Load the settings anew: prices and labels hold from now on. What is wrong with them, and then none do."""
+        """Load the settings anew: rates, labels and what idle means hold from now on. What is wrong; then none do."""
         with self._reloading:  # it is asked for by a signal and over HTTP
-            wrong = self._reloaded()
+            wrong = self._settings.load_anew()
+            if wrong is None:
+                pricing, now = self._settings.pricing(), self._settings.now
+                self._events.put(Repriced(self._clock.boottime_ns(), pricing, now.idle, now.labels))
+        self._note_reload("settings", wrong is None)
         if wrong is None:
             self._say("settings loaded anew")
         else:
-            self._events.put(Repriced(self._clock.boottime_ns(), None))
             self._warn(f"settings not loaded anew, the old ones hold: {wrong}")
         return wrong
 
+    def _note_reload(self, what: str, is_good: bool) -> None:
+        """Show whether all that can be loaded anew was taken the last time."""
+        with self._noting:
+            (self._refused.discard if is_good else self._refused.add)(what)
+            self._events.put(Reloaded(self._clock.boottime_ns(), not self._refused))
+
     # Building
 
-    def _load(self) -> Settings:
-        options = self._options
-        loaded = load_settings(options.config, {}, options.environ, options.cwd, options.strict)
-        for fault in loaded.faults:
-            self._warn(fault)
-        return loaded.settings
-
-    def _reloaded(self) -> str | None:
-        """Take the settings as they are now, every fault refused; why they cannot be taken."""
-        options, before = self._options, self._settings
-        try:
-            settings = load_settings(options.config, {}, options.environ, options.cwd, strict=True).settings
-        except ConfigError as refusal:
-            return refusal.message
-        if (settings.currency, str(settings.timezone)) != (before.currency, str(before.timezone)):
-            return "currency and timezone are fixed until the agent is started anew"
-        self._settings = replace(settings, book=replace(settings.book, host=self._settings.book.host))
-        if settings.host.source != before.host.source:
-            self._warn("host.power: what is measured changes when the agent is started anew")
-        if settings.idle != before.idle:
-            self._warn("idle: the rule changes when the agent is started anew")
-        self._events.put(Repriced(self._clock.boottime_ns(), self._pricing()))
-        return None
-
-    def _lock(self) -> list[AgentLock]:
-        """One agent per folder and per socket. Where no lock can be made there is none."""
-        wanted = [(self._folder / ".lock", str(self._folder.parent), "--state DIR")]
-        if self._socket is not None:
-            wanted.append((self._socket.with_suffix(".lock"), str(self._socket), "--socket PATH"))
-        locks = []
-        for path, what, otherwise in wanted:
-            lock = AgentLock(path)
-            try:
-                lock.take(what, otherwise, self._clock)
-                locks.append(lock)
-            except OSError as refusal:
-                self._warn(f"{path}: {refusal.strerror or refusal}; two agents would not notice each other")
-        return locks
-
-    def _open_host(self) -> HostSource | None:
-        """The host's counters, where they are to be read and can be; the book says which, or why not."""
-        settings, sysfs = self._settings, self._options.environ.get(SYSFS_VARIABLE)
-        if settings.host.source != "auto" or (self._options.simulate is not None and sysfs is None):
+    def _lock_socket(self) -> AgentLock | None:
+        """One agent per socket. Where no lock can be made there is none."""
+        if self._socket is None:
             return None
-        host = HostSource(self._clock, sysfs or "/sys")
-        origin = host_origin(host.open())
-        self._settings = replace(settings, book=replace(settings.book, host=origin))
-        return host if origin.word == "measured" else None
+        lock = AgentLock(self._socket.with_suffix(".lock"))
+        try:
+            lock.take(str(self._socket), "--socket PATH", self._clock)
+        except OSError as refusal:
+            self._warn(f"{self._socket}: {refusal.strerror or refusal}; two agents would not notice each other")
+        return lock
 
     def _header(self) -> Header:
-        options, settings = self._options, self._settings
+        options, settings = self._options, self._settings.now
         return Header(
             run="",
             part=0,
@@ -211,25 +183,9 @@ class Agent:
             user=identity.user_name(),
         )
 
-    def _pricing(self) -> Pricing:
-        """What the node's GPUs cost: those that nobody holds are counted, so that nothing is added for them."""
-        book, watts = self._settings.book.without_idle_share(), self._settings.host.watts
-        return Pricing(book.quotation, lambda: (), float(watts or 0))
-
-    def _left(self, header: Header, runtime: Path | None) -> Restored:
-        """Where the counters begin: where those of the agent before this one ended, or at nothing."""
-        try:
-            left = restored(self._folder, header, runtime)
-        except Exception as fault:  # garbled as nobody thought of: at nothing, which is an ordinary reset
-            wrong = f"{type(fault).__name__}: {fault}"
-            left = Restored(Opening(header.anchor.utc(header.start_ns)), why_zero=f"{self._folder}: {wrong}")
-        if left.why_zero:
-            self._say(f"counters begin at 0: {left.why_zero}")
-        return left
-
     def _recording(self, header: Header, left: Restored) -> NodeRecorder:
         most, post = self._options.max_runs, self._writer.post
-        pricing, holders = self._pricing(), left.holders
+        pricing, holders = self._settings.pricing(), left.holders
         begins = left.earlier, left.opening, holders
         return NodeRecorder(header, pricing, self._clock, post, *begins, most, self._turned_away)
 
@@ -253,21 +209,20 @@ class Agent:
     def _served(self) -> Serving:
         options = self._options
         web = None if options.web_config is None else os.path.join(options.cwd, options.web_config)
-        asked = Asked(self.current, self._is_healthy, self.reload)
+        asked = Asked(self.current, self._is_healthy, self.reload, partial(self._note_reload, "web"))
         return Serving(options.addresses, web, options.textfile, asked, self._clock, self._say, self._warn)
 
     def _reading(self, header: Header) -> Reader:
-        driver, host = source(self._options.simulate, self._clock, self._warn), self._host.read if self._host else None
-        return Reader(
-            driver, self._clock, self._anchor, header.period_ns, tuple, self._events.put, host, lists_processes=True
-        )
+        driver, host = source(self._options.simulate, self._clock, self._warn), self._settings.host
+        read, post = host.read if host else None, self._events.put
+        return Reader(driver, self._clock, self._anchor, header.period_ns, tuple, post, read, lists_processes=True)
 
     def _lacks(self) -> Iterator[rights.Lack]:
         """What more privilege would show, for who wonders later why it is not there."""
         options, is_simulated = self._options, self._options.simulate is not None
         slurm = None if self._socket is None else self._socket.parent / SLURM_FOLDER
         yield from rights.lacks(os.getpid(), slurm, Path(options.kubelet_socket or DEFAULT_SOCKET), is_simulated)
-        if self._settings.host.source == "auto" and not (is_simulated and SYSFS_VARIABLE not in options.environ):
+        if self._settings.measures_host:
             lack = rights.host_energy(Path(options.environ.get(SYSFS_VARIABLE) or "/sys"))
             if lack is not None:
                 yield lack
@@ -313,4 +268,4 @@ class Agent:
             self._attributor.hold(event.devices, event.facts is not None and event.facts.simulated)
         if isinstance(event, Batch) and event.processes is not None:
             self._attributor.see(event.processes, event.at_ns)
-        self._teller.see(event, self._recorder.part, self._settings.book, self._writer.refusal)
+        self._teller.see(event, self._recorder.part, self._settings.now.book, self._writer.refusal)

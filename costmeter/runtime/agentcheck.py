@@ -20,13 +20,14 @@ from costmeter.runtime.agentlock import described
 from costmeter.runtime.agentplaces import SLURM_FOLDER, socket_path, state_folder
 from costmeter.runtime.announcing import SYSTEM_SOCKET, sockets
 from costmeter.runtime.finding import Finding
+from costmeter.runtime.patience import within
 from costmeter.runtime.portholder import addresses
 from costmeter.runtime.surroundings import HOST, PORT
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Prometheus reads every 15 s to 1 min where nobody says otherwise; this long without is no accident.
 SCRAPED_SECONDS = 600
-_CONNECT_SECONDS, _PAGE_SECONDS, _MOST_BYTES = 1.0, 3.0, 64 * 2**20
+_CONNECT_SECONDS, _DISK_SECONDS, _PAGE_SECONDS, _MOST_BYTES = 1.0, 1.0, 3.0, 64 * 2**20
 _CREDENTIALS = struct.Struct("iII")
 
 
@@ -44,7 +45,7 @@ def findings(environ: Mapping[str, str], clock: Clock, simulate: str | None) -> 
     """One finding for each thing there is something to say of."""
     found = _agent(environ)
     if found is None:
-        yield from _places(environ)
+        yield from _places(environ, simulate is not None)
     else:
         yield _running(found, clock)
         yield from _health(found, clock)
@@ -151,16 +152,23 @@ def _up_seconds(pid: int, clock: Clock) -> float:
     return clock.boottime_ns() / NANOSECONDS_PER_SECOND - ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _places(environ: Mapping[str, str]) -> Iterator[Finding]:
+def _places(environ: Mapping[str, str], is_simulated: bool) -> Iterator[Finding]:
     """Where an agent that this user starts would keep its state and listen for runs."""
-    state, listens = state_folder(None, environ), socket_path(None, environ)
-    yield Finding("ok", f"agent: none runs here; one that you start keeps its state in {state}")
-    above = next((folder for folder in (state, *state.parents) if os.path.exists(folder)), state)
-    if not os.access(above, os.W_OK | os.X_OK):
-        yield Finding("warn", f"agent: {state} cannot be written by you", "costmeter agent --state DIR")
+    hung = Finding("warn", "agent: the disk of its state does not answer", "costmeter agent --state DIR")
+    yield from within(_DISK_SECONDS, lambda: _state(environ, is_simulated), [hung])
+    listens = socket_path(None, environ)
     make = f"sudo install -d -o {environ.get('USER') or os.getuid()} {Path(SYSTEM_SOCKET).parent}"
     if listens is None:
         yield Finding("warn", "agent: there is no folder for the socket on which runs announce themselves", make)
     elif str(listens) != SYSTEM_SOCKET and str(listens).startswith(environ.get("XDG_RUNTIME_DIR") or "\0"):
         text = f"agent: at {listens} only your own runs could announce themselves"
         yield Finding("warn", text, make)
+
+
+def _state(environ: Mapping[str, str], is_simulated: bool) -> list[Finding]:
+    state = state_folder(None, environ, is_simulated)
+    found = [Finding("ok", f"agent: none runs here; one that you start keeps its state in {state}")]
+    above = next((folder for folder in (state, *state.parents) if os.path.exists(folder)), state)
+    if not os.access(above, os.W_OK | os.X_OK):
+        found.append(Finding("warn", f"agent: {state} cannot be written by you", "costmeter agent --state DIR"))
+    return found

@@ -13,15 +13,32 @@ STATE, RUNTIME = Path("/var/lib/costmeter"), Path("/run/costmeter")
 SOCKET_NAME = "agent.sock"
 #: Where a prolog leaves what Slurm allocated, beside the socket.
 SLURM_FOLDER = "slurm"
+#: Where what is said of simulated GPUs is kept apart.
+SIMULATED = "simulated"
 SOCKET_VARIABLE = "COSTMETER_SOCKET"
 
 
-def state_folder(asked: str | None, environ: Mapping[str, str]) -> Path:
-    """`asked`, else systemd's $STATE_DIRECTORY, else /var/lib/costmeter where that is ours, else the user's own."""
-    given = asked or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+def state_folder(asked: str | None, environ: Mapping[str, str], is_simulated: bool = False) -> Path:
+    """`asked`, else systemd's $STATE_DIRECTORY, else /var/lib/costmeter where that is ours, else the user's own.
+
+    Where nobody asked, simulated GPUs have a folder of their own, in the user's state where there is no other: what a
+    demonstration on a node seems to cost is not what the node has cost.
+    """
+    if asked:
+        return Path(asked)
+    given = environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if is_simulated:
+        return (Path(given) if given else state_directory(dict(environ))) / SIMULATED
     if given:
         return Path(given)
     return STATE if _may_write(STATE) else state_directory(dict(environ))
+
+
+def runtime_folder(socket: Path | None, is_simulated: bool) -> Path | None:
+    """Where an agent says what it showed beyond its journal, beside its socket; of simulated GPUs, apart."""
+    if socket is None:
+        return None
+    return socket.parent / SIMULATED if is_simulated else socket.parent
 
 
 def socket_path(asked: str | None, environ: Mapping[str, str]) -> Path | None:

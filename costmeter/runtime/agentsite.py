@@ -23,11 +23,15 @@ _TEXTFILE, _SOON_SECONDS = "agent", 0.2
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the pages ask of the agent. `current` is what may be shown, None before there is anything."""
+    """What the pages ask of the agent. `current` is what may be shown, None before there is anything.
+
+    `note_web` is told whether the web configuration was taken, each time that it was read anew.
+    """
 
     current: Callable[[], NodeSnapshot | None]
     is_healthy: Callable[[], bool]
     reload: Callable[[], str | None]
+    note_web: Callable[[bool], None]
 
 
 class Serving:
@@ -85,6 +89,7 @@ class Serving:
         return in_use(address, listener(int(port)), f"--web.listen-address {free}", self._clock)
 
     def _told(self, faults: tuple[str, ...]) -> None:
+        self._asked.note_web(not faults)
         for fault in faults:
             self._warn(fault)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from costmeter.attribution.announcement import Announcement
 from costmeter.ledger.noderecord import UNKNOWN_OUTCOME
+from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import RunKey
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.runtime.announceline import Farewell, Saying
@@ -23,7 +24,7 @@ GONE_AFTER_NS = 30 * NANOSECONDS_PER_SECOND
 PERIOD_NS = NANOSECONDS_PER_SECOND
 #: So many changes of phase or devices are taken at once, and one more every second: each cuts a slot, a line on disk.
 CHANGES_AT_ONCE, CHANGE_AGAIN_NS = 20, NANOSECONDS_PER_SECOND
-_INTERRUPTED = "interrupted"
+_INTERRUPTED: Outcome = "interrupted"
 
 Posted = RunGone | RunTold
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from costmeter.ledger.noderecord import UNKNOWN_OUTCOME, NodeOutcome
+from costmeter.ledger.noderecord import UNKNOWN_OUTCOME
 from costmeter.ledger.record import Outcome
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.runtime.progress import LARGEST_COUNT, LONGEST_NAME
@@ -65,7 +65,7 @@ class Saying:
 class Farewell:
     """How a run ended, as it says."""
 
-    outcome: NodeOutcome
+    outcome: Outcome
     exit_code: int | None = None
     signal: int | None = None
 
@@ -188,11 +188,11 @@ def _saying(said: Mapping[str, Any]) -> Saying:
 def _farewell(end: Mapping[str, Any]) -> Farewell:
     """An end; where it does not say how, by its exit code or signal."""
     exit_code, signal = _whole(end.get("exit_code"), 255), _whole(end.get("signal"), 64) or None
-    outcome = end.get("outcome")
-    if not (isinstance(outcome, str) and outcome in _OUTCOMES):
-        outcome = UNKNOWN_OUTCOME if exit_code is None and signal is None else "failed"
-        outcome = "ok" if exit_code == 0 and signal is None else outcome
-    return Farewell(outcome, exit_code, signal)
+    told = next((each for each in _OUTCOMES if each == end.get("outcome")), None)
+    if told is None:
+        told = UNKNOWN_OUTCOME if exit_code is None and signal is None else "failed"
+        told = "ok" if exit_code == 0 and signal is None else told
+    return Farewell(told, exit_code, signal)
 
 
 def _uuids(gpus: object) -> frozenset[str] | None:

@@ -6,7 +6,6 @@ nothing, half a line, too much or too often costs a little time and a bounded pi
 
 import contextlib
 import errno
-import logging
 import os
 import resource
 import selectors
@@ -25,8 +24,6 @@ from costmeter.runtime.announceline import LONGEST_LINE, Farewell, Greeting, Ref
 from costmeter.runtime.patience import within
 from costmeter.runtime.socketfile import SocketFile
 from costmeter.units import NANOSECONDS_PER_SECOND
-
-_LOGGER = logging.getLogger(__name__)
 
 #: Who has connected has so long to greet.
 SILENT_NS = 5 * NANOSECONDS_PER_SECOND
@@ -131,7 +128,6 @@ class AnnounceServer:
             self._listen_on(True)
             self._serve_until_closed()
         except Exception as fault:  # the meter goes on without
-            _LOGGER.exception("the agent's socket failed")
             self._warn(f"runs are not heard any more: {type(fault).__name__}: {fault}")
         finally:
             self._file.remove()

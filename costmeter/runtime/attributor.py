@@ -4,7 +4,6 @@ It alone waits for /proc, for the names of users and for Slurm's files; the reco
 says something new.
 """
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -27,8 +26,6 @@ from costmeter.runtime.patience import within
 
 if TYPE_CHECKING:  # loads grpc, where there is a kubelet to ask
     from costmeter.attribution.kubelet import Kubelet
-
-_LOGGER = logging.getLogger(__name__)
 
 #: What asks a process's own memory, or a directory of users somewhere, gets so long.
 _PATIENCE_SECONDS = 2.0
@@ -131,8 +128,8 @@ class Attributor:
             try:
                 self._look()
             except Exception as fault:  # our own: the holders stand as they were, and the meter goes on
-                _LOGGER.exception("attribution failed")
-                self._say(f"who holds the GPUs could not be found out: {type(fault).__name__}: {fault}")
+                kind = type(fault).__name__
+                self._say(f"who holds the GPUs could not be found out: {kind}: {fault}", about=f"fault {kind}")
 
     def _wait(self) -> None:
         """Until something was told; where a prolog may leave files, until one came or went."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from costmeter.ledger.journal import JournalFile, encode_open
-from costmeter.ledger.noderecord import Line, RunEnded, RunSeen
+from costmeter.ledger.noderecord import Line, RunEnded, RunSeen, Stint
 from costmeter.ledger.record import Footer, Header, Mark, RatesChange, SlotEntry, Subtotal, Usage
 from costmeter.ledger.sequence import Numbering
 from costmeter.meter.slot import Slot
@@ -121,7 +121,7 @@ class Backlog:
         """
         for place in range(1, len(self._pending) - 1):
             record, after = self._pending[place].record, self._pending[place + 1].record
-            if isinstance(record, SlotEntry | Mark | Subtotal | Usage | RunSeen | RunEnded):
+            if isinstance(record, SlotEntry | Mark | Subtotal | Usage | RunSeen | RunEnded | Stint):
                 return place
             if isinstance(record, RatesChange) and isinstance(after, RatesChange):
                 return place
@@ -153,9 +153,10 @@ class Backlog:
             return
         if isinstance(record, Header):
             record = replace(record, part=file.part)
-        if self.lines_lost and isinstance(record, Subtotal):
+        is_short = waiting.file <= self._short
+        if is_short and isinstance(record, Subtotal | Stint):
             return
-        if self.lines_lost and isinstance(record, Footer):
+        if is_short and isinstance(record, Footer):
             record = replace(record, summary=None)
         self._is_handed = True
         try:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from costmeter.ledger.noderecord import NodeOutcome, RunFacts
+from costmeter.ledger.noderecord import RunFacts
+from costmeter.ledger.record import Outcome
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.progress import Progress
@@ -32,7 +33,7 @@ class RunGone:
 
     at_ns: int
     key: RunKey
-    outcome: NodeOutcome
+    outcome: Outcome
     exit_code: int | None = None
     signal: int | None = None
 

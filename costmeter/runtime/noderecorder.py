@@ -11,6 +11,7 @@ from dataclasses import replace
 from costmeter.clock import Clock, cpu_nanoseconds
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired
 from costmeter.ledger.noderecord import Holders, NodeRecord, Opening
+from costmeter.ledger.nodestints import STINTS_KEPT, Stints
 from costmeter.ledger.record import Devices, Footer, Header, Outcome, RatesChange, Record
 from costmeter.ledger.resume import FILLED_NS, NOTHING_EARLIER, Earlier
 from costmeter.meter.holder import Holder
@@ -57,6 +58,8 @@ class NodeRecorder(Booking):
         self._began_utc_ns = start_utc_ns
         self._part: NodePart = begin_node(header)
         self._records: list[Record | NodeRecord] = [header]
+        self._stints = Stints(STINTS_KEPT)
+        self._stints.take(header)
         begins = opened or Opening(start_utc_ns)
         self._record(begins)
         self._opened = start_utc_ns, self._part.totals.whole.cost
@@ -211,6 +214,8 @@ class NodeRecorder(Booking):
         self._slots.closed = 0
         self._part = begin_node(self._header)
         self._records.append(self._header)
+        self._stints = Stints(STINTS_KEPT)
+        self._stints.take(self._header)
         self._record(begins)
         self._let_devices_go()
         self._record(Devices(tuple(self._devices.values()), self._driver, self._node_gpus, self._since_ns()))
@@ -249,15 +254,20 @@ class NodeRecorder(Booking):
         self._foot(end_ns, end_utc_ns, "ok")
 
     def _foot(self, end_ns: int, end_utc_ns: int, outcome: Outcome) -> None:
+        summary = None if self._stints.is_short else self._stints.summary()
+        self._records += self._stints.stints()
         readings, cpu_ns = self._tally.readings, cpu_nanoseconds()
         length_ns, used_ns = end_ns - self._header.start_ns, cpu_ns - self._cpu_before_ns
-        self._record(Footer(end_utc_ns, length_ns, outcome, None, None, used_ns, readings - self._readings_before))
+        readings_here = readings - self._readings_before
+        end = Footer(end_utc_ns, length_ns, outcome, None, None, used_ns, readings_here, summary=summary)
+        self._record(end)
         self._readings_before, self._cpu_before_ns = readings, cpu_ns
 
     # Handing over
 
     def _record(self, record: Record | NodeRecord) -> None:
         self._part = fold_node(self._part, record)
+        self._stints.take(record)
         self._records.append(record)
 
     def _hand_over(self, last: bool) -> None:
@@ -265,9 +275,11 @@ class NodeRecorder(Booking):
         self._post(NodePost(records, tuple(self._devices), self._snapshot(), last))
 
     def _snapshot(self) -> NodeSnapshot:
-        tally, runs = self._tally, self._runs
+        tally, runs, now_utc_ns = self._tally, self._runs, self._now_utc_ns()
+        shown = runs.shown(self._part.accounts)
+        runs.rise(self._part.accounts, now_utc_ns)
         return NodeSnapshot(
-            self._now_utc_ns(),
+            now_utc_ns,
             self._began_utc_ns,
             self._part,
             self._open_slot(),
@@ -279,7 +291,7 @@ class NodeRecorder(Booking):
             tally.resets,
             tally.silent,
             restored=runs.restored,
-            shown=runs.shown(self._part.accounts),
+            shown=shown,
             dropped=runs.dropped + self._turned_away(),
             furthest=runs.furthest,
             reload=self._reload,

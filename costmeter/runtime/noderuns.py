@@ -7,6 +7,7 @@ from costmeter.ledger.nodequery import NodePart
 from costmeter.ledger.noderecord import UNKNOWN_OUTCOME, RunAccount, RunEnded, RunFacts, RunSeen
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.progress import UNTOLD, Progress
+from costmeter.outputs.nodesnapshot import AT_ZERO_NS
 from costmeter.runtime.admission import Admission
 from costmeter.runtime.course import further
 from costmeter.runtime.nodeevents import Held, RunGone, RunTold
@@ -21,7 +22,10 @@ Accounts = Mapping[RunKey, RunAccount]
 
 
 class NodeRuns:
-    """What the node's runs told, since `start_ns` (CLOCK_BOOTTIME). Those of the part's opening are `restored`."""
+    """What the node's runs told, since `start_ns` (CLOCK_BOOTTIME).
+
+    `restored` are those whose counters are shown as they are: those of the part's opening, and who has risen from 0.
+    """
 
     def __init__(self, part: NodePart, max_runs: int, start_ns: int) -> None:
         self._admission = Admission()
@@ -101,6 +105,11 @@ class NodeRuns:
         self._never_shown += len(left - self._unshown)
         self._unshown = left | (self._unshown & accounts.keys())
         return self._shown
+
+    def rise(self, accounts: Accounts, now_utc_ns: int) -> None:
+        """Runs that have stood at 0 for long enough do so never again, be the clock set back or the run begun anew."""
+        new = (key for key in self._shown if key in accounts and key not in self.restored)
+        self.restored |= {key for key in new if now_utc_ns - accounts[key].facts.seen_utc_ns >= AT_ZERO_NS}
 
     def unheard(self, accounts: Accounts, at_ns: int) -> list[RunGone]:
         """The end of every run that lives by what we know, and that nobody has named for long."""

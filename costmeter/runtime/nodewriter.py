@@ -19,8 +19,8 @@ from costmeter.ledger.journal import JournalFile
 from costmeter.ledger.nodejournal import remove_old, stem
 from costmeter.ledger.nodeline import apart
 from costmeter.ledger.nodequery import NodePart, opening
-from costmeter.ledger.noderecord import Holders, Line, Opening
-from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
+from costmeter.ledger.noderecord import Holders, Line, Opening, Stint
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import booked_ns
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.runtime.backlog import Backlog
@@ -253,6 +253,10 @@ class _NodeLines:
         if isinstance(record, SlotEntry) and self._slots_before:
             slot = replace(record.slot, number=record.slot.number - self._slots_before)
             record = replace(record, slot=slot)
+        if self._slots_before and isinstance(record, Stint | Footer):  # sums of slots that are in the file before
+            if isinstance(record, Stint):
+                return
+            record = replace(record, summary=None)
         if isinstance(record, Header | Devices):
             self._order = () if isinstance(record, Header) else tuple(device.uuid for device in record.devices)
         for each in apart(record) if isinstance(record, Opening) else (record,):

@@ -15,3 +15,24 @@ def within(seconds: float, ask: Callable[[], Answer], otherwise: Otherwise) -> A
     thread.start()
     thread.join(seconds)
     return answers[0] if answers else otherwise
+
+
+def answered(seconds: float, ask: Callable[[], Answer]) -> Answer:
+    """What an answer is, or what the question raises; TimeoutError where neither comes in time."""
+    answers: list[Answer] = []
+    problems: list[Exception] = []
+
+    def listen() -> None:
+        try:
+            answers.append(ask())
+        except Exception as problem:
+            problems.append(problem)
+
+    thread = threading.Thread(target=listen, name="ask", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if problems:
+        raise problems[0]
+    if not answers:
+        raise TimeoutError
+    return answers[0]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from costmeter.attribution.slurm import jobs_in
 
-#: The number of CAP_SYS_PTRACE (include/uapi/linux/capability.h).
-_SYS_PTRACE = 19
+#: Numbers of capabilities (include/uapi/linux/capability.h).
+_DAC_OVERRIDE, _DAC_READ_SEARCH, _SYS_PTRACE = 1, 2, 19
 #: The inode of the first pid namespace of a machine (PROC_PID_INIT_INO, include/linux/proc_ns.h).
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
 _SLURM_SETTINGS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf")
@@ -40,15 +40,18 @@ def lacks(pid: int, slurm_folder: Path | None, kubelet_socket: Path, is_simulate
 
 def of_processes(pid: int, is_simulated: bool, proc: Path = Path("/proc")) -> Iterator[Lack]:
     """What the process `pid` does not see of others. A simulated node's processes are numbers, of no namespace."""
-    if not has_capability(pid, _SYS_PTRACE, proc):
-        if not os.access(proc / "1" / "stat", os.R_OK):
-            yield Lack(
-                "other users' processes are hidden (hidepid), so whose GPUs are held only announcements tell",
-                "CAP_SYS_PTRACE, or the group that /proc is mounted with (gid=)",
-            )
+    may_trace = has_capability(pid, _SYS_PTRACE, proc)
+    if not may_trace and not os.access(proc / "1" / "stat", os.R_OK):
+        yield Lack(
+            "other users' processes are hidden (hidepid), so whose GPUs are held only announcements tell",
+            "CAP_SYS_PTRACE, or the group that /proc is mounted with (gid=)",
+        )
+    # /proc/PID/environ is a file of its user's, mode 0400, and the kernel asks besides whether we may trace him.
+    may_open = any(has_capability(pid, number, proc) for number in (_DAC_OVERRIDE, _DAC_READ_SEARCH))
+    if not (may_trace and may_open):
         yield Lack(
             "other users' environments cannot be read, so a run that only COSTMETER_RUN_ID names is its user's",
-            "CAP_SYS_PTRACE (systemd: AmbientCapabilities=CAP_SYS_PTRACE)",
+            "AmbientCapabilities=CAP_SYS_PTRACE CAP_DAC_READ_SEARCH in the unit",
         )
     if not is_simulated and _pid_namespace(pid, proc) not in ("", _FIRST_PID_NAMESPACE):
         yield Lack(

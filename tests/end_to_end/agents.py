@@ -1,8 +1,10 @@
 """The installed agent as tests start it: on a free port, with state and socket of its own."""
 
+import http
 import json
 import re
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,10 +35,18 @@ class StartedAgent:
 
     @property
     def node(self) -> dict[str, Any]:
-        """What it shows of the node."""
-        with urllib.request.urlopen(f"{self.url}/api/v1/node", timeout=10) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
+        """What it shows of the node, once it has read it."""
+        return eventually(self._node, "a node that was read")
+
+    def _node(self) -> dict[str, Any] | None:
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/node", timeout=10) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as refusal:
+            if refusal.code == http.HTTPStatus.SERVICE_UNAVAILABLE:
+                return None
+            raise
 
     def run(self, run_id: str) -> dict[str, Any]:
         """What it shows of a run, once it shows it."""

@@ -1,6 +1,7 @@
 """The installed agent: starts, serves, names a wrapper's run, reloads, stops, and goes on where it stood."""
 
 import os
+import re
 import signal
 import subprocess
 import urllib.error
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from costmeter.ledger.nodejournal import fold_node_path, node_paths
 from costmeter.ledger.noderecord import RunSeen
 from costmeter.ledger.reading import all_records
 from costmeter.ledger.record import Footer
 from tests.end_to_end.agents import StartedAgent, agent, agent_command
 from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, own_home
+from tests.native import compiled
 
 MAY_ISOLATE = subprocess.run(["unshare", "--pid", "--fork", "true"], capture_output=True).returncode == 0
 
@@ -193,6 +196,73 @@ def test_hup_and_a_post_load_prices_anew(environ: dict[str, str], tmp_path: Path
         assert Decimal(started.node["now"]["per_hour"]) == 16
         assert started.stop() == 0
         assert "the old ones hold" in started.said
+
+
+def test_idleness_and_labels_are_loaded_anew(environ: dict[str, str], tmp_path: Path) -> None:
+    """The thresholds and labels of the file hold from then on, in a journal of their own; what is fixed is named."""
+    config = tmp_path / "site.yaml"
+    config.write_text("labels: {team: nlp}\n")
+    with agent(tmp_path, environ, "--config", str(config)) as started:
+        ready(started)
+        config.write_text("labels: {team: vision}\nidle: {utilization_below: 0.3}\n")
+        assert status(f"{started.url}/-/reload", "POST")[0] == 200
+        config.write_text("currency: EUR\ntimezone: Asia/Tokyo\n")
+        code, told = status(f"{started.url}/-/reload", "POST")
+        assert code == 500
+        assert "currency cannot change from USD to EUR and timezone cannot change from the machine's to Asia/Tokyo" in (
+            told
+        )
+        assert "systemctl restart" in told
+        assert started.stop() == 0
+    first, second = (fold_node_path(path).header for path in node_paths(tmp_path / "state" / "node"))
+    assert (first.rule.utilization_below, dict(first.labels)) == (0.05, {"team": "nlp"})
+    assert (second.rule.utilization_below, dict(second.labels)) == (0.3, {"team": "vision"})
+
+
+def reload_metric(started: StartedAgent) -> float:
+    """Whether the last reload succeeded, by the page."""
+    found = re.search(r"^costmeter_config_last_reload_successful (\S+)$", status(f"{started.url}/metrics")[1], re.M)
+    assert found
+    return float(found[1])
+
+
+def test_a_web_config_that_becomes_faulty_is_on_the_page(environ: dict[str, str], tmp_path: Path) -> None:
+    """It is read again by itself: faulty the page says so, though the settings are good; mended it says that, too."""
+    web = tmp_path / "web.yaml"
+    web.write_text("{}\n")
+    with agent(tmp_path, environ, "--web.config.file", str(web)) as started:
+        ready(started)
+        assert reload_metric(started) == 1
+        web.write_text("nonsense: 1\n")
+        eventually(lambda: reload_metric(started) == 0 or None, "a reload that failed")
+        started.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "settings loaded anew" in started.said or None, "settings loaded anew")
+        assert reload_metric(started) == 0
+        web.write_text("{}\n")
+        eventually(lambda: reload_metric(started) == 1 or None, "a reload that succeeded")
+        assert started.stop() == 0
+
+
+@pytest.mark.skipif(not compiled.has_compiler(), reason="needs gcc")
+@pytest.mark.parametrize("what", ["state", "journals"])
+def test_a_disk_that_hangs_at_the_start_keeps_no_agent_from_metering(
+    environ: dict[str, str], tmp_path: Path, what: str
+) -> None:
+    """Folder or files never answer: within seconds the page has values from memory, beginning at 0, and says so."""
+    with agent(tmp_path, environ) as before:
+        ready(before)
+        assert before.stop() == 0
+    [journal] = (tmp_path / "state" / "node").glob("*.jsonl")
+    stuck = str(tmp_path / "state") if what == "state" else str(journal)
+    hung = environ | {"LD_PRELOAD": str(compiled.library("stuck_disk")), "STUCK_PATH": stuck}
+    with agent(tmp_path, hung) as started:
+        ready(started)
+        assert "counters begin at 0" in started.said
+        assert "the disk did" in started.said or "the disk does" in started.said
+        eventually(lambda: spent(started) or None, "costs")
+        assert not started.node["health"]["journal_writable"]
+        assert started.stop() == 0
+        assert "Traceback" not in started.said
 
 
 def test_what_another_agent_has_is_refused_by_name(environ: dict[str, str], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, 
 
 #: Users without names, privileges or homes: whose the agent is, and whose the jobs are.
 AGENT_USER, JOB_USER = 64_001, 64_002
-SEES_OTHERS = ("--inh-caps=+sys_ptrace", "--ambient-caps=+sys_ptrace")
+TRACES, READS = "+sys_ptrace", "+dac_read_search"
 QUIET = """
 devices:
   - {name: NVIDIA H100 80GB HBM3, count: 2, power_limit: 700 W, idle_power: 70 W, memory: 80 GiB}
@@ -28,7 +28,9 @@ devices:
 
 def as_user(uid: int, *capabilities: str) -> list[str]:
     """The words before a command that is to run as this user, with no more than these capabilities."""
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *capabilities]
+    given = ",".join(capabilities)
+    has = [f"--inh-caps={given}", f"--ambient-caps={given}"] if given else []
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *has]
 
 
 def _absent() -> str:
@@ -69,12 +71,12 @@ def wrapped(uid: int, run: str, socket_path: Path, gpus: str) -> Iterator[None]:
                 process.terminate()
 
 
-def holders(started: StartedAgent) -> list[list[tuple[str, str, str]]]:
+def holders(started: StartedAgent) -> list[list[tuple[str | None, str, str]]]:
     """Of every GPU, run, user and source of its holders."""
     return [[(each["run"], each["user"], each["source"]) for each in gpu["holders"]] for gpu in started.node["gpus"]]
 
 
-def until(started: StartedAgent, expected: Sequence[list[tuple[str, str, str]]]) -> None:
+def until(started: StartedAgent, expected: Sequence[Sequence[tuple[str | None, str, str]]]) -> None:
     """Wait until the GPUs' holders are these."""
     seen: list[object] = []
 
@@ -101,26 +103,47 @@ def test_an_unprivileged_agent_hears_the_runs_of_everybody() -> None:
         at = folder / "agent.sock"
         eventually(lambda: at.exists() or None, "the socket")
         with wrapped(JOB_USER, "r-theirs", at, "0"), wrapped(0, "r-ours", at, "1"):
-            first = [("r-theirs", str(JOB_USER), "announced")], [("r-ours", "root", "announced")]
-            until(started, [*first, *[[]] * 6])
+            assert str(JOB_USER) == started.run("r-theirs")["user"]
+            assert "root" == started.run("r-ours")["user"]
+            expected = [[("r-theirs", str(JOB_USER), "announced")], [("r-ours", "root", "announced")]]
+            eventually(lambda: expected == holders(started)[:2] or None, "the GPUs of both")
         assert started.stop() == 0
         assert "Traceback" not in started.said
-        assert "Enable: CAP_SYS_PTRACE" in started.said
         assert {AGENT_USER} == {path.stat().st_uid for path in (folder / "state").rglob("*")}
+
+
+@several_users
+def test_what_an_unprivileged_agent_does_not_see_is_said_once_with_what_enables_it() -> None:
+    """A line each in the log at the start: the environments of others, and the host's energy that only root reads."""
+    with home_of(AGENT_USER) as (folder, environ):
+        counter = folder / "sys" / "class" / "powercap" / "intel-rapl:0" / "energy_uj"
+        counter.parent.mkdir(parents=True)
+        counter.write_text("1\n")
+        counter.chmod(0o400)
+        sees_less = environ | {"COSTMETER_SYSFS": str(folder / "sys")}
+        with agent(folder, sees_less, before=as_user(AGENT_USER)) as started:
+            eventually(lambda: "metering" in started.said or None, "GPUs")
+            assert started.stop() == 0
+        lacks = [line for line in started.said.splitlines() if "Enable: " in line]
+        assert 2 == len(lacks)
+        assert "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH" in lacks[0]
+        assert "CAP_DAC_READ_SEARCH, or chmod a+r" in lacks[1]
+        assert f"{counter} may be read by root only" in lacks[1]
 
 
 @several_users
 @pytest.mark.parametrize(
     ("capabilities", "holder"),
     [
-        pytest.param((), ("", str(JOB_USER), "user"), id="none"),
-        pytest.param(SEES_OTHERS, ("r-marked", str(JOB_USER), "environment"), id="cap-sys-ptrace"),
+        pytest.param((), (None, str(JOB_USER), "user"), id="none"),
+        pytest.param((TRACES,), (None, str(JOB_USER), "user"), id="one-is-not-enough"),
+        pytest.param((TRACES, READS), ("r-marked", str(JOB_USER), "environment"), id="both"),
     ],
 )
-def test_one_capability_shows_the_environments_of_others(
-    capabilities: tuple[str, ...], holder: tuple[str, str, str]
+def test_two_capabilities_show_the_environments_of_others(
+    capabilities: tuple[str, ...], holder: tuple[str | None, str, str]
 ) -> None:
-    """A process of another user that only COSTMETER_RUN_ID names: its user's, or with CAP_SYS_PTRACE its run's."""
+    """A process of another user that only COSTMETER_RUN_ID names is its user's; with both it is its run's."""
     with home_of(AGENT_USER) as (folder, environ):
         using_gpus = places(environ, 2)
         os.chown(using_gpus.parent, AGENT_USER, AGENT_USER)
@@ -133,7 +156,7 @@ def test_one_capability_shows_the_environments_of_others(
             try:
                 with agent(folder, environ, "--simulate", str(scenario), before=before) as started:
                     until(started, [[holder], []])
-                    assert ("CAP_SYS_PTRACE" in started.said) == (not capabilities)
+                    assert ("Enable:" in started.said) == (len(capabilities) < 2)
             finally:
                 process.kill()
 

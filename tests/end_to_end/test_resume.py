@@ -16,7 +16,8 @@ import pytest
 
 from costmeter.ledger.bulk import load_run
 from costmeter.ledger.query import Part, Run
-from costmeter.outputs.terminal import Style, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import render
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
 from tests.sources.nodes import STEADY
 

@@ -34,7 +34,8 @@ from costmeter.outputs.receipt import receipt
 from costmeter.outputs.runcsv import runs_csv
 from costmeter.outputs.runlist import Shown
 from costmeter.outputs.runlist import render as render_list
-from costmeter.outputs.terminal import Style, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import render
 from tests.depth import examples
 from tests.end_to_end.installed import COSTMETER, own_home
 from tests.ledger.written import write

@@ -21,7 +21,8 @@ from costmeter.ledger.query import Part, Run
 from costmeter.ledger.use import priced_slots
 from costmeter.meter.charge import Origin
 from costmeter.outputs.receipt import receipt
-from costmeter.outputs.terminal import Style, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import render
 from costmeter.rates.book import Book, GpuPlan, Owned, Sourced
 from costmeter.runtime.writer import Writer
 from tests.depth import examples

@@ -1,7 +1,7 @@
 """What only a node's journal keeps comes back as it was written, and nothing that is garbled does."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from costmeter.ledger.line import decode, encode, seal
 from costmeter.ledger.nodeline import apart
 from costmeter.ledger.noderecord import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import Holder
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import Totals, totals
@@ -35,7 +36,7 @@ facts = st.builds(
 )
 progress = st.none() | st.builds(Progress, st.none() | st.integers(0, 2**40), loss=st.none() | st.floats(0, 9))
 signals = st.none() | st.integers(0, 255)
-ends = st.builds(RunEnded, instants, st.tuples(uids, words), words, signals, signals, progress)
+ends = st.builds(RunEnded, instants, st.tuples(uids, words), st.sampled_from(get_args(Outcome)), signals, signals, progress)
 holders = st.builds(Holder, uids, words, words, st.sampled_from(SOURCES), words, st.booleans())
 
 

@@ -23,7 +23,7 @@ from costmeter.meter.period import Period
 from costmeter.meter.tariff import Tariff
 from costmeter.outputs.bill import SCHEMA, Terms, bills
 from costmeter.outputs.billtext import render
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 from costmeter.rates.commitment import Commitment
 from costmeter.rates.committed import Rented, Stretch
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE

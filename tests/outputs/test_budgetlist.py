@@ -7,7 +7,7 @@ import pytest
 from costmeter.ledger.spent import Spent
 from costmeter.meter.budget import Budget
 from costmeter.outputs.budgetlist import InForce, as_text
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 
 PLACE = "/home/maya/.config/costmeter/budgets.yaml:3"
 PROJECT = "a-project-whose-name-goes-on-and-on-for-ever"

@@ -16,7 +16,7 @@ from costmeter.ledger.grouping import KEYS, Group, groups
 from costmeter.ledger.listing import listing
 from costmeter.outputs import grouplist
 from costmeter.outputs.runcsv import runs_csv
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 from tests.ledger.written import write
 from tests.outputs.test_runlist import ended, run
 from tests.samples import HOUR

@@ -16,7 +16,8 @@ from costmeter.outputs.itemlines import item_lines
 from costmeter.outputs.prometheus import page
 from costmeter.outputs.receipt import receipt
 from costmeter.outputs.snapshot import Snapshot
-from costmeter.outputs.terminal import Style, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import render
 from tests.depth import examples
 from tests.outputs import runs
 from tests.samples import BEGAN_UTC_NS, HOUR, SECOND, device, header, held, measured, prices, rates_from_start, rental

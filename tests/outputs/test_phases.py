@@ -13,7 +13,8 @@ from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.progress import Progress
 from costmeter.outputs.phases import phases_of
 from costmeter.outputs.receipt import receipt
-from costmeter.outputs.terminal import Style, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import render
 from tests.depth import examples
 from tests.outputs import runs
 from tests.samples import (

@@ -23,7 +23,7 @@ from costmeter.outputs import grouplist
 from costmeter.outputs.gpus import brief_names, gpu_names, short_model, without_maker
 from costmeter.outputs.runcsv import COLUMNS, runs_csv
 from costmeter.outputs.runlist import Shown, markdown, render
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 from tests.ledger.written import write
 from tests.samples import (
     BEGAN_NS,

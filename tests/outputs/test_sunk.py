@@ -16,7 +16,8 @@ from costmeter.meter.progress import Progress
 from costmeter.meter.projection import Projection
 from costmeter.outputs.progress import projected
 from costmeter.outputs.receipt import receipt
-from costmeter.outputs.terminal import Style, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import render
 from costmeter.outputs.unitlines import budget_text, unit_costs
 from tests.outputs import journeys, runs
 from tests.outputs.runs import one

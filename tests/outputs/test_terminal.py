@@ -18,7 +18,8 @@ from costmeter.ledger.query import Run, begin, fold_all
 from costmeter.ledger.record import Header, Mark, MarkKind, Record
 from costmeter.meter.totals import by_state
 from costmeter.outputs.receipt import receipt
-from costmeter.outputs.terminal import Style, gpu_names, render
+from costmeter.outputs.style import Style
+from costmeter.outputs.terminal import gpu_names, render
 from costmeter.rates.book import HOST_NOT_SET
 from tests.depth import examples
 from tests.golden.compare import golden

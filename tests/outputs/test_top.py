@@ -14,7 +14,7 @@ from costmeter.ledger.noderecord import RunFacts
 from costmeter.meter.holder import Holder
 from costmeter.meter.progress import Progress
 from costmeter.outputs.nodejson import node_json
-from costmeter.outputs.terminal import Style
+from costmeter.outputs.style import Style
 from costmeter.outputs.top import SORTS, View, top
 from costmeter.runtime.nodeevents import Held, RunTold
 from tests.golden.compare import golden

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 
 from costmeter.clock import ManualClock
 from costmeter.errors import SourceError
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node_all
 from costmeter.ledger.noderecord import NodeRecord, Opening, RunFacts
-from costmeter.ledger.record import Header, Record
+from costmeter.ledger.record import Header, Outcome, Record
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
+from costmeter.meter.activity import IdleRule
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.totals import Totals
 from costmeter.outputs.nodesnapshot import NodeSnapshot
@@ -17,7 +19,7 @@ from costmeter.rates.book import Book
 from costmeter.readings import Missing, Reading
 from costmeter.runtime.booking import Pricing
 from costmeter.runtime.events import Batch, Ended, Opened
-from costmeter.runtime.nodeevents import Held, Repriced, RunGone
+from costmeter.runtime.nodeevents import Held, Reloaded, Repriced, RunGone
 from costmeter.runtime.nodepost import NodePost
 from costmeter.runtime.noderecorder import NodeRecorder
 from costmeter.sources.nvml import NvmlSource
@@ -29,6 +31,8 @@ from tests.sources.nodes import node
 MAYA_1, MAYA_2 = (Holder(1001, run, "maya", "announced") for run in ("r-1", "r-2"))
 LEE_1, LEE = Holder(1002, "r-1", "lee", "slurm"), Holder(1002, "", "lee", "user")
 EVERYBODY = (MAYA_1, MAYA_2, LEE_1, LEE)
+#: What idle means where nobody set it.
+RULE = IdleRule()
 
 
 def facts(holder: Holder, seen_utc_ns: int = BEGAN_UTC_NS) -> RunFacts:
@@ -85,14 +89,18 @@ class HeldNode:
         told = {holder.key: facts(holder) for holder in known}
         self.recorder.handle(Held(self.clock.boottime_ns(), found, told, dropped=dropped))
 
-    def gone(self, holder: Holder, outcome: str = "ok") -> None:
+    def gone(self, holder: Holder, outcome: Outcome = "ok") -> None:
         """A run ended just now."""
         self.recorder.handle(RunGone(self.clock.boottime_ns(), holder.key, outcome, 0))
 
-    def reprice(self, book: Book | None) -> None:
+    def reload(
+        self, book: Book | None, rule: IdleRule = RULE, labels: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         """Settings were loaded anew; None: they were faulty."""
-        pricing = None if book is None else Pricing(book.quotation, lambda: (), 0.0)
-        self.recorder.handle(Repriced(self.clock.boottime_ns(), pricing))
+        at_ns = self.clock.boottime_ns()
+        if book is not None:
+            self.recorder.handle(Repriced(at_ns, Pricing(book.quotation, lambda: (), 0.0), rule, labels))
+        self.recorder.handle(Reloaded(at_ns, book is not None))
 
     def end(self) -> None:
         """The agent is told to stop."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from costmeter.runtime import agentplaces
-from costmeter.runtime.agentplaces import socket_path, state_folder
+from costmeter.runtime.agentplaces import runtime_folder, socket_path, state_folder
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +29,30 @@ def test_the_state_is_where_it_was_asked_for_else_given_else_the_users(
 ) -> None:
     """In this order; of several folders of systemd the first."""
     assert state_folder(asked, environ) == Path(found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "environ", "found"),
+    [
+        ("/asked", {}, "/asked"),
+        (None, {"STATE_DIRECTORY": "/given", "XDG_STATE_HOME": "/own"}, "/given/simulated"),
+        (None, {"XDG_STATE_HOME": "/own"}, "/own/costmeter/simulated"),
+    ],
+)
+def test_simulated_gpus_have_a_state_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str | None, environ: dict[str, str], found: str
+) -> None:
+    """Never the system's folder, though it is ours; what was asked for is where it was asked for."""
+    monkeypatch.setattr(agentplaces, "STATE", tmp_path)
+    assert state_folder(asked, environ, is_simulated=True) == Path(found)
+
+
+def test_what_was_shown_of_simulated_gpus_is_marked_apart() -> None:
+    """Beside the socket for real ones; one folder below for simulated ones; nowhere where there is no socket."""
+    socket = Path("/run/costmeter/agent.sock")
+    assert runtime_folder(socket, is_simulated=False) == Path("/run/costmeter")
+    assert runtime_folder(socket, is_simulated=True) == Path("/run/costmeter/simulated")
+    assert runtime_folder(None, is_simulated=True) is None
 
 
 @pytest.mark.parametrize(

@@ -17,18 +17,20 @@ from costmeter.ledger.nodequery import opening
 from costmeter.ledger.noderecord import Holders, Opening, RunEnded, RunSeen
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import Earlier, Resume
+from costmeter.meter.activity import IdleRule
 from costmeter.meter.holder import Holder
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.meter.standing import Standing
 from costmeter.meter.totals import DeviceTotals, Totals, by_component, totals
+from costmeter.rates.book import Book
 from costmeter.runtime.admission import CHANGES_AT_ONCE, PHASES_KEPT, RUNS_KEPT
 from costmeter.runtime.events import Batch, OpenFailed
 from costmeter.runtime.nodeevents import Held, RunTold
 from costmeter.runtime.noderuns import FACTS_WRITTEN
 from costmeter.runtime.nodewriter import NodeWriter
 from costmeter.sources.nvml import NvmlSource
-from tests.runtime.heldnode import EVERYBODY, LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, facts, held_node
+from tests.runtime.heldnode import EVERYBODY, LEE, LEE_1, MAYA_1, MAYA_2, RULE, HeldNode, facts, held_node
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND
 from tests.runtime.test_recorder import LOST, TWO_GPUS, owned_book
 from tests.sources.nodes import STEADY, node
@@ -528,7 +530,7 @@ def test_new_prices_hold_from_the_instant_they_came() -> None:
         run.begin()
         run.hold([MAYA_1])
         run.tick(30 * SECOND)
-        run.reprice(dear)
+        run.reload(dear)
         run.tick(30 * SECOND)
         run.tick(SECOND)
         run.end()
@@ -554,13 +556,78 @@ def capital(run: HeldNode, place: int) -> Decimal:
     raise AssertionError(f"no slot {place}")
 
 
+def test_another_rule_and_other_labels_begin_a_file() -> None:
+    """30 s at 60 % load, busy, then idle below 70 %: a second file with the new head, on from where the first stood.
+
+    What is told of the day goes on.
+    """
+    lazier = IdleRule(utilization_below=0.7)
+    with held_node(STEADY, owned_book()) as run:
+        run.begin()
+        run.hold([MAYA_1])
+        run.tick(30 * SECOND)
+        began = run.snapshot.opened
+        run.reload(owned_book(), lazier, {"team": "nlp"})
+        run.tick(20 * SECOND)
+        run.end()
+        first, second = run.folded
+
+        assert (first.header.rule, dict(first.header.labels)) == (RULE, {})
+        assert (second.header.rule, dict(second.header.labels)) == (lazier, {"team": "nlp"})
+        assert first.footer is not None
+        assert (first.footer.outcome, first.footer.length_ns) == ("running", 30 * SECOND)
+        assert second.header.start_ns == first.header.start_ns + 30 * SECOND
+        held = second.accounts[MAYA_1.key].totals.whole.quantities
+        assert (held.busy_nanoseconds, held.idle_nanoseconds) == (30 * SECOND, 20 * SECOND)
+        assert run.snapshot.opened == began
+
+
+def test_the_same_settings_begin_no_file() -> None:
+    """Loaded anew without a change the file goes on; what the head does not say holds in it."""
+    with held_node(STEADY, owned_book()) as run:
+        run.begin()
+        run.tick(30 * SECOND)
+        run.reload(owned_book())
+        run.tick(30 * SECOND)
+        assert len(run.files) == 1
+
+
+def test_settings_loaded_before_there_is_a_driver_hold_from_the_first_reading() -> None:
+    """The price of the settings that came while nothing was there to be metered is the first and only one."""
+    with held_node(STEADY) as run:
+        run.recorder.handle(OpenFailed(SourceError("no NVIDIA driver")))
+        run.clock.advance(HOUR)
+        run.recorder.handle(Batch(run.clock.boottime_ns(), {}, slow=False))
+        run.reload(owned_book(), IdleRule(0.7), {"team": "nlp"})
+        run.begin()
+        run.tick(30 * SECOND)
+        run.end()
+
+        priced = [record.rates for record in run.files[-1] if isinstance(record, RatesChange)]
+        assert len(priced) == 1
+        assert run.folded[-1].totals.whole.quantities.nanoseconds == 30 * SECOND
+        assert "capital" in by_component(run.folded[-1].totals.whole.charges)
+
+
+def test_a_change_of_rule_at_midnight_begins_one_file() -> None:
+    """The day ends between two readings, and so does the rule: one file more, not two."""
+    with held_node(STEADY, utc_ns=LATE_UTC_NS) as run:
+        run.begin()
+        run.tick(5 * SECOND)
+        run.clock.advance(5 * SECOND)
+        run.reload(Book(), IdleRule(0.7))
+        run.tick(10 * SECOND)
+        run.end()
+        assert len(run.files) == 2
+
+
 def test_refused_prices_change_nothing_but_the_word_of_it() -> None:
     """Faulty settings: the old ones hold, and the snapshot says that the last attempt failed, and when one last did."""
     with held_node(STEADY, owned_book()) as run:
         run.begin()
         run.tick(30 * SECOND)
         rates = run.recorder.part.rates
-        run.reprice(None)
+        run.reload(None)
         run.tick(10 * SECOND)
 
         assert run.recorder.part.rates is rates

@@ -1,5 +1,6 @@
 """Who listens on a port: a real process, found by what /proc says of it."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from costmeter.runtime.portholder import listener
+from costmeter.runtime.portholder import addresses, listener
 
 LISTENS = (
     "import socket, sys; s = socket.create_server((sys.argv[1], 0), family=int(sys.argv[2]));"
@@ -28,10 +29,18 @@ def test_the_process_that_listens_is_found(host: str, family: int) -> None:
         line = process.stdout.readline()
         if not line:
             pytest.skip(f"this machine has no {host}")
-        found = listener(int(line))
+        found, listens = listener(int(line)), addresses(process.pid)
         process.stdin.close()
     assert process.pid == found
+    assert [(f"[{host}]" if ":" in host else host, int(line))] == listens
+    assert [] == addresses(process.pid)
     assert listener(int(line)) is None
+
+
+def test_every_address_is_reached_by_loopback() -> None:
+    """A process that listens on 0.0.0.0 can be asked at 127.0.0.1."""
+    with socket.create_server(("", 0)) as server:
+        assert ("127.0.0.1", server.getsockname()[1]) in addresses(os.getpid())
 
 
 def test_who_is_connected_does_not_listen() -> None:
