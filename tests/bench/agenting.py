@@ -13,6 +13,7 @@ import psutil
 
 from costmeter.clock import ManualClock, RealClock
 from costmeter.meter.holder import Holder
+from costmeter.outputs.nodepage import RunNames, page
 from costmeter.rates.book import Book
 from costmeter.readings import Missing, Reading
 from costmeter.runtime.booking import Pricing
@@ -29,6 +30,8 @@ from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, header
 from tests.sources.nodes import node
 
 DAYS, HOURS_PER_DAY, TICKS_PER_HOUR = 30, 24, 60
+#: The page is asked for every so many ticks of the month: what a scrape needs is needed from the first hour on.
+SCRAPED_EVERY = 3
 GPUS = 8
 
 
@@ -82,7 +85,7 @@ def _month() -> dict[str, float]:
 
 
 class _Month:
-    """An agent without threads, whose journal is on disk and whose memory is its own."""
+    """An agent without threads that is scraped, whose journal is on disk and whose memory is its own."""
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock(BEGAN_UTC_NS - BEGAN_UTC_NS % MINUTE, BOOTED_NS)
@@ -93,7 +96,7 @@ class _Month:
         self.recorder = NodeRecorder(begun, pricing, self.clock, self.writer.write)
         self.devices = self.source.open()
         self.recorder.handle(Opened(self.devices, GPUS, self.source.facts()))
-        self.runs = 0
+        self.runs, self.names = 0, RunNames()
 
     def hour(self) -> None:
         """One run ends on every GPU, another follows, and does this and that."""
@@ -108,6 +111,8 @@ class _Month:
             at_ns = self.clock.boottime_ns()
             readings: dict[str, Reading | Missing] = {d.uuid: self.source.read(d.uuid, True) for d in self.devices}
             self.recorder.handle(Batch(at_ns, readings, True))
+            if tick % SCRAPED_EVERY == 0 and self.writer.snapshot is not None:
+                page(self.writer.snapshot, names=self.names)
 
     def end(self) -> None:
         """The agent is stopped."""
