@@ -89,7 +89,7 @@ def _wanted(args: argparse.Namespace) -> "Callable[[str], bool]":
 
 
 def listed(state: Path, named: "Sequence[str]", checked: "Checked | None") -> "Listing":
-    """The list of runs, or of those that are named, with those that only an agent saw. Raises JournalError as `load`."""
+    """The list of runs, or of those that are named, with what only agents saw. Raises JournalError as `load`."""
     from dataclasses import replace
 
     from costmeter.ledger.finding import paths_of
@@ -109,9 +109,9 @@ def listed(state: Path, named: "Sequence[str]", checked: "Checked | None") -> "L
     whole = with_node_runs(found, state, checked is not None)
     kept = {run.found for run in found.runs}
     runs = tuple(run for run in whole.runs if run.found in kept or refusals.keys() & {run.id, run.found})
-    for name, refusal in refusals.items():
+    for name, why in refusals.items():
         if not any(name in (run.id, run.found) for run in runs):
-            raise refusal
+            raise why
     return replace(whole, runs=runs)
 
 
@@ -131,7 +131,6 @@ def meant(state: Path, run: str) -> list[str]:
 
         return of_job(state, job[1], listing(state)) or [run]
     return [finding.meant(state, run)]
-
 
 
 def load(state: Path, run: str) -> "tuple[Run, bool]":

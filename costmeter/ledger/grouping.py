@@ -6,6 +6,7 @@ Money of two currencies is never added, nor what simulated GPUs came to with wha
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
+from decimal import Decimal
 from pathlib import Path
 
 from costmeter.ledger.brief import Brief
@@ -19,12 +20,25 @@ NONE = "-"
 
 
 @dataclass(frozen=True, slots=True)
+class HeldCost:
+    """A node's cost by who held its GPUs: runs, users of whom no run is known, nobody. Together they are all of it."""
+
+    runs: Decimal = Decimal(0)
+    users: Decimal = Decimal(0)
+    unheld: Decimal = Decimal(0)
+
+    def __add__(self, other: "HeldCost") -> "HeldCost":
+        return HeldCost(self.runs + other.runs, self.users + other.users, self.unheld + other.unheld)
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """What the runs, or the parts of runs, with one word in common came to."""
+    """What the runs, or the parts of runs, with one word in common came to; `held` only of days of a node."""
 
     word: str
     spending: Spending
     runs: frozenset[str]
+    held: HeldCost | None = None
 
 
 #: One run's share of a group: the group's word, the run's id, what it came to.

@@ -166,8 +166,8 @@ class _Reading:
     def read(self) -> None:
         """Add what it says. Raises JournalError for what is no journal."""
         kept = read_node(self._path, self._problems, lambda: _Kept(self._run))
-        for each in kept.told:
-            self._take(each)
+        for said in kept.told:
+            self._take(said)
         told = tuple(f"{self._path.name}: {problem}" for problem in self._problems)
         for each in self._folds.values():
             if id(each) in self._touched:

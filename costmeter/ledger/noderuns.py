@@ -5,18 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costmeter.errors import JournalError
-from costmeter.ledger.grouping import Group, Share, summed
+from costmeter.ledger.grouping import Group, HeldCost, Share, summed
 from costmeter.ledger.listing import Spending
 from costmeter.ledger.nodejournal import node_folder, node_paths
-from costmeter.ledger.noderecord import RunFacts, RunSeen
-from costmeter.ledger.query import priced_only
-from costmeter.ledger.reading import all_records
-from costmeter.ledger.record import Header, RatesChange, SlotEntry
-from costmeter.meter.charge import Rates
-from costmeter.meter.holder import Holder, RunKey
-from costmeter.meter.holding import by_holder
-from costmeter.meter.slot import Slot
-from costmeter.meter.totals import DeviceTotals, totals
+from costmeter.ledger.noderecord import RunFacts
+from costmeter.ledger.nodestints import stints_of
+from costmeter.ledger.record import Header
+from costmeter.meter.totals import DeviceTotals
 
 #: By what a node's account can be split.
 NODE_KEYS = ("user", "run", "project", "name", "host", "day")
@@ -26,12 +21,11 @@ UNHELD, NO_RUN = "(unheld)", "(no run)"
 
 @dataclass(frozen=True, slots=True)
 class NodeShare:
-    """What one holder's GPUs did and cost in one file; `holder` is None for what nobody held."""
+    """What one holder's GPUs did and cost in one file; `facts` are None for what nobody held, as those of a stint."""
 
     header: Header
     day: str
     currency: str
-    holder: Holder | None
     facts: RunFacts | None
     whole: DeviceTotals
 
@@ -66,27 +60,46 @@ def node_account(state: Path, is_wanted: Callable[[str], bool] = lambda day: Tru
 
 
 def node_groups(account: NodeAccount, key: str) -> tuple[Group, ...]:
-    """The same by one of `NODE_KEYS`: days in order, the others by what they cost; all groups are the whole node."""
+    """The same by one of `NODE_KEYS`: days in order, the others by what they cost; all groups are the whole node.
+
+    Days say who held what.
+    """
     groups = summed((_share(each, key) for each in account.shares), key == "day")
-    return tuple(replace(group, runs=group.runs - {""}) for group in groups)
+    held = _held(account) if key == "day" else {}
+    return tuple(replace(group, runs=group.runs - {""}, held=held.get(_place(group))) for group in groups)
+
+
+def _held(account: NodeAccount) -> dict[tuple[bool, str, str], HeldCost]:
+    """Of every day, in one currency, who held what."""
+    found: dict[tuple[bool, str, str], HeldCost] = {}
+    for each in account.shares:
+        cost, place = each.whole.cost, (each.header.simulated, each.currency, each.day)
+        held = HeldCost(unheld=cost) if each.facts is None else HeldCost(users=cost)
+        held = HeldCost(runs=cost) if each.facts is not None and each.facts.run else held
+        found[place] = found.get(place, HeldCost()) + held
+    return found
+
+
+def _place(group: Group) -> tuple[bool, str, str]:
+    return group.spending.simulated, group.spending.currency, group.word
 
 
 def _share(of: NodeShare, key: str) -> Share:
-    run = "" if of.holder is None else of.holder.run
+    run = "" if of.facts is None else of.facts.run
     return _word(of, key), run, Spending(of.currency, of.header.simulated, of.whole)
 
 
 def _word(of: NodeShare, key: str) -> str:
     if key in ("day", "host"):
         return of.day if key == "day" else of.header.host
-    if of.holder is None:
+    if of.facts is None:
         return UNHELD
     if key == "user":
-        return of.holder.user
-    if not of.holder.run:
+        return of.facts.user
+    if not of.facts.run:
         return NO_RUN
-    if key == "run" or of.facts is None:
-        return of.holder.run if key == "run" else ""
+    if key == "run":
+        return of.facts.run
     return of.facts.name if key == "name" else of.facts.labels.get("project", "")
 
 
@@ -108,35 +121,8 @@ def _day(path: Path) -> str:
 
 def _shares(path: Path, problems: list[str]) -> Iterator[NodeShare]:
     """Every holder's share of one journal, from nothing: what its opening brought belongs to the files before."""
-    header: Header | None = None
-    rates: Rates | None = None
-    runs: dict[RunKey, RunFacts] = {}
-    sums: dict[tuple[str, Holder | None], DeviceTotals] = {}
-    for record in all_records(path, problems):
-        if isinstance(record, Header):
-            header = header or record
-        elif isinstance(record, RatesChange):
-            rates = record.rates
-        elif isinstance(record, RunSeen):
-            runs[record.facts.key] = record.facts
-        elif isinstance(record, SlotEntry):
-            _add(sums, record.slot, rates, problems)
-    if header is None:
-        return
-    for (currency, holder), whole in sums.items():
-        facts = None if holder is None else runs.get(holder.key)
-        yield NodeShare(header, _day(path), currency, holder, facts, whole)
-
-
-def _add(
-    sums: dict[tuple[str, Holder | None], DeviceTotals], whole: Slot, rates: Rates | None, problems: list[str]
-) -> None:
-    slot, problem = priced_only(whole, rates)
-    if problem and problem not in problems:
-        problems.append(problem)
-    if rates is None:
-        return
-    for holder, own in by_holder(slot).items():
-        known = None if holder is None else Holder(holder.uid, holder.run, holder.user, holder.source)
-        key = rates.currency, known
-        sums[key] = sums.get(key, DeviceTotals()) + totals(own, rates).whole
+    told = stints_of(path, is_checked=True)
+    problems += told.problems
+    for stint in told.stints:
+        if stint.whole != DeviceTotals():  # else it only ended there
+            yield NodeShare(told.header, _day(path), stint.currency, stint.facts, stint.whole)

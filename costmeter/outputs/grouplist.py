@@ -19,7 +19,7 @@ from costmeter.units import (
 )
 
 SCHEMA = "costmeter.groups/1"
-_RIGHT = frozenset(range(1, 8))
+_RIGHT = frozenset(range(1, 11))
 _COLUMNS = (
     "runs",
     "currency",
@@ -33,6 +33,8 @@ _COLUMNS = (
     "idle_gpu_seconds",
     "emissions_grams",
 )
+#: Of days of a node: what runs held, what users without a run did, and what nobody did.
+_HELD = ("runs_cost", "users_cost", "unheld_cost")
 
 
 def document(groups: Sequence[Group], key: str) -> dict[str, Any]:
@@ -61,12 +63,18 @@ def _facts(group: Group) -> dict[str, Any]:
         quantities.idle_nanoseconds / NANOSECONDS_PER_SECOND,
         spent.micrograms / MICROGRAMS_PER_GRAM,
     )
-    return dict(zip(_COLUMNS, values, strict=True))
+    return dict(zip(_COLUMNS, values, strict=True)) | dict(zip(_HELD, _held(group), strict=False))
+
+
+def _held(group: Group) -> list[str]:
+    held = group.held
+    return [] if held is None else [plain(held.runs), plain(held.users), plain(held.unheld)]
 
 
 def csv(groups: Sequence[Group], key: str) -> str:
     """One line a group, a line of heads above. Quantities are exact."""
-    return csv_text([key, *_COLUMNS], map(_cells, groups))
+    held = _HELD if any(group.held is not None for group in groups) else ()
+    return csv_text([key, *_COLUMNS, *held], map(_cells, groups))
 
 
 def _cells(group: Group) -> list[str]:
@@ -85,6 +93,7 @@ def _cells(group: Group) -> list[str]:
         exact_seconds(quantities.nanoseconds),
         exact_seconds(quantities.idle_nanoseconds),
         exact_grams(spent.micrograms),
+        *_held(group),
     ]
 
 
@@ -125,13 +134,26 @@ def _table(block: list[Group], key: str) -> Iterator[list[str]]:
     used, kwh = energies([group.spending.microjoules / MICROJOULES_PER_KWH for group in block])
     emitted, mass = carbons([group.spending.micrograms / MICROGRAMS_PER_GRAM for group in block])
     hours = gpu_hours(group.spending.whole.quantities.nanoseconds / NANOSECONDS_PER_SECOND for group in block)
-    yield [key.upper(), "RUNS", "GPU-h", currency, f"IDLE {currency}", kwh, f"{mass} CO2e"]
+    held = _held_columns(block, quantum(sum(amounts, Decimal(0))))
+    yield [key.upper(), "RUNS", "GPU-h", currency, f"IDLE {currency}", kwh, f"{mass} CO2e", *held]
     for at, group in enumerate(block):
         row = [group.word, f"{len(group.runs):,}", f"{hours[at]:,}", f"{costs[at]:,}", f"{idle[at]:,}"]
-        yield [*row, used[at], emitted[at]]
+        yield [*row, used[at], emitted[at], *(f"{column[at]:,}" for column in held.values())]
     runs = frozenset().union(*(group.runs for group in block))
-    sums = (f"{sum(column, Decimal(0)):,}" for column in (hours, costs, idle, _numbers(used), _numbers(emitted)))
-    yield ["total", f"{len(runs):,}", *sums]
+    summed = (hours, costs, idle, _numbers(used), _numbers(emitted), *held.values())
+    yield ["total", f"{len(runs):,}", *(f"{sum(column, Decimal(0)):,}" for column in summed)]
+
+
+def _held_columns(block: list[Group], step: Decimal) -> dict[str, Sequence[Decimal]]:
+    """What runs held, users without a run, and nobody, by their heads; none of groups that are no days of a node."""
+    held = [group.held for group in block if group.held is not None]
+    if len(held) < len(block):
+        return {}
+    return {
+        "HELD BY RUNS": rounded([each.runs for each in held], step),
+        "BY USERS": rounded([each.users for each in held], step),
+        "UNHELD": rounded([each.unheld for each in held], step),
+    }
 
 
 def _numbers(texts: Sequence[str]) -> list[Decimal]:

@@ -91,7 +91,8 @@ def _copy(folder: Path, number: int, whole: bytes) -> None:
     written, at, check = [], 0, 0
     for line in whole.splitlines():
         text = _INSTANT.sub(lambda found: b"%s%d" % (found[1], int(found[2]) - number * 24 * HOUR), line[:_SEAL])
-        text = _PLACE.sub(lambda found: b'"place":[%d,%s,%d]' % (at, found[1], check), text)
+        place = b"%d,\\1,%d" % (at, check)
+        text = _PLACE.sub(b'"place":[%s]' % place, text)
         text = text.replace(_DAY, b"r-%04d-" % number)
         written.append(b'%s,"crc":"%08x"}\n' % (text, zlib.crc32(text)))
         at, check = at + len(written[-1]), zlib.crc32(written[-1], check)

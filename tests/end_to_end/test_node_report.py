@@ -1,5 +1,7 @@
 """`costmeter report` on an agent's journals, through the installed command: of the node, and of a run it saw."""
 
+import csv
+import io
 import json
 import subprocess
 from collections.abc import Iterator
@@ -45,6 +47,19 @@ def test_a_run_that_the_agent_saw_has_a_receipt(recorded: tuple[dict[str, str], 
     costs = {group["run"]: Decimal(group["cost"]) for group in node["groups"]}
     assert Decimal(told["cost"]["total"]) == costs[RUN] > 0
     assert {RUN, "(unheld)"} == costs.keys()
+
+
+@pytest.mark.parametrize(("options", "words"), [((), RUN), (("last",), "Where it went"), (("--by", "user"), "1")])
+def test_a_run_that_the_agent_saw_is_in_the_list(
+    recorded: tuple[dict[str, str], Path], options: tuple[str, ...], words: str
+) -> None:
+    """Of an agent's directory the list has its runs, `last` is the newest of them, and groups count it."""
+    environ, state = recorded
+    done = report(environ, *options, "--state", str(state))
+    assert (0, "", True) == (done.returncode, done.stderr, words in done.stdout)
+    (row,) = csv.DictReader(io.StringIO(report(environ, "--state", str(state), "--format", "csv").stdout))
+    (told,) = json.loads(report(environ, "--state", str(state), "--json").stdout)
+    assert (RUN, "ok", told["cost"]["total"]) == (row["run"], row["outcome"], row["cost"])
 
 
 @pytest.mark.parametrize("kind", ["text", "csv", "md"])

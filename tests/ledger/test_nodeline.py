@@ -36,7 +36,9 @@ facts = st.builds(
 )
 progress = st.none() | st.builds(Progress, st.none() | st.integers(0, 2**40), loss=st.none() | st.floats(0, 9))
 signals = st.none() | st.integers(0, 255)
-ends = st.builds(RunEnded, instants, st.tuples(uids, words), st.sampled_from(get_args(Outcome)), signals, signals, progress)
+ends = st.builds(
+    RunEnded, instants, st.tuples(uids, words), st.sampled_from(get_args(Outcome)), signals, signals, progress
+)
 holders = st.builds(Holder, uids, words, words, st.sampled_from(SOURCES), words, st.booleans())
 
 

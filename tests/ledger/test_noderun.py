@@ -8,10 +8,12 @@ import pytest
 
 from costmeter.errors import JournalError
 from costmeter.ledger.ending import run_ending
+from costmeter.ledger.grouping import HeldCost
 from costmeter.ledger.noderecord import Line, Opening, RunEnded
 from costmeter.ledger.noderun import beside, node_run
 from costmeter.ledger.noderuns import NO_RUN, NODE_KEYS, UNHELD, node_account, node_groups
 from costmeter.ledger.query import Run
+from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.receipt import receipt
@@ -77,6 +79,14 @@ def test_nodes_come_to_their_holders_and_nobody(tmp_path: Path) -> None:
     assert {"maya": 1, "lee": 0, UNHELD: 0} == {group.word: len(group.runs) for group in node_groups(account, "user")}
 
 
+def test_days_say_who_held_what(tmp_path: Path) -> None:
+    """By hand: of 36 cents a third each was held by a run, by lee without one, and by nobody; others say nothing."""
+    account = node_account(state(tmp_path))
+    cents = Decimal("0.12")
+    assert [HeldCost(cents, cents, cents)] == [group.held for group in node_groups(account, "day")]
+    assert {None} == {group.held for group in node_groups(account, "user")}
+
+
 @pytest.mark.parametrize("key", NODE_KEYS)
 def test_every_account_is_the_whole_node(tmp_path: Path, key: str) -> None:
     """By whatever it is asked for, over two files of two days, the groups sum to what the agent counted, exactly."""
@@ -117,7 +127,7 @@ def test_one_id_of_two_users_is_refused(tmp_path: Path) -> None:
     ("outcome", "sunk"),
     [pytest.param("failed", "0.12", id="failed"), pytest.param("unknown", "0", id="unknown")],
 )
-def test_an_end_is_told_as_the_agent_knows_it(tmp_path: Path, outcome: str, sunk: str) -> None:
+def test_an_end_is_told_as_the_agent_knows_it(tmp_path: Path, outcome: Outcome, sunk: str) -> None:
     """A run that failed has sunk its cost; of one that only went away nobody says so."""
     ended = RunEnded(BEGAN_UTC_NS + 2 * MINUTE, MAYA.key, outcome, 1 if outcome == "failed" else None)
     found = node_run(state(tmp_path, day(ended)), RUN)

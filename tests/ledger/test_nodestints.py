@@ -58,7 +58,7 @@ def test_an_end_says_what_each_came_to(tmp_path: Path) -> None:
 
 @given(st.integers(0, 10**6))
 def test_what_is_said_is_the_fold_from_zero(seed: int) -> None:
-    """Of every run its account, to the last digit; all together are the node; and a file without an end says it, too."""
+    """Of every run its account, to the last digit; all together are the node; so does a file without an end."""
     with TemporaryDirectory() as folder:
         records = [OPENED, *node_day(seed)[1:]]
         told = stints_of(written(Path(folder), closed(records)), is_checked=True)
