@@ -34,7 +34,7 @@ _OF_ONE_JOB = re.compile(r".*/(?:(?!user@)[^/]+\.service|run-[^/]+\.scope)")
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """An announced run, and its first process where that is seen."""
+    """An announced run, and its first process where that is seen. Of several of one run each holds what it says."""
 
     announcement: Announcement
     root: Process | None = None
@@ -76,7 +76,8 @@ class Attribution:
 
 def attribute(told: Told, computing: Mapping[str, Collection[Process]]) -> Attribution:
     """The holders of each device, where `computing` are the processes that compute on it, by the device's UUID."""
-    node = _Node(told)
+    everybody = [each for present in computing.values() for each in present]
+    node = _Node(told, any(container.is_of_a_pod(each.cgroups) for each in everybody))
     by_device: dict[str, list[FoundRun]] = {}
     for device in told.devices:
         present = [each for each in computing.get(device.uuid, ()) if not _serves(each)]
@@ -84,8 +85,8 @@ def attribute(told: Told, computing: Mapping[str, Collection[Process]]) -> Attri
         if found:
             by_device[device.uuid] = _each_once(found)
     runs = [run for found in by_device.values() for run in found if run.holder.run]
-    idle = [_announced(each, frozenset()) for each in told.announced]
-    known = {run.holder.key: run for run in _each_once([*runs, *idle])}
+    idle = [_announced(each, frozenset()) for each in sorted(told.announced, key=_by_age)]
+    known = {run.holder.key: run for run in _each_once([*idle, *runs])}
     return Attribution(
         {uuid: tuple(sorted(node.saying(run.holder) for run in found)) for uuid, found in by_device.items()},
         {key: replace(run, holder=node.saying(run.holder)) for key, run in sorted(known.items())},
@@ -116,8 +117,9 @@ def _announced(run: Announced, processes: frozenset[Identity], source: HolderSou
 class _Node:
     """What is told, by what is asked of it."""
 
-    def __init__(self, told: Told) -> None:
-        self._told = told
+    def __init__(self, told: Told, shows_pods: bool) -> None:
+        """`shows_pods`: there is a process of which it can be seen that it is in one."""
+        self._told, self._shows_pods = told, shows_pods
         self._jobs = {job.job: job for job in told.jobs}
         self._of_job = {
             job.job: frozenset(each.uuid for each in held(told.devices, ",".join(job.gpus) or "none", {}))
@@ -129,13 +131,15 @@ class _Node:
             for run in sorted(told.announced, key=lambda each: each.announcement.key, reverse=True)
             for identity in _roots(run)
         }
-        self._told_of = {each.announcement.key: each for each in told.announced}
+        self._told_of: dict[RunKey, list[Announced]] = {}
+        for each in sorted(told.announced, key=_by_age):
+            self._told_of.setdefault(each.announcement.key, []).append(each)
 
     def saying(self, holder: Holder) -> Holder:
         """A holder with what its run says that it does now, and with the name of its user."""
         told = self._told_of.get(holder.key)
         if told is not None:
-            said = told.announcement
+            said = told[0].announcement
             return replace(holder, user=said.user, phase=said.phase, redone=said.redone)
         return holder if holder.user else replace(holder, user=self._user(holder.uid))
 
@@ -145,7 +149,8 @@ class _Node:
         """Those who claim a device by the first source that knows any, where nobody else computes on it."""
         announced = [
             _announced(run, frozenset(each.identity for each in own))
-            for run in self._told_of.values()
+            for told in self._told_of.values()
+            for run in told
             for own in [[each for each in present if self._descends(each, run)]]
             if _is_alone(run.announcement.uid, present) and self._may_hold(run, uuid, bool(own))
         ]
@@ -168,9 +173,14 @@ class _Node:
 
     def _pods(self, uuid: str, present: Sequence[Process]) -> list[FoundRun]:
         """The kubelet's word. Containers have users of their own: a stranger is who is in no pod at all."""
-        if not all(container.is_of_a_pod(each.cgroups) for each in present):
+        if not all(self._may_be_of_a_pod(each) for each in present):
             return []
         return [self._pod(pod, uuids, present) for pod, uuids in self._of_pod if uuid in uuids]
+
+    def _may_be_of_a_pod(self, process: Process) -> bool:
+        """One whose control groups are not shown may be, where those of no other are: then nothing can be seen."""
+        is_of_one = container.is_of_a_pod(process.cgroups)
+        return not self._shows_pods if is_of_one is None else is_of_one
 
     def _pod(self, pod: Pod, uuids: frozenset[str], present: Sequence[Process]) -> FoundRun:
         """A pod's user is nobody's word but its processes': it is shown where they agree, and is no part of its key.
@@ -199,9 +209,9 @@ class _Node:
     def own(self, uuid: str, process: Process) -> FoundRun:
         """Whose one process is, by the first source that knows."""
         above = self._announced_above(process)
-        if above is not None and self._may_hold(above, uuid, True):
+        if above is not None and any(self._may_hold(run, uuid, True) for run in self._told_of[above.announcement.key]):
             return _announced(above, frozenset({process.identity}))
-        if process.step is not None:
+        if process.step is not None and not self._is_of_another(process.step, process):
             return self._step(process.step, process)
         if process.container:
             return self._of(process, container.run_id(process.container), "container", process.container)
@@ -216,12 +226,16 @@ class _Node:
         holder = Holder(process.uid, run, self._user(process.uid), source)
         return FoundRun(holder, "", {}, job, frozenset({process.identity}))
 
-    def _step(self, step: slurm.Step, process: Process) -> FoundRun:
-        """A step is its job's where the job is the same user's; a prolog's file of another's says nothing of it."""
+    def _is_of_another(self, step: slurm.Step, process: Process) -> bool:
+        """Whether a prolog said that a step's job is another user's: then this process is none of it."""
         job = self._jobs.get(step.job)
-        own = job if job is not None and job.uid == process.uid else None
-        found = self._of(process, slurm.run_id(step, own), "slurm", str(step.job))
-        return found if own is None else replace(found, name=own.name, labels=_labels(own))
+        return job is not None and job.uid != process.uid
+
+    def _step(self, step: slurm.Step, process: Process) -> FoundRun:
+        """A step is its job's, where a prolog told of the job."""
+        job = self._jobs.get(step.job)
+        found = self._of(process, slurm.run_id(step, job), "slurm", str(step.job))
+        return found if job is None else replace(found, name=job.name, labels=_labels(job))
 
     def _job(self, job: Job) -> FoundRun:
         holder = Holder(job.uid, slurm.run_id(slurm.Step(job.job), job), job.user or self._user(job.uid), "slurm")
@@ -243,9 +257,10 @@ class _Node:
         """The one announced run of the same user in the same control group, where that is of one job alone."""
         groups = {path for path in process.cgroups if _OF_ONE_JOB.fullmatch(path)}
         beside = [
-            run
-            for run in self._told_of.values()
-            if run.root is not None and run.announcement.uid == process.uid and groups.intersection(run.root.cgroups)
+            told[0]
+            for told in self._told_of.values()
+            if told[0].announcement.uid == process.uid
+            and any(run.root is not None and groups.intersection(run.root.cgroups) for run in told)
         ]
         return beside[0] if len(beside) == 1 else None
 
@@ -260,6 +275,12 @@ def _roots(run: Announced) -> Iterable[Identity]:
         yield told.root_pid, told.root_start_ticks
     if run.root is not None:
         yield run.root.identity
+
+
+def _by_age(run: Announced) -> tuple[object, ...]:
+    """The one of the oldest process first: by that the run is known to live. Then those of no known process."""
+    told = run.announcement
+    return told.root_pid == 0, told.root_start_ticks, told.root_pid, told.pid, sorted(told.uuids or ())
 
 
 def _is_alone(uid: int, present: Iterable[Process]) -> bool:

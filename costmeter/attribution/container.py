@@ -5,6 +5,10 @@ Each engine writes the container's id, 64 hex digits, into the last parts of the
 - Docker: `/docker/<id>`, or `/system.slice/docker-<id>.scope`
 - containerd and CRI-O of Kubernetes: `/kubepods…/pod<uid>/<id>`, or `cri-containerd-<id>.scope`, `crio-<id>.scope`
 - Podman: `libpod-<id>.scope`, with `/container` behind it; its own monitor is in `libpod-conmon-<id>.scope`
+
+The kubelet keeps its pods below `/kubepods` (cgroupfs) or `/kubepods.slice` (systemd), k3s and RKE likewise. Nodes that
+are containers themselves have theirs below the container's group, kind's below `kubelet` in it. Seen from within a pod,
+paths begin with a `/..` for each level up to where both meet. What is below `user.slice` any user may have made.
 """
 
 import re
@@ -14,6 +18,14 @@ _ID = re.compile(r"(?:(?P<engine>[a-z][a-z-]*)-)?(?P<id>[0-9a-f]{64})(?:\.scope)
 #: Processes beside a container that watch over it are not in it.
 _WATCHERS = ("conmon", "-conmon")
 _SHOWN_DIGITS = 12
+_NODE = (
+    r"(?:/docker/[0-9a-f]{64}|/system\.slice/docker-[0-9a-f]{64}\.scope"
+    r"|/machine\.slice/libpod-[0-9a-f]{64}\.scope(?:/container)?)"
+)
+_FROM_THE_ROOT = rf"{_NODE}?(?:/kubelet)?/kubepods|{_NODE}?(?:/kubelet\.slice/kubelet-|/)kubepods\.slice"
+_FROM_WITHIN = r"(?:/(?:burstable|besteffort))?/pod[0-9a-f-]{32,36}|/(?:kubelet-)?kubepods-[^/]+\.slice"
+#: The groups of pods, and whatever is in them.
+_OF_A_POD = re.compile(rf"(?:(?:/\.\.)*(?:{_FROM_THE_ROOT})|(?:/\.\.)+(?:{_FROM_WITHIN}))(?:/.*)?")
 
 
 def container_of(cgroups: Iterable[str]) -> str:
@@ -32,7 +44,7 @@ def run_id(container: str) -> str:
     return f"container-{container[:_SHOWN_DIGITS]}"
 
 
-def is_of_a_pod(cgroups: Iterable[str]) -> bool:
-    """Whether a process is in a pod of Kubernetes, or may be, for all that can be seen of its control groups."""
+def is_of_a_pod(cgroups: Iterable[str]) -> bool | None:
+    """Whether a process is in a pod of Kubernetes; None where its control groups are not shown."""
     paths = [path for path in cgroups if path.strip("/.")]
-    return not paths or any("kubepods" in path for path in paths)
+    return any(map(_OF_A_POD.fullmatch, paths)) if paths else None

@@ -5,6 +5,8 @@ A control group says which job and step a process is of (Slurm's cgroup/v1 and c
 - v1: `/slurm/uid_1000/job_123/step_0/task_0`, or `/slurm_<node>/…` with several slurmd on one machine
 - v2: `/system.slice/slurmstepd.scope/job_123/step_0/user/task_0`, or `<node>_slurmstepd.scope`
 
+Elsewhere (below `user.slice`) users may make groups of any name: a path counts from its beginning.
+
 Where Slurm tracks processes without control groups (proctrack/linuxproc, proctrack/pgid), the process above them is
 root's `slurmstepd`, whose title is `slurmstepd: [123.0]`, with `batch`, `extern` or `interactive` for a step without a
 number. Which GPUs a job was given only its prolog knows: it leaves a file (`examples/slurm/prolog.sh`).
@@ -18,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _CGROUP = re.compile(
-    r"(?:/\.\.)*(?:/slurm(?:_[^/]+)?/uid_[0-9]+|(?:/[^/]+)*/(?:[^/]+_)?slurmstepd\.scope)"
+    r"(?:/\.\.)*(?:/slurm(?:_[^/]+)?/uid_[0-9]+|(?:/system\.slice)?/(?:[^/]+_)?slurmstepd\.scope)"
     r"/job_(?P<job>[0-9]{1,10})(?:/step_(?P<step>[a-z0-9]{1,16}))?(?:/.*)?"
 )
 _TITLE = re.compile(r"slurmstepd: \[(?P<job>[0-9]{1,10})(?:\.(?P<step>[a-z0-9]{1,16}))?\]")

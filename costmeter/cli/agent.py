@@ -2,7 +2,9 @@
 
 import argparse
 import os
+import shlex
 import signal
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -10,7 +12,7 @@ from typing import TypeVar
 from costmeter.cli import folder
 from costmeter.cli.voice import Voice
 from costmeter.config import flags
-from costmeter.errors import UsageError
+from costmeter.errors import ConfigError, UsageError
 
 Value = TypeVar("Value")
 
@@ -26,9 +28,11 @@ PRINT_SECONDS = 0.2
 #: Live runs that have series of their own; one more is counted and not shown.
 MAX_RUNS = 100
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-_LOOK_SECONDS = 0.5
-#: Another agent has what this one needs, or it cannot go on.
-_IN_USE, _FAILED = 125, 1
+#: Nobody sent a HUP with this code (asm-generic/siginfo.h): a terminal has gone, or a shell whose job was stopped.
+_SI_KERNEL = 0x80
+#: Another agent has what this one needs or its settings are faulty, or it cannot go on.
+_REFUSED, _FAILED = 125, 1
+_PROGRAM = "costmeter agent"
 
 _EPILOG = """\
 Runs are found by announcing themselves (costmeter run does), by Slurm, by Kubernetes, by container,
@@ -70,17 +74,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Meter until told to stop. The exit code."""
     options = _options(args, dict(os.environ))
-    signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPS, signal.SIGHUP))  # before there is any thread to hear them
-    voice = Voice(quiet=False, program="costmeter agent")
+    heard = _signals()
+    signal.pthread_sigmask(signal.SIG_BLOCK, heard)  # before there is any thread to hear them
+    voice = Voice(quiet=False, program=_PROGRAM)
     if os.getpid() == 1:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # as init of a container nobody else reaps what is orphaned
     try:
-        return _run(options, voice)
+        return _run(options, voice, heard)
     finally:
         voice.close(PRINT_SECONDS)
 
 
-def _run(options: "AgentOptions", voice: Voice) -> int:
+def _signals() -> tuple[signal.Signals, ...]:
+    """What the agent waits for: HUP is no wish to whoever began by ignoring it, as nohup does."""
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return _STOPS if is_deaf else (*_STOPS, signal.SIGHUP)
+
+
+def _run(options: "AgentOptions", voice: Voice, heard: tuple[signal.Signals, ...]) -> int:
     from costmeter.runtime.agent import Agent
     from costmeter.runtime.agentlock import InUse
     from costmeter.runtime.surprises import Surprises
@@ -91,24 +102,36 @@ def _run(options: "AgentOptions", voice: Voice) -> int:
         agent.start()
     except InUse as refusal:
         voice.tell(refusal.message)
-        return _IN_USE
-    has_failed = _wait(agent)
+        return _REFUSED
+    except ConfigError as refusal:
+        for fault in refusal.faults:
+            voice.tell(fault)
+        return _REFUSED
+    has_failed = _wait(agent, heard)
     unsaved = agent.end(END_SECONDS)
     if unsaved:
         voice.warn(f"not saved: {unsaved}")
     return _FAILED if has_failed else 0
 
 
-def _wait(agent: "Agent") -> bool:
-    """Until told to stop, or the agent cannot go on; whether that is so."""
-    while not agent.failed.is_set():
-        heard = signal.sigtimedwait((*_STOPS, signal.SIGHUP), _LOOK_SECONDS)
-        if heard is None:
-            continue
+def _wait(agent: "Agent", signals: tuple[signal.Signals, ...]) -> bool:
+    """Until told to stop, or the agent cannot go on; whether that is so.
+
+    Not `sigtimedwait`: stopped and continued, it returns what happened to be in memory, a HUP or a TERM (CPython's
+    signalmodule.c fills its answer in without having one where the time has passed meanwhile).
+    """
+    threading.Thread(target=_stop_on_failure, args=(agent,), name="costmeter-failure", daemon=True).start()
+    while True:
+        heard = signal.sigwaitinfo(signals)
         if heard.si_signo in _STOPS:
-            return False
-        agent.reload()
-    return True
+            return agent.failed.is_set()
+        if heard.si_code != _SI_KERNEL:
+            agent.reload("SIGHUP")
+
+
+def _stop_on_failure(agent: "Agent") -> None:
+    agent.failed.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions":
@@ -157,7 +180,7 @@ class Refusals:
     def tell(self) -> None:
         """Raise UsageError with all of them, where there are any."""
         if self._faults:
-            raise UsageError("\n".join(self._faults))
+            raise UsageError(f"\n{_PROGRAM}: ".join(self._faults))
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -174,7 +197,7 @@ def _count(text: str) -> int:
 
 def _is_folder(option: str, path: str | None) -> str | None:
     if path is not None and not os.path.isdir(path):
-        raise UsageError(f'{option} "{path}": no such folder')
+        raise UsageError(f'{option} "{path}": no such folder. Make it: mkdir -p {shlex.quote(path)}')
     return path
 
 

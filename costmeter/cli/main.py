@@ -44,6 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     name = arguments[0] if arguments and arguments[0] in COMMANDS else ""
     try:
+        if name == "agent":
+            _stop_at_once()
         if name != "run":
             _mend_streams()
         try:
@@ -79,6 +81,16 @@ def _main(name: str, arguments: list[str]) -> int:
     except CostmeterError as error:
         return _explain(program, error)
     return code
+
+
+def _stop_at_once() -> None:
+    """An agent that is told to stop before it has begun has stopped: until it listens there is nothing to save."""
+    import os
+    import signal
+
+    for told in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(told) is not signal.SIG_IGN:
+            signal.signal(told, lambda *_: os._exit(0))
 
 
 def _without_command(arguments: list[str]) -> int:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
 
+#: What people type out of habit from other programs, and what it is called here.
+_ALIASES = dict.fromkeys(("--listen", "--listen-address", "--address", "--port"), ("--web.listen-address", "--listen"))
+
 #: Help is this wide. To ask the terminal, argparse imports `shutil` and what comes with it, at every start.
 HELP_COLUMNS = 96
 
@@ -89,6 +92,9 @@ class Parser(argparse.ArgumentParser):
         return [option for action in self._actions for option in action.option_strings]
 
     def _nearest(self, wrong: str, known: list[str]) -> str:
+        for name in _ALIASES.get(wrong, ()):
+            if name in known and name != wrong:
+                return f'. Did you mean "{name}"?'
         import difflib
 
         near = difflib.get_close_matches(wrong, known, 1)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from costmeter.errors import CostmeterError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from costmeter.feeds.agent import Agent
     from costmeter.outputs.style import Style
     from costmeter.outputs.top import View
 
@@ -27,8 +29,8 @@ examples:
 
 keys: q quit, s sort by GPU, cost or idleness, i what is idle alone
 
-It asks the agent at {AGENT}. Where there is none it shows the runs that this user
-meters without one, from their journals.
+It asks the agent of this node, wherever that serves ({AGENT} by default). Where there
+is none it shows the runs that this user meters without one, from their journals.
 """
 _LEAST_SECONDS, _MOST_SECONDS = 0.2, 3600.0
 
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--once", action="store_true", help="print it once, and end; as into a file or a pipe")
     parser.add_argument("--json", action="store_true", help="print the agent's JSON once, and end")
-    parser.add_argument("--from", dest="url", metavar="URL", help=f"the agent to ask (default {AGENT})")
+    parser.add_argument("--from", dest="url", metavar="URL", help="the agent to ask (default this node's)")
     parser.add_argument("--ca", metavar="FILE", help="certificates that an https:// agent is believed by")
     parser.add_argument("--interval", default="2", metavar="SECONDS", help="time between two looks (default 2)")
 
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         from costmeter.cli.printing import to_json
 
         if nodes[0]["health"] is None:
-            raise CostmeterError(f"no agent answers at {AGENT}, and only it has this JSON", _START)
+            raise CostmeterError("no agent answers here, and only it has this JSON", _START)
         sys.stdout.write(to_json(nodes[0]))
         return 0
     is_shown = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -110,12 +112,22 @@ def _looking(args: argparse.Namespace) -> "Nodes":
     if args.url is not None:
         named = Agent(args.url, args.ca)
         return lambda: [named.node()]
-    ours = Agent(AGENT, None)
-    try:
-        ours.node()
-    except Absent as absence:
-        return _own_runs(absence)
-    return lambda: [ours.node()]
+    from costmeter.runtime.agentfound import urls
+
+    absences: list[CostmeterError] = []
+    for url in urls(os.environ):
+        ours = Agent(url, None)
+        try:
+            ours.node()
+        except Absent as absence:
+            absences.append(absence)
+        else:
+            return partial(_one, ours)
+    return _own_runs(absences[0])
+
+
+def _one(agent: "Agent") -> list[dict[str, Any]]:
+    return [agent.node()]
 
 
 def _own_runs(absence: CostmeterError) -> "Nodes":

@@ -14,7 +14,12 @@ _WHERE = "is it running there? costmeter agent.  Another: --from http://gpu02:26
 _PASSWORD = "name a user and a password: --from https://USER:PASSWORD@gpu02:26786"
 _NOT_FOUND = 404
 _NOT_READY = 503
-_REFUSED = (401, 403)
+_UNKNOWN_USER, _NOT_ALLOWED = 401, 403
+#: What servers that speak TLS answer to who does not.
+_PLAIN_TO_TLS = 400
+#: What OpenSSL calls the answer of a server that does not speak TLS, by version.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+_METRICS = "/metrics"
 
 
 class Absent(CostmeterError):
@@ -28,11 +33,11 @@ class Agent:
         """Raises UsageError for what is no address, or would send a password in the clear."""
         found = http_address(address)
         if found is None:
-            shown = shown_url(address if "://" in address else f"http://{address}")
-            raise UsageError(f"--from: {shown} is no http or https address", "--from http://gpu02:26786")
+            typed = address.rpartition("@")[2]  # no password is repeated
+            raise UsageError(f'--from "{typed}" is no http or https address', "--from http://gpu02:26786")
         if found.headers and not found.is_here and found.base.startswith("http://"):
             raise UsageError(f"a password is not sent to {shown_url(found.base)} in the clear", "--from https://…")
-        self._base = found.base.removesuffix(_PATH)
+        self._base = found.base.removesuffix(_PATH).removesuffix(_METRICS)
         self._headers = found.headers
         self._trusted = trusted
         self._is_proxied = not found.is_here
@@ -44,7 +49,7 @@ class Agent:
         try:
             body = door.get(self._base + _PATH, self._headers).body
         except FeedError as refusal:
-            raise _told(where, refusal) from None
+            raise _told(where, refusal, bool(self._headers)) from None
         try:
             node = json.loads(body)
         except (ValueError, RecursionError):
@@ -54,9 +59,16 @@ class Agent:
         return node
 
 
-def _told(where: str, refusal: FeedError) -> CostmeterError:
-    if refusal.status in _REFUSED:
+def _told(where: str, refusal: FeedError, has_password: bool) -> CostmeterError:
+    if refusal.status == _UNKNOWN_USER and has_password:
+        return CostmeterError(f"{where}: this user and password are refused", "those of its --web.config.file")
+    if refusal.status in (_UNKNOWN_USER, _NOT_ALLOWED):
         return CostmeterError(f"{where} refuses us (status {refusal.status})", _PASSWORD)
+    rest = where.partition("://")[2]
+    if refusal.status == _PLAIN_TO_TLS and where.startswith("http://"):
+        return CostmeterError(f"{where} speaks TLS", f"--from https://{rest} --ca authority.pem")
+    if refusal.status is None and any(name in refusal.message for name in _NO_TLS):
+        return CostmeterError(f"{where} serves plain http, without TLS", f"--from http://{rest}")
     if refusal.status == _NOT_READY:
         return CostmeterError(f"{where} has only begun, and has read no GPU yet (status 503)", "try again")
     if refusal.status == _NOT_FOUND:

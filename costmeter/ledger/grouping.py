@@ -41,7 +41,7 @@ class Group:
     held: HeldCost | None = None
 
 
-#: One run's share of a group: the group's word, the run's id, what it came to.
+#: One run's share of a group: the group's word, what no other run is called, what it came to.
 Share = tuple[str, str, Spending]
 
 _OF_RUN: Mapping[str, Callable[[Listed], str]] = {

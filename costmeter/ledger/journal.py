@@ -105,6 +105,11 @@ class JournalFile:
         _put(self._open_file, record, self._turn * self._half_bytes)  # refused, the other half stays
         self._turn = 1 - self._turn
 
+    @property
+    def has_open(self) -> bool:
+        """Whether the file beside it, of the open slot, is there."""
+        return self._open_file >= 0
+
     def close(self, finished: bool) -> None:
         """Let go of the files; a `finished` journal has a footer and needs its open slot no more."""
         for descriptor in (self._file, self._open_file):

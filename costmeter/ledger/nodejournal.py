@@ -21,6 +21,7 @@ from costmeter.ledger.lines import LONGEST_LINE, opened
 from costmeter.ledger.nodebulk import Stretch, read_node
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired
 from costmeter.ledger.noderecord import Line, Opening, RunAccount, RunSeen
+from costmeter.ledger.reading import has_whole_open
 from costmeter.ledger.record import Header
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, earlier
 from costmeter.meter.holder import Holder
@@ -138,7 +139,7 @@ class _Folding:
 def _from_zero(record: Line | Stretch) -> Line | Stretch | None:
     """A record without what the counters stood at before; of a run that goes on, who it is."""
     if isinstance(record, RunAccount):
-        return None if record.ended is not None else RunAccount(record.facts)
+        return None if record.ended is not None else RunAccount(record.facts, called=record.called)
     return Opening(record.at_utc_ns) if isinstance(record, Opening) else record
 
 
@@ -187,6 +188,8 @@ def _newest(folder: Path, of: Header, shown: Shown) -> tuple[_Read, _Read] | str
         if read.opening is None and not read.part.slots and path.name not in shown.journals:
             continue
         faults = [problem for problem in read.part.problems if problem != _TORN]
+        if last is None and (lost := _lost_open(read, path.name in shown.opened)):
+            faults.append(lost)
         if last is not None and (faults or read.opening is None):
             break
         if faults or read.opening is None:
@@ -197,6 +200,19 @@ def _newest(folder: Path, of: Header, shown: Shown) -> tuple[_Read, _Read] | str
         if read.part.slots:  # a file that has just begun knows no counters yet
             return last, read
     return "no journal of this boot" if last is None else (last, last)
+
+
+def _lost_open(read: _Read, was_shown: bool) -> str:
+    """What is wrong with the file of the open slot; empty where nothing is.
+
+    The slots of a journal without an end were shown with an open one after them. Of its two halves the later may be the
+    one that is damaged, so both have to be whole, but for one that was never written.
+    """
+    if read.part.footer is not None or not (was_shown or read.part.slots):
+        return ""
+    if has_whole_open(read.path, tuple(read.part.devices)):
+        return ""
+    return f"{read.path.with_suffix('.open').name}, the slot that was open, is gone or damaged"
 
 
 def _counted(header: Header) -> str:

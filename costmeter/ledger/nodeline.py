@@ -41,6 +41,7 @@ _FACTS: kinds.Shape = {
 #: Those of a run of which nothing more is known.
 _BARE = RunFacts(0, "", "", "user", 0, 0)
 _ALWAYS = ("uid", "run", "user", "source", "seen_utc_ns", "started_utc_ns")
+_SEEN: kinds.Shape = {"utc_ns": kinds.instant, "called": kinds.text}
 _END: kinds.Shape = {
     "utc_ns": kinds.instant,
     "uid": kinds.whole,
@@ -70,6 +71,7 @@ _ACCOUNT: kinds.Shape = {
     "phases": kinds.table(_ANYTHING),
     "redone": _ANYTHING,
     "ended": kinds.maybe(_ANYTHING),
+    "called": kinds.text,
 }
 _OPENING: kinds.Shape = {
     "utc_ns": kinds.instant,
@@ -77,6 +79,7 @@ _OPENING: kinds.Shape = {
     "unheld": kinds.table(_ANYTHING),
     "ended": kinds.table(kinds.count),
     "sunk": kinds.table(kinds.money),
+    "today": kinds.row(kinds.instant, kinds.money),
 }
 
 
@@ -93,12 +96,13 @@ _STINT: kinds.Shape = {
 
 
 def _encode_seen(seen: RunSeen, _: object) -> dict[str, object]:
-    return {"type": "run", "utc_ns": seen.at_utc_ns} | _encode_facts(seen.facts)
+    body = {"type": "run", "utc_ns": seen.at_utc_ns} | _encode_facts(seen.facts)
+    return body | {"called": seen.called} if seen.called else body
 
 
 def _decode_seen(body: Body, _: object) -> RunSeen:
-    kinds.expect({"utc_ns": body["utc_ns"]}, _END)
-    return RunSeen(body["utc_ns"], _decode_facts(body))
+    kinds.expect(body, _SEEN)
+    return RunSeen(body["utc_ns"], _decode_facts(body), body.get("called", ""))
 
 
 def _encode_ended(end: RunEnded, _: object) -> dict[str, object]:
@@ -145,7 +149,7 @@ def _encode_account(account: RunAccount, _: object) -> dict[str, object]:
         body["redone"] = redone
     if account.ended is not None:
         body["ended"] = _encode_end(account.ended)
-    return body
+    return body | {"called": account.called} if account.called else body
 
 
 def _decode_account(body: Body, _: object) -> RunAccount:
@@ -157,6 +161,7 @@ def _decode_account(body: Body, _: object) -> RunAccount:
         {phase: _decode_each(whole) for phase, whole in body.get("phases", {}).items()},
         _decode_each(body.get("redone", {})),
         None if ended is None else _decode_ended(ended, None),
+        body.get("called", ""),
     )
 
 
@@ -167,6 +172,8 @@ def _encode_opening(opening: Opening, _: object) -> dict[str, object]:
         body["ended"] = dict(opening.ended)
     if opening.sunk:
         body["sunk"] = {outcome: str(cost) for outcome, cost in opening.sunk.items()}
+    if opening.today is not None:
+        body["today"] = [opening.today[0], str(opening.today[1])]
     return body
 
 
@@ -174,7 +181,8 @@ def _decode_opening(body: Body, _: object) -> Opening:
     kinds.expect(body, _OPENING)
     sunk = {outcome: Decimal(cost) for outcome, cost in body.get("sunk", {}).items()}
     held, unheld = _decode_totals(body["held"]), _decode_totals(body["unheld"])
-    return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk)
+    today = (body["today"][0], Decimal(body["today"][1])) if "today" in body else None
+    return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk, today)
 
 
 def _encode_stint(stint: Stint, _: object) -> dict[str, object]:

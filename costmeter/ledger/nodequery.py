@@ -3,7 +3,7 @@
 The agent and every reader of its journal use this same fold, so that they cannot disagree.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -26,7 +26,7 @@ class NodePart:
     """One journal of a node, folded. `held` and `unheld` are counters by device: with what the opening brought.
 
     `accounts` are the runs it knows of; what users held of whom no run is known is in `held` and in no account.
-    `slots` counts what was folded; the rest is as in `Part`.
+    `today` is as in the opening. `slots` counts what was folded; the rest is as in `Part`.
     """
 
     header: Header
@@ -43,6 +43,7 @@ class NodePart:
     accounts: Mapping[RunKey, RunAccount] = field(default_factory=dict)
     ended: Mapping[str, int] = field(default_factory=dict)
     sunk: Mapping[str, Decimal] = field(default_factory=dict)
+    today: tuple[int, Decimal] | None = None
     marks: tuple[Mark, ...] = ()
     marks_dropped: int = 0
     ended_utc_ns: int = 0
@@ -73,7 +74,8 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
         return replace(part, holders=record.by_device)
     if isinstance(record, RunSeen):
         account = part.accounts.get(record.facts.key)
-        seen = RunAccount(record.facts) if account is None else replace(account, facts=record.facts, ended=None)
+        seen = replace(account or RunAccount(record.facts), facts=record.facts, ended=None)
+        seen = replace(seen, called=record.called or seen.called)
         return replace(part, accounts={**part.accounts, record.facts.key: seen})
     if isinstance(record, RunEnded):
         return _with_end(part, record)
@@ -81,12 +83,11 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
         return replace(part, accounts={**part.accounts, record.facts.key: record})
     if isinstance(record, Opening):
         accounts = {**part.accounts, **{account.facts.key: account for account in record.accounts}}
-        return replace(
-            part, held=record.held, unheld=record.unheld, accounts=accounts, ended=record.ended, sunk=record.sunk
-        )
+        part = replace(part, held=record.held, unheld=record.unheld, accounts=accounts, today=record.today)
+        return replace(part, ended=record.ended, sunk=record.sunk)
     if isinstance(record, Devices):
         devices = dict(part.devices) | {device.uuid: device for device in record.devices}
-        since_ns = dict(record.since_ns) | dict(part.since_ns)  # the first word holds
+        since_ns = dict(part.since_ns) | dict(record.since_ns)  # an instance may go and come again
         return replace(part, devices=devices, driver=record.driver, node_gpus=record.node_gpus, since_ns=since_ns)
     if isinstance(record, Mark):
         kept = len(part.marks) < MARKS_KEPT
@@ -105,16 +106,26 @@ def fold_node_all(part: NodePart, records: Iterable[Line]) -> NodePart:
     return part
 
 
-def retired(part: NodePart, before_utc_ns: int) -> NodePart:
-    """A part without the runs that had ended before an instant: their last values were seen, and memory is finite."""
-    kept = {key: a for key, a in part.accounts.items() if a.ended is None or a.ended.at_utc_ns >= before_utc_ns}
-    return part if len(kept) == len(part.accounts) else replace(part, accounts=kept)
+def retired(part: NodePart, before_utc_ns: int, back: Collection[RunKey] = ()) -> NodePart:
+    """A part without the runs that had ended before an instant: their last values were seen, and memory is finite.
+
+    Those that are `back` stay, though what says so has not been folded yet.
+    """
+    ended = (key for key, a in part.accounts.items() if a.ended is not None and a.ended.at_utc_ns < before_utc_ns)
+    return without(part, frozenset(ended).difference(back))
+
+
+def without(part: NodePart, runs: Collection[RunKey]) -> NodePart:
+    """A part that has forgotten these runs, which have ended: others need their places."""
+    if not runs:
+        return part
+    return replace(part, accounts={key: account for key, account in part.accounts.items() if key not in runs})
 
 
 def opening(part: NodePart, at_utc_ns: int) -> Opening:
     """Where the counters stand: what the next part begins with."""
     accounts = tuple(part.accounts.values())
-    return Opening(at_utc_ns, part.held, part.unheld, accounts, part.ended, part.sunk)
+    return Opening(at_utc_ns, part.held, part.unheld, accounts, part.ended, part.sunk, part.today)
 
 
 def _with_end(part: NodePart, end: RunEnded) -> NodePart:

@@ -41,10 +41,11 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunSeen:
-    """A run that was not there before, or of which more is known now."""
+    """A run that was not there before, or of which more is known now; `called` is its name where its id is not."""
 
     at_utc_ns: int
     facts: RunFacts
+    called: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,8 @@ class Holders:
 class RunAccount:
     """What a run did and cost on this node, all its devices; its phases, and what it did again.
 
-    `ended` is None while it lives.
+    `ended` is None while it lives. `called` is what its series are called where that is not its id: the id with the
+    user's number behind it, when another user's run had the id before.
     """
 
     facts: RunFacts
@@ -80,6 +82,12 @@ class RunAccount:
     phases: Mapping[str, DeviceTotals] = field(default_factory=dict)
     redone: DeviceTotals = field(default_factory=DeviceTotals)
     ended: RunEnded | None = None
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its series are called, for as long as it is known."""
+        return self.called or self.facts.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,8 @@ class Opening:
     """Where the node's counters stood when a part began: what the part before came to, or nothing.
 
     `held` and `unheld` are by device; `accounts` are of runs that live or ended a short while ago. `ended` counts the
-    runs that ended, by outcome, and `sunk` is what those had cost that did not end well.
+    runs that ended, by outcome, and `sunk` is what those had cost that did not end well. `today` is since when the
+    UTC day is metered, and what all devices had cost by then.
     """
 
     at_utc_ns: int
@@ -96,6 +105,7 @@ class Opening:
     accounts: tuple[RunAccount, ...] = ()
     ended: Mapping[str, int] = field(default_factory=dict)
     sunk: Mapping[str, Decimal] = field(default_factory=dict)
+    today: tuple[int, Decimal] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from costmeter.meter.holding import by_holder
 from costmeter.meter.slot import Slot
 from costmeter.readings import Device
 
-#: One user's run, where several have one of that id: `1001:r-1`.
-_OF_USER = re.compile(r"(-?[0-9]{1,10}):(.+)")
+#: One user's run, where several have one of that id: `1001:r-1`, or as pages and lists have it, `r-1~1001`.
+_OF_USER = re.compile(r"(-?[0-9]{1,10}):(.+)|(.+)~(-?[0-9]{1,10})")
 
 
 def node_run(state: Path, run: str) -> Run | None:
@@ -62,7 +62,7 @@ def node_part(path: Path, run: RunKey, currency: str) -> Part:
 def _whose(run: str) -> tuple[int | None, str]:
     """Whose run is asked for, where that is said."""
     told = _OF_USER.fullmatch(run)
-    return (None, run) if told is None else (int(told[1]), told[2])
+    return (None, run) if told is None else (int(told[1] or told[4]), told[2] or told[3])
 
 
 def beside(state: Path, run: Run) -> Run:

@@ -1,6 +1,7 @@
 """What the nodes' journals come to by run, user or day, and what nobody held: a node's account, for reports."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,9 +63,10 @@ def node_account(state: Path, is_wanted: Callable[[str], bool] = lambda day: Tru
 def node_groups(account: NodeAccount, key: str) -> tuple[Group, ...]:
     """The same by one of `NODE_KEYS`: days in order, the others by what they cost; all groups are the whole node.
 
-    Days say who held what.
+    Days say who held what. Runs of several users that have one id are named with the user's number, as `r-1~1002`.
     """
-    groups = summed((_share(each, key) for each in account.shares), key == "day")
+    shared = _shared(account.shares) if key == "run" else frozenset[str]()
+    groups = summed((_share(each, key, shared) for each in account.shares), key == "day")
     held = _held(account) if key == "day" else {}
     return tuple(replace(group, runs=group.runs - {""}, held=held.get(_place(group))) for group in groups)
 
@@ -84,9 +86,20 @@ def _place(group: Group) -> tuple[bool, str, str]:
     return group.spending.simulated, group.spending.currency, group.word
 
 
-def _share(of: NodeShare, key: str) -> Share:
-    run = "" if of.facts is None else of.facts.run
-    return _word(of, key), run, Spending(of.currency, of.header.simulated, of.whole)
+def _share(of: NodeShare, key: str, shared: Collection[str]) -> Share:
+    run = "" if of.facts is None or not of.facts.run else _by_user(of.facts)
+    word = _by_user(of.facts) if of.facts is not None and of.facts.run in shared else _word(of, key)
+    return word, run, Spending(of.currency, of.header.simulated, of.whole)
+
+
+def _shared(shares: Iterable[NodeShare]) -> frozenset[str]:
+    """The ids that runs of several users have."""
+    users = Counter(run for _, run in {each.facts.key for each in shares if each.facts is not None and each.facts.run})
+    return frozenset(run for run, count in users.items() if count > 1)
+
+
+def _by_user(facts: RunFacts) -> str:
+    return f"{facts.run}~{facts.uid}"
 
 
 def _word(of: NodeShare, key: str) -> str:

@@ -215,14 +215,8 @@ def ran_outside(path: Path, start_utc_ns: int, end_utc_ns: int) -> bool:
 
 def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
     """The slot that was open at the meter's last tick, whether it was closed since or not."""
-    try:
-        with opened(path.with_suffix(".open")) as file:
-            halves = file.read(2 * LONGEST_LINE)
-    except (OSError, JournalError):
-        return None
-    middle = len(halves) // 2
     best: tuple[int, SlotEntry] | None = None
-    for half in (halves[:middle], halves[middle:]):
+    for half in _halves(path):
         with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
             body = unseal(half.partition(b"\n")[0])
             if best is None or body["sequence"] > best[0]:
@@ -231,4 +225,25 @@ def open_slot(path: Path, order: tuple[str, ...]) -> SlotEntry | None:
     return None if best is None else best[1]
 
 
-__all__ = ["LONGEST_LINE", "Scan", "lines", "open_slot", "ran_outside", "records"]
+def has_whole_open(path: Path, order: tuple[str, ...]) -> bool:
+    """Whether an open slot is beside a journal, and nothing that was written of it is damaged."""
+    written = [half for half in _halves(path) if half.strip(b"\0")]
+    with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+        for half in written:
+            decode_slot(unseal(half.partition(b"\n")[0]), order)
+        return bool(written)
+    return False
+
+
+def _halves(path: Path) -> tuple[bytes, ...]:
+    """The two halves of the file of a journal's open slot; none where it cannot be read."""
+    try:
+        with opened(path.with_suffix(".open")) as file:
+            halves = file.read(2 * LONGEST_LINE)
+    except (OSError, JournalError):
+        return ()
+    middle = len(halves) // 2
+    return halves[:middle], halves[middle:]
+
+
+__all__ = ["LONGEST_LINE", "Scan", "has_whole_open", "lines", "open_slot", "ran_outside", "records"]

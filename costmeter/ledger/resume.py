@@ -83,11 +83,14 @@ def earlier(last: Left, lengths_ns: Mapping[str, int], now_ns: int) -> Earlier:
     """What a journal says of its boards; `lengths_ns` is how much of each device's time it has."""
     if last.driver is None:
         return NOTHING_EARLIER
-    boards = {
-        device.board: Resume(upto_ns, _standing(last, uuid, upto_ns))
-        for uuid, device in last.devices.items()
-        if device.is_identified and 0 <= now_ns - (upto_ns := booked_ns(last, uuid, lengths_ns)) <= FILLED_NS
-    }
+    boards: dict[str, Resume] = {}
+    for uuid, device in last.devices.items():
+        upto_ns = booked_ns(last, uuid, lengths_ns)
+        known = boards.get(device.board)
+        if known is not None and upto_ns < known.booked_ns:  # an instance that is none any more
+            continue
+        if device.is_identified and 0 <= now_ns - upto_ns <= FILLED_NS:
+            boards[device.board] = Resume(upto_ns, _standing(last, uuid, upto_ns))
     return Earlier(last.driver.version, boards)
 
 

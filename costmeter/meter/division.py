@@ -1,14 +1,16 @@
 """A board's interval divided among its MIG instances: all parts together are the board, to the last microjoule."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
 from costmeter.meter.activity import IdleRule, state
 from costmeter.meter.interval import Interval, instance
-from costmeter.readings import Activity, Device, Missing, Reading
+from costmeter.readings import Activity, Device, Mig, Missing, Reading
 from costmeter.units import microjoules_from_power, portion
 
+#: What stands in place of a profile for slices that no instance has.
+UNALLOCATED = "unallocated"
 #: Utilizations are weighed in this many steps, so that the division is one of integers.
 _STEPS = 10_000
 _NOT_SAID = Missing("not said of a MIG instance")
@@ -39,6 +41,31 @@ def divide(
     }
     idle = replace(interval, microjoules=interval.microjoules - above_uj)
     return [_active(_by_slices(idle, device), shares_uj, activity, rule) for device in devices]
+
+
+def with_rest(devices: Sequence[Device]) -> tuple[Device, ...]:
+    """These devices, and what no MIG instance has of the boards that are divided: a device for each stretch of slices.
+
+    So all devices of a board are the board. Such a one has no process and no utilization of its own.
+    """
+    divided: dict[str, list[tuple[Device, Mig]]] = {}
+    for device in devices:
+        if device.mig is not None:
+            divided.setdefault(device.board, []).append((device, device.mig))
+    return *devices, *(rest for pieces in divided.values() for rest in _rest(pieces))
+
+
+def _rest(pieces: Sequence[tuple[Device, Mig]]) -> Iterator[Device]:
+    first, mig = pieces[0]
+    taken = {at for _, each in pieces for at in range(each.first_slice, each.end_slice)}
+    free = [at for at in range(mig.slices) if at not in taken]
+    begins = [at for at in free if at - 1 not in free]
+    ends = [at + 1 for at in free if at + 1 not in free]
+    place = max(each.place for _, each in pieces)
+    for number, (begin, end) in enumerate(zip(begins, ends, strict=True), place + 1):
+        part = replace(mig, place=number, gpu_instance=0, compute_instance=0, first_slice=begin, end_slice=end)
+        name = f"{first.name.partition(' MIG ')[0]} MIG {UNALLOCATED}"
+        yield replace(first, uuid=f"{first.board}/rest-{begin}-{end}", name=name, mig=part)
 
 
 def _active(part: Interval, shares_uj: dict[str, int], activity: Sequence[Activity], rule: IdleRule) -> Interval:

@@ -6,12 +6,23 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One family. `name` is without the prefix and without `_total`; a name with `{currency}` is one per currency."""
+    """One family. `name` is without `_total` and, where it is `ours`, without the prefix.
+
+    A name with `{currency}` is one per currency. What is not ours is named as every exporter names it. What `lasts` is
+    true after its agent has ended, too.
+    """
 
     name: str
     kind: Literal["counter", "gauge", "info"]
     help: str
     labels: tuple[str, ...] = ()
+    ours: bool = True
+    is_end: bool = False
+
+    @property
+    def lasts(self) -> bool:
+        """Counters stay what they came to, and a run that began or ended did so then; a gauge would be of nothing."""
+        return self.ours and (self.kind == "counter" or self.is_end or self.name == "run")
 
 
 _GPU = ("gpu_uuid",)
@@ -54,13 +65,18 @@ _ALL = (
         "Amount of each budget that this run counts against.",
         (*_RUN, "per", "project"),
     ),
-    Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN),
-    Family("run_end_timestamp_seconds", "gauge", "When the run ended, Unix time.", _RUN),
+    Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN, is_end=True),
+    Family("run_end_timestamp_seconds", "gauge", "When the run ended, Unix time.", _RUN, is_end=True),
     Family("run_active", "gauge", "1 while the run's command lives.", _RUN),
-    Family("run_exit_code", "gauge", "How the run ended: its exit code, or 128 and the signal.", _RUN),
+    Family("run_exit_code", "gauge", "How the run ended: its exit code, or 128 and the signal.", _RUN, is_end=True),
     Family("runs_ended", "counter", "Runs of this node that ended, by outcome.", _OUTCOME),
     Family("runs_sunk_cost_{currency}", "counter", "What runs had cost that did not end well, by outcome.", _OUTCOME),
-    Family("runs_dropped", "counter", "Runs that were too many to be shown."),
+    Family(
+        "runs_dropped",
+        "counter",
+        "Runs that were too many: hidden ones are in the journal, refused ones' time is their user's.",
+        ("reason",),
+    ),
     Family("electricity_price_{currency}_per_kwh", "gauge", "Electricity price in force."),
     Family("carbon_intensity_grams_per_kwh", "gauge", "Grid carbon intensity in force."),
     Family("pue_ratio", "gauge", "Power usage effectiveness in force."),
@@ -91,6 +107,18 @@ _ALL = (
     Family("run", "info", "Facts about each run."),
     Family("rates", "info", "Where the rates come from."),
     Family("gpu_holder", "info", "Which run holds which GPU."),
+    Family(
+        "gpu_holder_share_ratio",
+        "gauge",
+        "Part of the GPU that is the holder's: 1 by the number of holders.",
+        ("gpu_uuid", "run_id", "user"),
+    ),
+    Family("http_requests", "counter", "Requests answered, by status.", ("code",)),
+    Family("page_seconds", "gauge", "Time that it took to make the metrics page before this one."),
+    Family("process_start_time_seconds", "gauge", "When the process began, Unix time.", ours=False),
+    Family("process_cpu_seconds", "counter", "Processor time of the process, of user and system.", ours=False),
+    Family("process_resident_memory_bytes", "gauge", "Memory of the process that is resident.", ours=False),
+    Family("process_open_fds", "gauge", "Files that the process has open.", ours=False),
 )
 
 FAMILIES = {family.name: family for family in _ALL}

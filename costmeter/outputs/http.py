@@ -2,7 +2,7 @@
 
 One daemon thread with an event loop of its own has all connections; pages are made in a second thread, passwords are
 checked in a third. A client that connects and says nothing costs a descriptor for a few seconds and delays nobody. When
-there are too many, who has been there longest without a request goes first.
+there are too many, who has stood still longest goes first.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from contextlib import suppress
 from costmeter.clock import Clock, RealClock
 from costmeter.config.webconfig import WebConfig
 from costmeter.outputs.httpclient import Client
+from costmeter.outputs.httpcrowd import Crowd, State
+from costmeter.outputs.httpmemory import Tide, give_back
 from costmeter.outputs.httppages import Page, Pages, Site
 
 #: Clients at the same time, where the process may have twice as many files open.
@@ -27,15 +29,22 @@ _BACKLOG = 512
 _MOST_AT_ONCE = 64
 #: A pause when the machine has no descriptor left for another client.
 _PAUSE_SECONDS = 0.1
+#: After many clients have gone: until their last pieces have, too.
+_SETTLING_SECONDS = 1.0
 
-__all__ = ["MOST_CLIENTS", "Page", "Site", "serve"]
+__all__ = ["MOST_CLIENTS", "Page", "Site", "listen", "serve", "serve_on"]
 
 
 def serve(addresses: Sequence[tuple[str, int]], site: Site, web: WebConfig | None = None) -> list[str]:
-    """Serve the site in threads of its own; the real `host:port` of each address.
+    """Serve the site in threads of its own; the real `host:port` of each address. Raises OSError as `listen` does."""
+    return serve_on(listen(addresses), site, web)
+
+
+def listen(addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+    """Take the addresses; who connects waits until they are served.
 
     Port 0 takes any free one; an empty host is every address of this machine. Raises OSError, its `filename` the
-    address, when one cannot be had; then none is served.
+    address, when one cannot be had; then none is taken.
     """
     listeners: list[socket.socket] = []
     try:
@@ -45,6 +54,11 @@ def serve(addresses: Sequence[tuple[str, int]], site: Site, web: WebConfig | Non
         for listener in listeners:
             listener.close()
         raise
+    return listeners
+
+
+def serve_on(listeners: list[socket.socket], site: Site, web: WebConfig | None = None) -> list[str]:
+    """As `serve`, on what `listen` took."""
     server = _Server(site, web, RealClock())
     threading.Thread(target=server.run, args=(listeners,), name="costmeter-http", daemon=True).start()
     return [shown(*listener.getsockname()[:2]) for listener in listeners]
@@ -82,11 +96,8 @@ class _Server:
         self._pages, self._clock = Pages(site, web, clock), clock
         self._loop = asyncio.new_event_loop()
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = MOST_CLIENTS if soft < 0 else max(_FEWEST_CLIENTS, min(MOST_CLIENTS, soft // 2))
-        # In the order in which they became so: without a request yet, between two requests, being answered.
-        self._new: dict[Client, None] = {}
-        self._idle: dict[Client, None] = {}
-        self._busy: dict[Client, None] = {}
+        self._tide = Tide()
+        self._crowd = Crowd(MOST_CLIENTS if soft < 0 else max(_FEWEST_CLIENTS, min(MOST_CLIENTS, soft // 2)))
 
     def run(self, listeners: list[socket.socket]) -> None:
         """Serve until the process ends."""
@@ -102,42 +113,32 @@ class _Server:
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(_MOST_AT_ONCE):
             try:
-                connection, _ = listener.accept()
+                connection, peer = listener.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as refusal:
                 if refusal.errno in (errno.ECONNABORTED, errno.EPROTO):
                     continue
-                self._make_room()
+                self._crowd.make_room()
                 self._loop.remove_reader(listener.fileno())
                 self._loop.call_later(_PAUSE_SECONDS, self._listen, listener)
                 return
-            self._begin(connection)
+            self._begin(connection, str(peer[0]).removeprefix("::ffff:"), _is_loopback(listener))
 
-    def _begin(self, connection: socket.socket) -> None:
-        if len(self._new) + len(self._idle) + len(self._busy) >= self._most and not self._make_room():
-            connection.close()
-            return
+    def _begin(self, connection: socket.socket, peer: str, is_local: bool) -> None:
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client = Client(connection, self._loop, self._pages, self._clock, self._moved)
-        self._new[client] = None
+        client = Client(connection, peer, is_local, self._loop, self._pages, self._clock, self._moved)
+        self._crowd.add(client, peer)
         client.start()
 
-    def _make_room(self) -> bool:
-        """Send away whoever has waited longest without being answered; False when all are being answered."""
-        for waiting in (self._new, self._idle):
-            for client in waiting:
-                del waiting[client]
-                client.leave()
-                return True
-        return False
+    def _moved(self, client: Client, state: State) -> None:
+        self._crowd.move(client, state)
+        if self._tide.has_gone_out(len(self._crowd)):
+            self._loop.call_later(_SETTLING_SECONDS, give_back)
 
-    def _moved(self, client: Client, state: str) -> None:
-        """A client is being answered, is idle again, or has gone."""
-        for clients in (self._new, self._idle, self._busy):
-            clients.pop(client, None)
-        if state == "busy":
-            self._busy[client] = None
-        elif state == "idle":
-            self._idle[client] = None
+
+def _is_loopback(listener: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    host = str(listener.getsockname()[0])
+    return host == "::1" or host.startswith("127.")

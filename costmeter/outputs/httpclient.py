@@ -5,19 +5,19 @@ import socket
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from http import HTTPStatus
-from typing import Literal
 
 import h11
 
 from costmeter import __version__
 from costmeter.clock import Clock
+from costmeter.outputs.httpcrowd import State
 from costmeter.outputs.httppages import TEXT, Answer, Asked, Pages
 from costmeter.outputs.httpwire import Wire
 
 #: A client may take this long to shake hands over TLS, and again to say what it wants once it has begun.
 CLIENT_SECONDS = 5.0
-#: And this long to take what it asked for, and between two requests of one connection.
-TAKING_SECONDS, IDLE_SECONDS = 30.0, 300.0
+#: And this long to take what it asked for, of which without taking anything at all; and between two requests.
+TAKING_SECONDS, STANDING_SECONDS, IDLE_SECONDS = 30.0, 5.0, 300.0
 #: Making a page takes milliseconds; one that takes this long is given up on.
 MAKING_SECONDS = 30.0
 #: To who is sent away: time to read why.
@@ -36,25 +36,30 @@ _ALWAYS = {
     "X-Frame-Options": "deny",
 }
 
-State = Literal["busy", "idle", "gone"]
-
 
 class Client:
     """A connection and the task that serves it. `moved` is told what becomes of it, lastly that it is gone."""
 
-    __slots__ = ("_clock", "_has_begun", "_http", "_loop", "_moved", "_pages", "_task", "_timer", "_wire")
+    __slots__ = (
+        *("_clock", "_has_begun", "_http", "_is_local", "_loop", "_moved", "_pages", "_peer", "_task", "_timer"),
+        *("_until_seconds", "_wire"),
+    )
 
     def __init__(
         self,
         connection: socket.socket,
+        peer: str,
+        is_local: bool,
         loop: asyncio.AbstractEventLoop,
         pages: Pages,
         clock: Clock,
         moved: "Callable[[Client, State], None]",
     ) -> None:
+        """`peer` is its address; `is_local` says that it came where only this machine gets."""
+        self._peer, self._is_local = peer, is_local
         self._wire, self._loop = Wire(connection, loop), loop
         self._pages, self._clock, self._moved = pages, clock, moved
-        self._has_begun = False
+        self._has_begun, self._until_seconds = False, 0.0
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEADER_BYTES)
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
@@ -77,6 +82,8 @@ class Client:
             if self._timer is not None:
                 self._timer.cancel()
             self._wire.close()
+            self._task = None
+            del self._http  # with all that it heard
             self._moved(self, "gone")
 
     def _within(self, seconds: float) -> None:
@@ -99,14 +106,16 @@ class Client:
             self._within(MAKING_SECONDS)
             await self._pages.refresh()
             answer = await self._pages.answer(asked)
-            self._within(TAKING_SECONDS)
             await self._give(answer, asked.method == "HEAD")
             if h11.DONE is not self._http.our_state or h11.DONE is not self._http.their_state:
                 await self._finish()
                 return
             self._http.start_next_cycle()
-            self._moved(self, "idle")
-            self._within(CLIENT_SECONDS if self._http.trailing_data[0] else IDLE_SECONDS)
+            self._moved(self, "waiting")
+            asks_more = bool(self._http.trailing_data[0])
+            self._within(CLIENT_SECONDS if asks_more else IDLE_SECONDS)
+            if asks_more:
+                await asyncio.sleep(0)  # others have a turn between its requests
 
     async def _finish(self) -> None:
         self._within(_FAREWELL_SECONDS)
@@ -125,7 +134,7 @@ class Client:
                         return asked  # it would send a body if we asked for it
                     await self._hear()
                 elif isinstance(event, h11.Request):
-                    asked = _asked(event)
+                    asked = self._asked(event)
                 elif isinstance(event, h11.Data):
                     body_bytes += len(event.data)
                     if body_bytes > _MOST_BODY_BYTES:
@@ -137,6 +146,13 @@ class Client:
         except h11.RemoteProtocolError as nonsense:
             await self._refuse(nonsense)
             return None
+
+    def _asked(self, request: h11.Request) -> Asked:
+        headers: dict[str, str] = {}
+        for name, value in request.headers:
+            headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
+        path = request.target.decode("ascii", "replace")
+        return Asked(request.method.decode("ascii"), path, headers, self._peer, self._is_local)
 
     async def _hear(self) -> None:
         """Some bytes of a request; from the first of them on the client has its seconds."""
@@ -150,7 +166,6 @@ class Client:
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
         status = HTTPStatus(nonsense.error_status_hint)
-        self._within(CLIENT_SECONDS)
         text = f"{status.phrase.lower()}: {nonsense}\n".encode("utf-8", "replace")
         await self._give(Answer(status, TEXT, text), False)
         await self._finish()
@@ -158,6 +173,7 @@ class Client:
     # Writing
 
     async def _give(self, answer: Answer, is_head: bool) -> None:
+        self._pages.count(answer)
         headers = {**_ALWAYS, **self._pages.settings.headers}
         headers["Date"] = http_date(self._clock.utc_ns())
         headers["Content-Type"], headers["Content-Length"] = answer.kind, str(len(answer.body))
@@ -167,23 +183,23 @@ class Client:
         reason = answer.status.phrase.encode()
         response = h11.Response(status_code=answer.status.value, reason=reason, headers=list(headers.items()))
         head = self._http.send(response) or b""
+        self._until_seconds = self._loop.time() + TAKING_SECONDS
+        self._took()
         if is_head or not answer.body:
-            await self._wire.send(head)
+            await self._wire.send(head, self._took)
         else:
             pieces = self._http.send_with_data_passthrough(h11.Data(data=answer.body)) or []
             if len(answer.body) < MOST_HEADER_BYTES:
-                await self._wire.send(b"".join((head, *pieces)))
+                await self._wire.send(b"".join((head, *pieces)), self._took)
             else:
                 for piece in (head, *pieces):
-                    await self._wire.send(piece)
+                    await self._wire.send(piece, self._took)
         self._http.send(h11.EndOfMessage())
 
-
-def _asked(request: h11.Request) -> Asked:
-    headers: dict[str, str] = {}
-    for name, value in request.headers:
-        headers.setdefault(name.decode("ascii"), value.decode("latin-1"))
-    return Asked(request.method.decode("ascii"), request.target.decode("ascii", "replace"), headers)
+    def _took(self) -> None:
+        """It takes what it asked for, and may go on so for a while."""
+        self._moved(self, "waiting")
+        self._within(min(STANDING_SECONDS, self._until_seconds - self._loop.time()))
 
 
 def http_date(utc_ns: int) -> str:

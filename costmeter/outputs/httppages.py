@@ -11,6 +11,8 @@ from costmeter.clock import Clock
 from costmeter.config.webconfig import OPEN, WebConfig, WebSettings
 from costmeter.config.webgrammar import RateLimit
 from costmeter.outputs.httpauth import Door
+from costmeter.outputs.httporigin import is_of_another_site, is_own_name
+from costmeter.outputs.prometheustext import OPENMETRICS, prefers_openmetrics
 from costmeter.outputs.worker import Busy, Worker
 from costmeter.units import NANOSECONDS_PER_SECOND
 
@@ -19,8 +21,6 @@ Page = Callable[[str], tuple[bytes, str]]
 TEXT, HTML, JSON = "text/plain; charset=utf-8", "text/html; charset=utf-8", "application/json"
 #: Pages that are asked for and not yet made; more are refused.
 MOST_PAGES = 64
-#: Pages of the same state that are kept: the formats of one page, packed or not.
-_KEPT = 8
 #: Shorter pages fit into one packet as they are.
 _WORTH_PACKING_BYTES = 1_400
 _LEVEL = 1
@@ -31,13 +31,18 @@ def _yes() -> bool:
     return True
 
 
+def _nothing(status: int) -> None:
+    """Nobody counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """What a server shows. All but `healthy`, `ready` and `state` are called in a thread of its own, one at a time.
 
     `metrics` is the page for an Accept header, and its type; `landing` is HTML and `node` JSON. `reload` loads the
-    settings anew and returns what is wrong with them. `state` is what pages are made of: as long as it returns the same
-    object, a page that was made is given out again. Without `node` or `reload` their paths are not there.
+    settings anew for who is named to it and returns what is wrong with them. `state` is what pages are made of: as long
+    as it returns the same object, a page that was made is given out again. Without `node` or `reload` their paths are
+    not there. `answered` is told the status of every answer, in the server's thread.
     """
 
     metrics: Page
@@ -45,17 +50,23 @@ class Site:
     node: Callable[[], bytes] | None = None
     healthy: Callable[[], bool] = _yes
     ready: Callable[[], bool] = _yes
-    reload: Callable[[], str | None] | None = None
+    reload: Callable[[str], str | None] | None = None
     state: Callable[[], object] | None = None
+    answered: Callable[[int], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. The names of headers are in lower case; of several with one name the first counts."""
+    """One request. The names of headers are in lower case; of several with one name the first counts.
+
+    `peer` is the address that asks; `is_local` says that it asks where only this machine gets.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
+    peer: str = ""
+    is_local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,11 @@ _NEEDS_PASSWORD = Answer(
     HTTPStatus.UNAUTHORIZED,
     body=b"a user name and a password are needed\n",
     headers=(("WWW-Authenticate", 'Basic realm="costmeter", charset="UTF-8"'),),
+)
+_OTHER_NAME = Answer(
+    HTTPStatus.FORBIDDEN,
+    body=b"this machine's metrics are not served under that name; ask for localhost or an address,\n"
+    b"or set a password or TLS: --web.config.file FILE\n",
 )
 _NOT_NOW = Answer(HTTPStatus.SERVICE_UNAVAILABLE, body=b"not now\n")
 
@@ -91,6 +107,14 @@ class Pages:
         """What holds for clients now."""
         return OPEN if self._web is None else self._web.settings
 
+    @property
+    def _is_guarded(self) -> bool:
+        return self.settings.context is not None or bool(self.settings.users)
+
+    def count(self, answer: Answer) -> None:
+        """One more answer is given."""
+        self._site.answered(answer.status.value)
+
     async def refresh(self) -> None:
         """Look whether the web configuration changed, if it is time to; nobody else waits meanwhile."""
         if self._web is not None and self._web.is_due:
@@ -102,6 +126,8 @@ class Pages:
     async def answer(self, asked: Asked) -> Answer:
         """The answer to a request, whatever it is."""
         settings = self.settings
+        if asked.is_local and not self._is_guarded and not is_own_name(asked.headers.get("host", "")):
+            return _OTHER_NAME
         if not self._bucket.gives(settings.rate_limit):
             return _later(HTTPStatus.TOO_MANY_REQUESTS, settings.rate_limit)
         try:
@@ -127,7 +153,7 @@ class Pages:
             return Answer(HTTPStatus.NOT_FOUND, body=b"not found; try /metrics\n")
         if asked.method not in _READ:
             return _not_allowed(_READ)
-        if path == "/api/v1/node" and not site.ready():
+        if path in pages and not site.ready():
             return _NOT_NOW
         if path in pages:
             return await self._page(path, pages[path], asked)
@@ -135,7 +161,7 @@ class Pages:
 
     async def _page(self, path: str, page: Page, asked: Asked) -> Answer:
         """A page, made once for all who ask for it in one form while the state is the same."""
-        accept = asked.headers.get("accept", "") if path == "/metrics" else ""
+        accept = _format(asked.headers.get("accept", "")) if path == "/metrics" else ""
         is_packed = takes_gzip(asked.headers.get("accept-encoding", ""))
         if self._site.state is None:
             return await self._pages.do(lambda: _made(page, accept, is_packed))
@@ -145,8 +171,6 @@ class Pages:
             self._made.clear()
         key = path, accept, is_packed
         if key not in self._made:
-            while len(self._made) >= _KEPT:
-                del self._made[next(iter(self._made))]
             self._made[key] = asyncio.ensure_future(self._pages.do(lambda: _made(page, accept, is_packed)))
         try:
             return await asyncio.shield(self._made[key])
@@ -154,13 +178,12 @@ class Pages:
             self._made.pop(key, None)
             raise
 
-    async def _reload(self, asked: Asked, reload: Callable[[], str | None]) -> Answer:
+    async def _reload(self, asked: Asked, reload: Callable[[str], str | None]) -> Answer:
         if asked.method not in _WRITE:
             return _not_allowed(_WRITE)
-        origin = asked.headers.get("origin")
-        if origin is not None and origin.partition("://")[2] != asked.headers.get("host"):
+        if is_of_another_site(asked.headers, is_guarded=self._is_guarded):
             return Answer(HTTPStatus.FORBIDDEN, body=b"no page of another site may ask for this\n")
-        wrong = await self._files.do(reload)
+        wrong = await self._files.do(lambda: reload(f"{asked.method} from {asked.peer}"))
         if wrong:
             text = f"the settings are as they were: {wrong}\n".encode("utf-8", "replace")
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, body=text)
@@ -188,6 +211,11 @@ class _Bucket:
             return False
         self._tokens -= 1
         return True
+
+
+def _format(accept: str) -> str:
+    """One of the few formats that there are, whatever clients make up: pages are kept by it."""
+    return OPENMETRICS if prefers_openmetrics(accept) else ""
 
 
 def takes_gzip(accept_encoding: str) -> bool:

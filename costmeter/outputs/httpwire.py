@@ -6,6 +6,7 @@ Not asyncio's own transports: their TLS keeps a quarter of a megabyte for every 
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 
 _MOST_AT_ONCE = 65_536
@@ -58,12 +59,17 @@ class Wire:
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
                 return b""
 
-    async def send(self, content: bytes) -> None:
-        """Hand all of it to the kernel, as fast as the client takes it. Raises OSError when it left."""
+    async def send(self, content: bytes, took: Callable[[], None]) -> None:
+        """Hand all of it to the kernel, as fast as the client takes it. Raises OSError when it left.
+
+        `took` is told each time that there was room for more of it, but not for all.
+        """
         rest = memoryview(content)
         while rest:
             try:
                 rest = rest[self._socket.send(rest[:_MOST_AT_ONCE]) :]
+                if rest:
+                    took()
             except (BlockingIOError, InterruptedError, ssl.SSLWantWriteError):
                 await self._until(is_readable=False)
             except ssl.SSLWantReadError:

@@ -20,7 +20,7 @@ def landing(node: Mapping[str, Any]) -> bytes:
     """The page of a node, from its JSON: burn rate, runs, GPUs."""
     title = f"{node['host']}: {_per_hour(node['now']['per_hour'], node['currency'])}"
     body = joined(
-        element("p", "costmeter", element("span", f" · {node['version']}"), class_="brand"),
+        element("p", "costmeter", class_="brand"),
         element("h1", node["host"]),
         element(
             "p",
@@ -49,8 +49,11 @@ def _warnings(node: Mapping[str, Any]) -> list[Markup]:
     failed = sorted(name for name, works in health["collectors"].items() if not works)
     if failed:
         lines.append(element("p", f"Did not answer: {', '.join(failed)}.", class_="warn"))
-    if health["runs_dropped"]:
-        lines.append(element("p", f"{health['runs_dropped']} more runs are counted and not shown.", class_="warn"))
+    if health["runs_hidden"]:
+        lines.append(element("p", f"{health['runs_hidden']} more runs are counted and not shown.", class_="warn"))
+    if health["runs_refused"]:
+        said = f"{health['runs_refused']} runs were refused: their time is their user's."
+        lines.append(element("p", said, class_="warn"))
     return lines
 
 
@@ -76,7 +79,7 @@ def _runs(node: Mapping[str, Any]) -> Markup:
     rows = [_run(run, indexes, node["currency"]) for run in node["runs"][:_MOST_ROWS]]
     head = ("run", "user", "GPUs", "since", "per hour", "cost", "state")
     nothing = "No run holds a GPU here, as far as can be seen."
-    return _table("Runs", head, rows, len(node["runs"]), "wwnnnnw") if rows else element("p", nothing, class_="none")
+    return _table("Runs", head, rows, len(node["runs"]), "wWNNnnw") if rows else element("p", nothing, class_="none")
 
 
 def _run(run: Mapping[str, Any], indexes: Mapping[str, int], currency: str) -> Markup:
@@ -90,9 +93,9 @@ def _run(run: Mapping[str, Any], indexes: Mapping[str, int], currency: str) -> M
     return element(
         "tr",
         element("th", name, *(Markup("<br>"), element("small", " · ".join(told))) if told else (), scope="row"),
-        element("td", run["user"], class_="word"),
-        element("td", _ranges(sorted({indexes[uuid] for uuid in run["gpus"] if uuid in indexes})) or "–"),
-        element("td", _at(run["started"])),
+        element("td", run["user"], class_="word more"),
+        element("td", _ranges(sorted({indexes[uuid] for uuid in run["gpus"] if uuid in indexes})) or "–", class_="more"),
+        element("td", _at(run["started"]), class_="more"),
         element("td", "–" if is_over else _per_hour(run["per_hour"], currency)),
         element("td", _money(run["cost"], currency)),
         element("td", state, class_=f"word {run['state'] if not is_over and run['state'] in _STATES else ''}".strip()),
@@ -101,44 +104,48 @@ def _run(run: Mapping[str, Any], indexes: Mapping[str, int], currency: str) -> M
 
 
 def _gpus(node: Mapping[str, Any]) -> Markup:
-    rows = [_gpu(gpu, node["at"], node["currency"]) for gpu in node["gpus"][:_MOST_ROWS]]
+    names = {(run["uid"], run["run"]): run["name"] for run in node["runs"]}
+    rows = [_gpu(gpu, names, node["at"], node["currency"]) for gpu in node["gpus"][:_MOST_ROWS]]
     head = ("GPU", "utilization", "power", "per hour", "holder", "state")
     nothing = "No GPU is seen yet."
-    return _table("GPUs", head, rows, len(node["gpus"]), "wnnnww") if rows else element("p", nothing, class_="none")
+    return _table("GPUs", head, rows, len(node["gpus"]), "wnNnww") if rows else element("p", nothing, class_="none")
 
 
-def _gpu(gpu: Mapping[str, Any], at: str, currency: str) -> Markup:
+def _gpu(gpu: Mapping[str, Any], names: Mapping[Any, str], at: str, currency: str) -> Markup:
     share, watts, limit = gpu["utilization"], gpu["power_watts"], gpu["power_limit_watts"]
     used = "–"
     if share is not None:
         used = joined(
-            element("meter", value=f"{share:.2f}", min="0", max="1"),
+            element("meter", value=f"{share:.2f}", min="0", max="1", class_="more"),
             element("span", f"{round(100 * share)} %", class_="share"),
         )
     power = "–" if watts is None else f"{watts:,.0f} W" + ("" if limit is None else f" of {limit:,.0f}")
-    holders = ", ".join(_holder(holder) for holder in gpu["holders"])
+    holders = ", ".join(_holder(holder, names) for holder in gpu["holders"])
     is_waste = gpu["since"] is not None and gpu["state"] in ("idle", "unheld")
     state = gpu["state"] + (f" {_since(gpu['since'], at)}" if is_waste else "")
     state += f", {gpu['reason']}" if gpu["reason"] else ""
     return element(
         "tr",
-        element("th", f"{gpu['index']}  ", element("small", without_maker(gpu["model"])), scope="row"),
+        element("th", f"{gpu['index']}  ", element("small", without_maker(gpu["model"]), class_="more"), scope="row"),
         element("td", used),
-        element("td", power),
+        element("td", power, class_="more"),
         element("td", _per_hour(gpu["per_hour"], currency)),
         element("td", holders or "nobody", class_="word"),
         element("td", state, class_=f"word {gpu['state'] if gpu['state'] in _STATES else ''}".strip()),
     )
 
 
-def _holder(holder: Mapping[str, Any]) -> str:
-    return f"{holder['run']} ({holder['user']})" if holder["run"] else str(holder["user"])
+def _holder(holder: Mapping[str, Any], names: Mapping[Any, str]) -> str:
+    """A run by its name, which says more than its id."""
+    run = names.get((holder["uid"], holder["run"])) or holder["run"]
+    return f"{run} ({holder['user']})" if run else str(holder["user"])
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Markup], count: int, kinds: str) -> Markup:
-    """A table that scrolls sideways on a narrow screen; `kinds`: columns of words (w) or of numbers (n)."""
+    """A table; `kinds`: columns of words (w) or of numbers (n), in capitals where a narrow screen is without them."""
+    classes = {"w": "word", "W": "word more", "n": None, "N": "more"}
     cells = [
-        element("th", name, scope="col", class_="word" if kind == "w" else None)
+        element("th", name, scope="col", class_=classes[kind])
         for name, kind in zip(head, kinds, strict=True)
     ]
     whole = element(

@@ -5,6 +5,7 @@ integers. What is not known is null: a GPU without a price has no cost per hour,
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -36,11 +37,19 @@ UNHELD = "unheld"
 _STEP = Decimal("1e-6")
 
 
-def node_json(snapshot: NodeSnapshot, scraped_utc_ns: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """When the metrics were last read over HTTP, and last written for node_exporter and where; None: never."""
+
+    read_utc_ns: int | None = None
+    written_utc_ns: int | None = None
+    folder: str | None = None
+
+
+def node_json(snapshot: NodeSnapshot, passed: Passed = Passed()) -> dict[str, Any]:
     """The node as it is now: its GPUs, the runs that have series, and what all of it came to since the counters began.
 
-    Runs are in the order in which they came. A run's cost is its cost on this node. `scraped_utc_ns` is when somebody
-    last read the metrics, None where nobody has.
+    Runs are in the order in which they came. A run's cost is its cost on this node.
     """
     part = snapshot.node
     gpus = [_Gpu(snapshot, part, device) for device in sorted(part.devices.values(), key=shown_order)]
@@ -61,8 +70,17 @@ def node_json(snapshot: NodeSnapshot, scraped_utc_ns: int | None = None) -> dict
         "gpus": [gpu.row() for gpu in gpus],
         "runs": [_run(snapshot, account, held.get(account.facts.key, ())) for account in runs],
         "totals": _totals(part),
-        "health": _health(snapshot) | {"last_scrape": None if scraped_utc_ns is None else timestamp(scraped_utc_ns)},
+        "health": _health(snapshot)
+        | {
+            "last_scrape": _known(passed.read_utc_ns),
+            "last_written": _known(passed.written_utc_ns),
+            "written_to": passed.folder,
+        },
     }
+
+
+def _known(utc_ns: int | None) -> str | None:
+    return None if utc_ns is None else timestamp(utc_ns)
 
 
 class _Gpu:
@@ -165,7 +183,7 @@ def _sum(amounts: Iterable[Decimal | None]) -> str | None:
 
 
 def _today(snapshot: NodeSnapshot, part: NodePart) -> dict[str, Any]:
-    """What the journal's file of the day has seen: from UTC midnight, or from when the agent began after that."""
+    """What was metered of the day: from UTC midnight, or from when counters began after that."""
     if snapshot.opened is None:
         return {"today": None, "today_since": None}
     since_utc_ns, before = snapshot.opened
@@ -243,6 +261,7 @@ def _health(snapshot: NodeSnapshot) -> dict[str, Any]:
         "silent": sorted(snapshot.silent),
         "readings": snapshot.readings,
         "failures": snapshot.failures,
-        "runs_dropped": snapshot.dropped,
+        "runs_hidden": snapshot.hidden,
+        "runs_refused": snapshot.refused,
         "last_reload_successful": None if reload is None else reload.is_good,
     }

@@ -1,11 +1,12 @@
 """A node's snapshot as a Prometheus page: every GPU, held or not, and every run that is shown.
 
 A run's counters stand at 0 for a minute before they show what it came to, so that Prometheus counts the whole of a run
-that is over before it was first scraped; after its end they stay as they are, for several scrapes.
+that is over before it was first scraped; after its end they stay as they are, for several scrapes. Credits of all GPUs
+and runs stand at 0 likewise, once prices can be negative.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -26,6 +27,7 @@ from costmeter.outputs.prometheusgpus import (
     gpu_labels,
 )
 from costmeter.outputs.prometheuslanes import Lane, add_lanes
+from costmeter.outputs.prometheusprocess import Process, add_process
 from costmeter.outputs.prometheusruns import RunShown, phase_charges, run_labels
 from costmeter.outputs.prometheustext import Sheet, labels
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -37,7 +39,7 @@ _HOLDERS = 16
 
 
 class RunNames:
-    """The `run_id` label of every run: its id, with its user's number behind it where another user's run has that id.
+    """The `run_id` label of every run: what its account says it is called, else its id, made one of a kind.
 
     Two runs must not share a series, and a series must not pass from one run to another when the first is forgotten:
     so what a run was once called it is called for as long as it is known. May be used by several threads.
@@ -50,7 +52,8 @@ class RunNames:
     def of(self, accounts: Mapping[RunKey, RunAccount]) -> dict[RunKey, str]:
         """The names of all these runs; of runs that are not among them, they are forgotten."""
         with self._lock:
-            names = {key: name for key, name in self._names.items() if key in accounts}
+            told = {key: account.called for key, account in accounts.items() if account.called}
+            names = {key: name for key, name in self._names.items() if key in accounts} | told
             taken = set(names.values())
             for uid, run in accounts:
                 if (uid, run) not in names:
@@ -61,31 +64,61 @@ class RunNames:
             return dict(names)
 
 
-def page(snapshot: NodeSnapshot, accept: str = "", names: RunNames | None = None) -> tuple[bytes, str]:
+def page(
+    snapshot: NodeSnapshot, accept: str = "", names: RunNames | None = None, process: Process | None = None
+) -> tuple[bytes, str]:
     """The metrics page and its content type, in the format the `Accept` header prefers.
 
-    An agent hands in the same `names` each time.
+    An agent hands in the same `names` each time, and what is to be told of itself.
     """
     node = snapshot.node
-    sheet, of = Sheet(node.header.currency, accept), gpu_labels(node.devices)
+    sheet = Sheet(node.header.currency, accept)
+    _write(sheet, snapshot, node, names or RunNames(), has_zeros=True)
+    if process is not None:
+        add_process(sheet, process)
+    return sheet.page()
+
+
+def file_page(snapshot: NodeSnapshot, names: RunNames, is_last: bool) -> bytes:
+    """The page as a file that others serve with theirs: nothing of the process, which would be theirs, and no zeros.
+
+    The last one stays when the agent has ended: what is true then is on it, and nothing that would go on to be told of
+    GPUs which nobody looks at.
+    """
+    node = snapshot.node
+    if is_last:
+        snapshot = replace(snapshot, credits_at_zero=False)
+    sheet = Sheet(node.header.currency, "", (lambda family: family.lasts) if is_last else (lambda _: True))
+    _write(sheet, snapshot, node, names, has_zeros=False)
+    return sheet.page()[0]
+
+
+def _write(sheet: Sheet, snapshot: NodeSnapshot, node: NodePart, names: RunNames, has_zeros: bool) -> None:
+    of = gpu_labels(node.devices)
     held, unheld, nothing = node.held.devices, node.unheld.devices, DeviceTotals()
+    if snapshot.credits_at_zero:
+        held, unheld = _uncredited(held), _uncredited(unheld)
     lanes = {uuid: Lane(held.get(uuid, nothing), unheld.get(uuid, nothing)) for uuid in node.devices}
-    called = (names or RunNames()).of(node.accounts)
-    runs = [_shown(snapshot, node, key, called[key]) for key in snapshot.shown if key in node.accounts]
-    add_lanes(sheet, lanes, snapshot.resets)
+    called = names.of(node.accounts)
+    known = [key for key in snapshot.shown if key in node.accounts]
+    runs = [_shown(snapshot, node, key, called[key], has_zeros) for key in known]
+    add_lanes(sheet, lanes, snapshot.resets, snapshot.can_be_negative)
     add_gauges(sheet, snapshot, of)
-    prometheusruns.add_counters(sheet, runs, node.rates)
+    prometheusruns.add_counters(sheet, runs, node.rates, snapshot.can_be_negative)
     prometheusruns.add_progress(sheet, runs)
     prometheusruns.add_ends(sheet, runs)
-    _add_ended(sheet, node, snapshot.dropped)
+    _add_ended(sheet, node)
+    dropped = {"hidden": snapshot.hidden, "refused": snapshot.refused}
+    sheet.add("runs_dropped", [(labels(reason=reason), float(count)) for reason, count in dropped.items()])
     add_rates(sheet, node.rates, of)
     add_health(sheet, snapshot, snapshot.collectors)
     _add_reload(sheet, snapshot)
     add_facts(sheet, snapshot)
     prometheusruns.add_run_facts(sheet, runs)
-    sheet.add_info("gpu_holder", _holders(node, {key: called[key] for key in snapshot.shown if key in called}))
+    holders = list(_holders(node, {key: called[key] for key in known}))
+    sheet.add_info("gpu_holder", [labels(**each, source=source) for each, source, _ in holders])
+    sheet.add_merged("gpu_holder_share_ratio", [(labels(**each), share) for each, _, share in holders])
     add_origins(sheet, node.rates)
-    return sheet.page()
 
 
 def is_at_zero(snapshot: NodeSnapshot, account: RunAccount) -> bool:
@@ -99,20 +132,22 @@ def is_at_zero(snapshot: NodeSnapshot, account: RunAccount) -> bool:
     return longest_ns < AT_ZERO_NS and snapshot.at_utc_ns - account.facts.seen_utc_ns < AT_ZERO_NS
 
 
-def _shown(snapshot: NodeSnapshot, node: NodePart, key: RunKey, name: str) -> RunShown:
+def _shown(snapshot: NodeSnapshot, node: NodePart, key: RunKey, name: str, has_zeros: bool) -> RunShown:
     account, furthest = node.accounts[key], snapshot.furthest.get(key)
     facts, ended, whole = account.facts, account.ended, account.totals.whole
     phases = phase_charges(account.phases, whole)
     if furthest is None:
         furthest = (ended.progress if ended is not None else None) or Progress()
-    if is_at_zero(snapshot, account):
+    if has_zeros and is_at_zero(snapshot, account):
         whole, phases = DeviceTotals(), dict.fromkeys(phases, Decimal(0))
         furthest = _at_zero(furthest)
+    elif snapshot.credits_at_zero:
+        whole = replace(whole, credits={})
     identity = {"run_id": name, "host": node.header.host, "meter": node.header.meter}
     known = {label: value for label, value in facts.labels.items() if label in RUN_LABELS}
     return RunShown(
         run_labels(**identity),
-        {**known, "name": facts.name, "user": facts.user, "job": facts.job, **identity},
+        {**known, "name": facts.name, "user": facts.user, "job_id": facts.job, **identity},
         whole,
         facts.started_utc_ns,
         phases,
@@ -123,13 +158,17 @@ def _shown(snapshot: NodeSnapshot, node: NodePart, key: RunKey, name: str) -> Ru
     )
 
 
+def _uncredited(devices: Mapping[str, DeviceTotals]) -> dict[str, DeviceTotals]:
+    return {uuid: replace(totals, credits={}) for uuid, totals in devices.items()}
+
+
 def _at_zero(told: Progress) -> Progress:
     return replace(
         told, steps=None if told.steps is None else 0, tokens=None if told.tokens is None else 0, of_steps=None
     )
 
 
-def _add_ended(sheet: Sheet, node: NodePart, dropped: int) -> None:
+def _add_ended(sheet: Sheet, node: NodePart) -> None:
     ended, sunk = dict.fromkeys(OUTCOMES, 0), dict.fromkeys(OUTCOMES[1:], Decimal(0))
     for outcome, count in node.ended.items():
         ended[outcome if outcome in ended else UNKNOWN_OUTCOME] += count
@@ -137,7 +176,6 @@ def _add_ended(sheet: Sheet, node: NodePart, dropped: int) -> None:
         sunk[outcome if outcome in sunk else UNKNOWN_OUTCOME] += cost
     sheet.add("runs_ended", [(labels(outcome=outcome), float(count)) for outcome, count in ended.items()])
     sheet.add("runs_sunk_cost_{currency}", [(labels(outcome=outcome), float(cost)) for outcome, cost in sunk.items()])
-    sheet.add("runs_dropped", [("", float(dropped))])
 
 
 def _add_reload(sheet: Sheet, snapshot: NodeSnapshot) -> None:
@@ -147,14 +185,12 @@ def _add_reload(sheet: Sheet, snapshot: NodeSnapshot) -> None:
         sheet.add("config_last_reload_success_timestamp_seconds", [("", at_seconds)])
 
 
-def _holders(node: NodePart, called: Mapping[RunKey, str]) -> list[str]:
-    """Who holds which GPU: runs that are shown, and users of whom no run is known."""
-    rows: list[str] = []
+def _holders(node: NodePart, called: Mapping[RunKey, str]) -> Iterator[tuple[dict[str, str], str, float]]:
+    """Who holds which GPU, found how, and what part: runs that are shown, and users of whom no run is known."""
     for uuid, holders in node.holders.items():
         if uuid not in node.devices:
             continue
         shown = [each for each in holders if not each.run or each.key in called]
         for holder in shown[:_HOLDERS]:
             run_id = called[holder.key] if holder.run else ""
-            rows.append(labels(gpu_uuid=uuid, run_id=run_id, user=holder.user, source=holder.source))
-    return rows
+            yield {"gpu_uuid": uuid, "run_id": run_id, "user": holder.user}, holder.source, 1 / len(holders)

@@ -13,7 +13,7 @@ from costmeter.meter.slot import Slot
 from costmeter.readings import Reading
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
-#: A new run stands at 0 for so long: longer than Prometheus usually waits between two scrapes.
+#: A new run, and a new kind of counter, stands at 0 for so long: longer than Prometheus usually waits for a scrape.
 AT_ZERO_NS = NANOSECONDS_PER_MINUTE
 
 
@@ -31,10 +31,13 @@ class NodeSnapshot:
 
     `began_utc_ns` is when this process began. Runs that are in `restored` were on the page of the process before, or
     have stood at 0 for long enough in this one, so that their values need no zero before them. `shown` are the runs
-    that have series, in the order in which they came; `dropped` counts those that would have been too many. `furthest`
-    is the most each run told of its progress. `collectors` says of each way of finding holders whether it worked the
-    last time. `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it
-    does. `opened` is when the part began, and what all devices had cost by then. The rest is as in `Snapshot`.
+    that have series, in the order in which they came; `hidden` counts those that would have been too many, `refused`
+    those that were too many to be known at all, so that what they hold is their user's. `furthest` is the most each run
+    told of its progress. `collectors` says of each way of finding holders whether it worked the last time.
+    `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it does.
+    `opened` is since when the UTC day is metered, and what all devices had cost by then. `credits_at_zero` is whether
+    prices can be negative since so short a time that what they paid back is shown as 0 still. The rest is as in
+    `Snapshot`.
     """
 
     at_utc_ns: int
@@ -51,12 +54,15 @@ class NodeSnapshot:
     journal_writable: bool = True
     restored: frozenset[RunKey] = frozenset()
     shown: tuple[RunKey, ...] = ()
-    dropped: int = 0
+    hidden: int = 0
+    refused: int = 0
     furthest: Mapping[RunKey, Progress] = field(default_factory=dict)
     reload: Reload | None = None
     collectors: Mapping[str, bool] = field(default_factory=dict)
     since_utc_ns: Mapping[str, int] = field(default_factory=dict)
     opened: tuple[int, Decimal] | None = None
+    can_be_negative: bool = False
+    credits_at_zero: bool = False
 
     @property
     def node(self) -> NodePart:

@@ -19,13 +19,16 @@ class Lane:
     unheld: DeviceTotals | None = None
 
 
-def add_lanes(sheet: Sheet, lanes: Mapping[str, Lane], resets: Mapping[str, int]) -> None:
-    """Energy, money, time and emissions of every GPU, and how long its energy was not known."""
+def add_lanes(sheet: Sheet, lanes: Mapping[str, Lane], resets: Mapping[str, int], can_be_negative: bool) -> None:
+    """Energy, money, time and emissions of every GPU, and how long its energy was not known.
+
+    Credits are there where prices can be negative, so that they stand at 0 before the first.
+    """
     of, plain = list(lanes.values()), gpu_labels(lanes).values()
     states = [text for uuid, lane in lanes.items() for text in _states(uuid, lane)]
     sheet.add("gpu_energy_kwh", _flat(states, map(_energy_kwh, of)))
     sheet.add("gpu_cost_{currency}", _flat(states, map(_charges, of)))
-    if any(lane.held.credits or (lane.unheld is not None and lane.unheld.credits) for lane in of):
+    if can_be_negative or any(lane.held.credits or (lane.unheld and lane.unheld.credits) for lane in of):
         sheet.add("gpu_credit_{currency}", _flat(states, map(_credits, of)))
     sheet.add("gpu_time_seconds", _flat(states, map(_seconds, of)))
     sheet.add("gpu_emissions_grams", zip(plain, map(_grams, of), strict=True))

@@ -80,12 +80,12 @@ def held_seconds(totals: DeviceTotals) -> tuple[float, float, float]:
     )
 
 
-def add_counters(sheet: Sheet, runs: Sequence[RunShown], rates: Rates | None) -> None:
-    """Energy, money, emissions and time of every run."""
+def add_counters(sheet: Sheet, runs: Sequence[RunShown], rates: Rates | None, can_be_negative: bool) -> None:
+    """Energy, money, emissions and time of every run; credits where prices can be negative, before there are any."""
     sheet.add("run_energy_kwh", _rows(runs, "part", _energy_kwh))
     known = components(rates).union(*({component for component, _ in run.whole.charges} for run in runs))
     sheet.add("run_cost_{currency}", _amounts(runs, known, lambda totals: totals.charges))
-    if any(run.whole.credits for run in runs):
+    if can_be_negative or any(run.whole.credits for run in runs):
         known = known.union(*({component for component, _ in run.whole.credits} for run in runs))
         sheet.add("run_credit_{currency}", _amounts(runs, known, lambda totals: totals.credits))
     sheet.add("run_emissions_grams", _rows(runs, "scope", _grams))
@@ -125,7 +125,7 @@ def add_ends(sheet: Sheet, runs: Sequence[RunShown]) -> None:
 
 def add_run_facts(sheet: Sheet, runs: Sequence[RunShown]) -> None:
     """What is known of every run; each has every fact, an empty one where it is not known."""
-    unknown = dict.fromkeys(("name", *RUN_LABELS, "user", "job"), "")
+    unknown = dict.fromkeys(("name", *RUN_LABELS, "user", "job_id"), "")
     sheet.add_info("run", [labels(**{**unknown, **run.facts}) for run in runs])
 
 

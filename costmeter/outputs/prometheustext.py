@@ -5,9 +5,9 @@ series, and label texts that are made once and joined take an eighth of the time
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from costmeter.outputs.families import FAMILIES
+from costmeter.outputs.families import FAMILIES, Family
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -61,13 +61,16 @@ def labels(**values: str) -> str:
 class Sheet:
     """A page as it is written. A family without series leaves no trace."""
 
-    def __init__(self, currency: str, accept: str) -> None:
-        self._currency = currency.lower()
+    def __init__(self, currency: str, accept: str, shows: Callable[[Family], bool] = lambda _: True) -> None:
+        """`shows` says which families are on it; the others are left out as they are added."""
+        self._currency, self._shows = currency.lower(), shows
         self._is_openmetrics = prefers_openmetrics(accept)
         self._pieces: list[str] = []
 
     def add(self, name: str, rows: Rows) -> None:
         """The series of a family of `FAMILIES`; no two of them may have the same labels."""
+        if not self._shows(FAMILIES[name]):
+            return
         series = self._series(name)
         text = "".join([f"{series}{of} {value!r}\n" for of, value in rows])
         if FAMILIES[name].kind == "gauge":  # counters are made of integers and decimals, which are always numbers
@@ -97,7 +100,7 @@ class Sheet:
         return "".join(self._pieces).encode(), TEXT
 
     def _full(self, name: str) -> str:
-        return "costmeter_" + name.format(currency=self._currency)
+        return ("costmeter_" if FAMILIES[name].ours else "") + name.format(currency=self._currency)
 
     def _series(self, name: str) -> str:
         return self._full(name) + _SUFFIXES[FAMILIES[name].kind]

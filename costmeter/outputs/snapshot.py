@@ -19,7 +19,8 @@ class Snapshot:
     `slow` are the last readings that carried slow values (power, memory). `last_answer_utc_ns` is when a device
     last answered, None before the first. `length_ns` is how long the run has lasted. `resets` counts falls of an energy
     counter, `silent` are the devices that did not answer at the last tick. `furthest` is the most that the run ever
-    told of steps and tokens, with the last loss and target; `points` are how it came along.
+    told of steps and tokens, with the last loss and target; `points` are how it came along. `can_be_negative` is
+    whether any price can be, now or later.
     """
 
     at_utc_ns: int
@@ -36,16 +37,12 @@ class Snapshot:
     length_ns: int = 0
     furthest: Progress = UNTOLD
     points: tuple[Point, ...] = ()
+    can_be_negative: bool = False
 
     @property
     def projection(self) -> Projection | None:
         """Where the run ends, as far as its course tells; computed when asked."""
         return project(self.points, self.furthest.of_steps)
-
-    @property
-    def all_answered(self) -> bool:
-        """Whether every held device said something at the last tick."""
-        return bool(self.intervals) and not self.silent
 
     @property
     def totals(self) -> Totals:

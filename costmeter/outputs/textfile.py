@@ -64,6 +64,8 @@ class Textfile:
         self._ending, self._done = threading.Event(), threading.Event()
         self._has_warned = False
         self._looked_ns: int | None = None
+        #: When a page was last put in place; None before the first.
+        self.written_utc_ns: int | None = None
 
     def start(self) -> None:
         """Write the first page, and one every 15 seconds. Returns at once."""
@@ -93,6 +95,7 @@ class Textfile:
     def _write(self, folder: str) -> None:
         try:
             write_textfile(folder, self._name, self._page())
+            self.written_utc_ns = self._clock.utc_ns()
         except Exception as failure:  # a page that cannot be made is no reason to end, either
             if not self._has_warned:
                 self._has_warned = True

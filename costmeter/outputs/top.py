@@ -127,8 +127,10 @@ def _warnings(node: Mapping[str, Any]) -> Iterator[str]:
         yield f"did not answer: {', '.join(failed)}"
     if health["silent"]:
         yield f"{_counted(len(health['silent']), 'GPU')} did not answer"
-    if health["runs_dropped"]:
-        yield f"{_counted(health['runs_dropped'], 'more run')} counted and not shown"
+    if health["runs_hidden"]:
+        yield f"{_counted(health['runs_hidden'], 'more run')} counted and not shown"
+    if health["runs_refused"]:
+        yield f"{_counted(health['runs_refused'], 'run')} refused: their time is their user's"
     if node["now"]["unpriced_gpus"]:
         yield f"{_counted(node['now']['unpriced_gpus'], 'GPU')} without a price; set one: costmeter init"
     last = health["last_reading"]
@@ -146,7 +148,7 @@ def _counted(count: int, what: str) -> str:
 
 def _rows(node: Mapping[str, Any]) -> list[_Row]:
     """Every GPU once for each of its holders: those of one run and model together, and those of nobody by state."""
-    runs = {(run["uid"], run["run"]): run for run in node["runs"]}
+    runs = {(run["uid"], run["run"]): run for run in _named(node["runs"])}
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for gpu in node["gpus"]:
         model, state = short_model(gpu["model"]), gpu["state"]
@@ -167,6 +169,14 @@ def _rows(node: Mapping[str, Any]) -> list[_Row]:
     return [*rows, *(_without_gpu(run, node["at"]) for key, run in runs.items() if key not in told)]
 
 
+def _named(runs: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each as it is shown: by its name, which says more than its id; by both where several have that name."""
+    names = [run["name"] for run in runs]
+    for run in runs:
+        name = run["name"]
+        yield {**run, "shown": f"{name} {run['run']}" if names.count(name) > 1 and name else name or run["run"]}
+
+
 def _row(
     gpus: Sequence[Mapping[str, Any]],
     holder: Mapping[str, Any] | None,
@@ -180,6 +190,7 @@ def _row(
     is_idle = holder is None or set(states) == {"idle"}
     user = NOBODY if holder is None else holder["user"]
     name = NOBODY if holder is None or holder["run"] is None else holder["run"]
+    name = name if run is None else run["shown"]
     goes_on = run is not None and is_told
     cost = None if run is None or goes_on else Decimal(run["cost"])
     said = {**run, "step": None} if run is not None and goes_on else run
@@ -227,7 +238,7 @@ def _without_gpu(run: Mapping[str, Any], at: str) -> _Row:
     state = "holds no GPU"
     if run["ended"] is not None:
         state = f"ended {about(_seconds_between(run['ended'], at))} ago: {run['outcome'] or 'unknown'}"
-    return _Row((), run["run"], run["user"], None, Decimal(run["cost"]), state)
+    return _Row((), run["shown"], run["user"], None, Decimal(run["cost"]), state)
 
 
 def _sorted(rows: Sequence[_Row], sort: str) -> list[_Row]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from costmeter.meter.charge import Component, DeviceRates, Origin, Rates
+from costmeter.meter.lowest import can_be_negative
 from costmeter.meter.schedule import Constant, Schedule
 from costmeter.meter.series import OPEN_END
 from costmeter.rates.match import EVERY_GPU, Match
@@ -249,6 +250,16 @@ class Quotation:
         if last is None or last[0] != state:
             last = self._last = (state, self._rates(utc_ns))
         return last[1]
+
+    @property
+    def can_be_negative(self) -> bool:
+        """Whether anything that is charged has a price below nothing at any time, and so may pay back."""
+        if any(per_hour < 0 for line in self._lines for _, per_hour in line.hourly):
+            return True
+        charged = [line.rent.schedule for line in self._lines if line.rent is not None]
+        if any(line.pays_electricity for line in self._lines):
+            charged.append(self._power.schedule)
+        return any(map(can_be_negative, charged))
 
     def until(self, utc_ns: int) -> int:
         """An instant up to which, and not including it, every price surely stays; it may be too early."""

@@ -4,11 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from costmeter.meter.holder import Holder, RunKey
+from costmeter.runtime.room import room
 from costmeter.units import NANOSECONDS_PER_SECOND
 
-#: Runs that have an account at the same time, those that ended a short while ago included. The GPUs of any more are
-#: their users'.
-RUNS_KEPT = 1_000
 #: Names of phases a run may have; what it calls by further ones is in this one.
 PHASES_KEPT, OTHER_PHASE = 64, "other"
 #: Every change of phase ends a slot, which is a line on disk. A run may change as often as it likes so many times, and
@@ -47,13 +45,17 @@ class Admission:
         self._refused: frozenset[RunKey] = frozenset()
         self.refused = 0
 
-    def admitted(self, asked: Collection[RunKey], known: Collection[RunKey]) -> frozenset[RunKey]:
-        """Which of these runs have an account or get one, beside the accounts there are."""
-        new = [key for key in asked if key not in known]
-        refused = frozenset(new[max(0, RUNS_KEPT - len(known)) :])
+    def admitted(
+        self, asked: Collection[RunKey], live: Collection[RunKey], ended: Collection[RunKey]
+    ) -> tuple[frozenset[RunKey], frozenset[RunKey]]:
+        """Which of these runs have an account or get one, and whose accounts of those that ended make room for them."""
+        known = {*live, *ended}
+        staying = [key for key in ended if key not in asked]
+        admitted, forgotten = room((key for key in asked if key not in known), [*known.difference(staying)], staying)
+        refused = frozenset(asked) - known - admitted
         self.refused += len(refused - self._refused)
         self._refused = refused
-        return frozenset(asked) - refused
+        return frozenset(asked) - refused, forgotten
 
     def fit(
         self, holders: Mapping[str, tuple[Holder, ...]], admitted: Collection[RunKey], at_ns: int

@@ -29,6 +29,7 @@ from costmeter.runtime.announceserver import AnnounceServer
 from costmeter.runtime.assembly import SYSFS_VARIABLE, source
 from costmeter.runtime.attributor import Attributor, Places
 from costmeter.runtime.events import Batch, Ended, Opened
+from costmeter.runtime.leftholders import announced_before
 from costmeter.runtime.nodeevents import NodeEvent, Reloaded, Repriced
 from costmeter.runtime.noderecorder import NodeRecorder
 from costmeter.runtime.nodesettings import NodeSettings
@@ -63,23 +64,34 @@ class AgentOptions:
     kubelet_socket: str | None = None
 
 
+def _lock(socket: Path) -> AgentLock:
+    return AgentLock(socket.with_suffix(".lock"))
+
+
 class Agent:
     """One node's agent. Made and started it runs until `end`; `failed` is set where it cannot go on."""
 
     def __init__(self, options: AgentOptions, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-        """Read the settings and take what must be ours alone. Raises ConfigError and InUse."""
+        """Read the settings and take what must be ours alone. Raises ConfigError and InUse.
+
+        What can be refused is looked at first: a refused start leaves nothing behind.
+        """
         self._options, self._say, self._warn = options, say, warn
         self._clock: Clock = RealClock()
         self._settings = NodeSettings(options, self._clock, warn)
-        self._state = AgentState(options.state, options.environ, options.simulate is not None)
-        self._socket = socket_path(options.socket, options.environ)
-        self._state.lock(self._clock, warn)
-        self._socket_lock = self._lock_socket()
         self._events: queue.SimpleQueue[NodeEvent] = queue.SimpleQueue()
         self._reloading, self._noting = threading.Lock(), threading.Lock()
         self._refused: set[str] = set()
         self._recorded, self.failed = threading.Event(), threading.Event()
         self._alive_ns = self._clock.boottime_ns()
+        self._state = AgentState(options.state, options.environ, options.simulate is not None)
+        self._socket = socket_path(options.socket, options.environ)
+        self._serving = self._served()
+        self._state.look(self._clock)
+        if self._socket is not None:
+            _lock(self._socket).look(str(self._socket), "--socket PATH", self._clock)
+        self._socket_lock = self._lock_socket()
+        self._state.lock(self._clock, warn)
         header = self._header()
         runtime, folder = runtime_folder(self._socket, header.simulated), self._state.folder
         left = self._state.left(header, runtime)
@@ -91,13 +103,12 @@ class Agent:
         self._teller = AgentTeller(say, warn, folder)
         self._attributor = self._attribution(left)
         self._reader = self._reading(header)
-        self._serving = self._served()
 
     def start(self) -> None:
-        """Serve, then start every other thread. Raises InUse where an address is taken. Returns at once."""
+        """Serve, then start every other thread. Returns at once."""
         self._serving.start()
-        for lack in self._lacks():
-            self._say(str(lack))
+        for told in filter(None, (self._settings.remark(), *map(str, self._lacks()))):
+            self._say(told)
         self._writer.start()
         threading.Thread(target=self._record_for_ever, name="costmeter-recorder", daemon=True).start()
         self._attributor.start()
@@ -127,8 +138,11 @@ class Agent:
         """What may be shown now; None before there is anything."""
         return self._writer.snapshot
 
-    def reload(self) -> str | None:
-        """Load the settings anew: rates, labels and what idle means hold from now on. What is wrong; then none do."""
+    def reload(self, wanted_by: str) -> str | None:
+        """Load the settings anew: rates, labels and what idle means hold from now on. What is wrong; then none do.
+
+        `wanted_by` says who asked for it, a signal or somebody over HTTP.
+        """
         with self._reloading:  # it is asked for by a signal and over HTTP
             wrong = self._settings.load_anew()
             if wrong is None:
@@ -136,9 +150,9 @@ class Agent:
                 self._events.put(Repriced(self._clock.boottime_ns(), pricing, now.idle, now.labels))
         self._note_reload("settings", wrong is None)
         if wrong is None:
-            self._say("settings loaded anew")
+            self._say(f"settings loaded anew ({wanted_by})")
         else:
-            self._warn(f"settings not loaded anew, the old ones hold: {wrong}")
+            self._warn(f"settings not loaded anew ({wanted_by}), the old ones hold: {wrong}")
         return wrong
 
     def _note_reload(self, what: str, is_good: bool) -> None:
@@ -153,12 +167,17 @@ class Agent:
         """One agent per socket. Where no lock can be made there is none."""
         if self._socket is None:
             return None
-        lock = AgentLock(self._socket.with_suffix(".lock"))
+        lock = _lock(self._socket)
         try:
             lock.take(str(self._socket), "--socket PATH", self._clock)
         except OSError as refusal:
             self._warn(f"{self._socket}: {refusal.strerror or refusal}; two agents would not notice each other")
         return lock
+
+    def _keep_lock(self) -> None:
+        """Lock the socket anew where somebody removed the lock's file. Raises InUse."""
+        if self._socket_lock is not None:
+            self._socket_lock.keep(str(self._socket), "--socket PATH", self._clock)
 
     def _header(self) -> Header:
         options, settings = self._options, self._settings.now
@@ -195,15 +214,19 @@ class Agent:
             return None
         is_simulated = self._options.simulate is not None
         path, post = str(self._socket), self._events.put
-        return AnnounceServer(path, self._clock, post, self._changed, self._warn, is_simulated)
+        return AnnounceServer(path, self._clock, post, self._changed, self._warn, is_simulated, self._keep_lock)
 
     def _attribution(self, left: Restored) -> Attributor:
         slurm = str(self._socket.parent / SLURM_FOLDER) if self._socket is not None else ""
         kubelet = self._options.kubelet_socket or (DEFAULT_SOCKET if os.path.exists(DEFAULT_SOCKET) else "")
         places = Places(slurm, kubelet)
         announced = self._server.announcements if self._server is not None else tuple
-        found = Attributor(self._clock, self._anchor, self._events.put, announced, places, self._warn)
-        found.expect(account.facts for account in left.opening.accounts if account.ended is None)
+        heard = None if self._server is None else self._server.is_heard
+        found = Attributor(self._clock, self._anchor, self._events.put, announced, places, self._warn, heard)
+        runs = [account.facts for account in left.opening.accounts if account.ended is None]
+        found.expect(runs, left.holders)
+        if self._server is not None:
+            self._server.expect(announced_before(left.holders, runs))
         return found
 
     def _served(self) -> Serving:

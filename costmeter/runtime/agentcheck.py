@@ -2,43 +2,48 @@
 
 import json
 import os
-import socket
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from costmeter.attribution.kubelet import DEFAULT_SOCKET
 from costmeter.clock import Clock
-from costmeter.feeds.http import Door, FeedError, Limits
+from costmeter.feeds.http import Door, FeedError, FeedLate, Limits
 from costmeter.ledger.identity import start_ticks
 from costmeter.outputs.figures import about
 from costmeter.runtime import rights
+from costmeter.runtime.agentfound import listening, places
 from costmeter.runtime.agentlock import described
 from costmeter.runtime.agentplaces import SLURM_FOLDER, socket_path, state_folder
-from costmeter.runtime.announcing import SYSTEM_SOCKET, sockets
+from costmeter.runtime.announcing import SYSTEM_SOCKET
 from costmeter.runtime.finding import Finding
 from costmeter.runtime.patience import within
-from costmeter.runtime.portholder import addresses
-from costmeter.runtime.surroundings import HOST, PORT
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Prometheus reads every 15 s to 1 min where nobody says otherwise; this long without is no accident.
 SCRAPED_SECONDS = 600
-_CONNECT_SECONDS, _DISK_SECONDS, _PAGE_SECONDS, _MOST_BYTES = 1.0, 1.0, 3.0, 64 * 2**20
-_CREDENTIALS = struct.Struct("iII")
+_DISK_SECONDS, _PAGE_SECONDS, _MOST_BYTES = 1.0, 3.0, 64 * 2**20
+#: Who speaks TLS answers what is not with 400; a password is asked for with 401.
+_REFUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+#: Nobody answered in time.
+_HUNG = "it does not answer"
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An agent that listens at a socket. `pid` is 0 where it is in another pid namespace; `node` is empty unread."""
+    """An agent that listens at a socket. `pid` is 0 where it is in another pid namespace.
+
+    `node` is empty where its page was not read, and `unread` says why.
+    """
 
     path: str
     pid: int
     url: str = ""
     node: Mapping[str, Any] = field(default_factory=dict)
+    unread: str = ""
 
 
 def findings(environ: Mapping[str, str], clock: Clock, simulate: str | None) -> Iterator[Finding]:
@@ -61,43 +66,42 @@ def findings(environ: Mapping[str, str], clock: Clock, simulate: str | None) -> 
 
 def _agent(environ: Mapping[str, str]) -> _Found | None:
     """The agent that a run of this user would announce itself to; else one that this user would have started."""
-    own = socket_path(None, environ)
-    for path in dict.fromkeys([*sockets(environ), *([] if own is None else [str(own)])]):
-        pid = _listener(path)
-        if pid is not None:
-            url, node = _page(pid)
-            return _Found(path, pid, url, node)
-    return None
+    found = listening(environ)
+    if found is None:
+        return None
+    return _page(*found)
 
 
-def _listener(path: str) -> int | None:
-    """The process that listens at a socket; None where none does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        asking.settimeout(_CONNECT_SECONDS)
-        try:
-            asking.connect(path)
-            credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        except (OSError, ValueError):
-            return None
-    pid: int = _CREDENTIALS.unpack(credentials)[0]
-    return pid
-
-
-def _page(pid: int) -> tuple[str, Mapping[str, Any]]:
-    """Where the agent serves, and what it shows there; both empty where we are not shown it.
+def _page(path: str, pid: int) -> _Found:
+    """The agent at a socket, with what it shows where it serves.
 
     The addresses of another user's process cannot be seen: then it is the one that agents have by default.
     """
     door = Door(Limits(_PAGE_SECONDS, _PAGE_SECONDS, _MOST_BYTES), False)
-    for host, port in addresses(pid) or [(HOST, PORT)]:
-        url = f"http://{host}:{port}"
+    unread = ""
+    for place in places(pid):
+        url = f"http://{place}"
         try:
             node = json.loads(door.get(f"{url}/api/v1/node", {}).body)
-        except (FeedError, ValueError, RecursionError):
+        except FeedError as refusal:
+            unread = unread or _why(refusal, url)
+            continue
+        except (ValueError, RecursionError):
             continue
         if isinstance(node, dict) and str(node.get("schema")) == "costmeter.node/1":
-            return url, node
-    return "", {}
+            return _Found(path, pid, url, node)
+    return _Found(path, pid, unread=unread or "its page is not where this user can see")
+
+
+def _why(refusal: FeedError, url: str) -> str:
+    """Why a page was not shown to us; as `_HUNG` where nobody answered."""
+    if isinstance(refusal, FeedLate):
+        return _HUNG
+    if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return "it has nothing to show yet"
+    if refusal.status in _REFUSES:
+        return "its page needs a password or a certificate"
+    return f"its page is not at {url}, or not for everybody"
 
 
 # What is said of it
@@ -105,8 +109,11 @@ def _page(pid: int) -> tuple[str, Mapping[str, Any]]:
 
 def _running(found: _Found, clock: Clock) -> Finding:
     who = described(found.pid, clock) if found.pid else "a process of another container"
+    if found.unread == _HUNG:
+        look = f"ps -o pid,stat,wchan {found.pid}" if found.pid else "look at its container"
+        return Finding("warn", f"agent: {who} does not answer (stopped or hung)", look)
     if not found.node:
-        return Finding("ok", f"agent: {who}; its page needs a password or a certificate, or has nothing on it yet")
+        return Finding("ok", f"agent: {who}; {found.unread}")
     gpus, runs = len(found.node["gpus"]), sum(run["ended"] is None for run in found.node["runs"])
     counted = f"{gpus} GPU{'' if gpus == 1 else 's'}, {runs} run{'' if runs == 1 else 's'}"
     return Finding("ok", f"agent: {who}, {counted}; metrics at {found.url}/metrics")
@@ -117,31 +124,42 @@ def _health(found: _Found, clock: Clock) -> Iterator[Finding]:
     if not found.node:
         return
     health = found.node["health"]
-    yield from _scraped(found, health.get("last_scrape"), clock)
+    yield from _passed_on(found, health, clock)
     if not health["journal_writable"]:
         yield Finding("fail", "agent: its journal is not being saved, and its counters live in memory", "df -h, df -i")
     for name in sorted(name for name, works in health["collectors"].items() if not works):
         yield Finding("warn", f"agent: {name} did not tell who holds which GPU", "look at the agent's log")
-    if health["runs_dropped"]:
-        yield Finding("warn", f"agent: {health['runs_dropped']} runs had no room", "costmeter agent --max-runs 1000")
+    if health["runs_hidden"]:
+        yield Finding("warn", f"agent: {health['runs_hidden']} runs had no room", "costmeter agent --max-runs 1000")
+    if health["runs_refused"]:
+        told = f"agent: {health['runs_refused']} runs refused: their time is their user's"
+        yield Finding("warn", told, "fewer runs of one user at a time: docs/agent.md, Limits")
     if health["last_reload_successful"] is False:
         yield Finding("warn", "agent: its settings were not loaded anew, the old ones hold", "costmeter config check")
 
 
-def _scraped(found: _Found, last: str | None, clock: Clock) -> Iterator[Finding]:
-    """Whether anybody reads the metrics. An agent that has just begun may not have been read yet."""
-    now_seconds = clock.utc_ns() / NANOSECONDS_PER_SECOND
-    ago_seconds = None if last is None else max(0.0, now_seconds - _seconds(last))
-    if ago_seconds is not None and ago_seconds < SCRAPED_SECONDS:
-        yield Finding("ok", f"agent: its metrics were read {about(ago_seconds)} ago")
-    elif _up_seconds(found.pid, clock) >= SCRAPED_SECONDS:
+def _passed_on(found: _Found, health: Mapping[str, Any], clock: Clock) -> Iterator[Finding]:
+    """Whether anybody reads the metrics, or they are written. One that has just begun may not have been read yet."""
+    read_seconds = _ago_seconds(health.get("last_scrape"), clock)
+    written_seconds, folder = _ago_seconds(health.get("last_written"), clock), health.get("written_to")
+    if folder and written_seconds < SCRAPED_SECONDS:
+        yield Finding("ok", f"agent: its metrics were written to {folder} {about(written_seconds)} ago")
+    elif folder:
+        yield Finding("warn", f"agent: its metrics are not being written to {folder}", f"ls -ld {folder}; df -h {folder}")
+    if read_seconds < SCRAPED_SECONDS:
+        yield Finding("ok", f"agent: its metrics were read {about(read_seconds)} ago")
+    elif not folder and _up_seconds(found.pid, clock) >= SCRAPED_SECONDS:
         target = f"{found.node['host']}:{found.url.rpartition(':')[2]}"
         text = f"agent: /metrics is not being scraped (no scrape in {about(SCRAPED_SECONDS)})"
         yield Finding("warn", text, f'prometheus.yml: static_configs: [{{targets: ["{target}"]}}]')
 
 
-def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+def _ago_seconds(stamp: str | None, clock: Clock) -> float:
+    """How long ago an instant was; for ever where there was none."""
+    if stamp is None:
+        return float("inf")
+    at_seconds = datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+    return max(0.0, clock.utc_ns() / NANOSECONDS_PER_SECOND - at_seconds)
 
 
 def _up_seconds(pid: int, clock: Clock) -> float:

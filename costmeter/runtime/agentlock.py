@@ -10,6 +10,8 @@ from costmeter.clock import Clock
 from costmeter.errors import CostmeterError
 from costmeter.ledger.identity import start_ticks
 from costmeter.outputs.figures import about
+from costmeter.runtime.portholder import addresses
+from costmeter.runtime.socketfile import identity
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 _MODE = 0o644
@@ -30,6 +32,14 @@ class AgentLock:
     def __init__(self, path: Path) -> None:
         self._path, self._file = path, -1
 
+    @property
+    def is_there(self) -> bool:
+        """Whether another process that looks at the path finds it locked."""
+        if self._file < 0:
+            return False
+        facts = os.fstat(self._file)
+        return identity(self._path) == (facts.st_dev, facts.st_ino)
+
     def take(self, what: str, otherwise: str, clock: Clock) -> None:
         """Lock it. Raises InUse where another process has it, OSError where a lock cannot be made here.
 
@@ -47,7 +57,28 @@ class AgentLock:
             raise
         os.ftruncate(file, 0)
         os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self.let_go()  # a file that somebody removed
         self._file = file
+
+    def keep(self, what: str, otherwise: str, clock: Clock) -> None:
+        """Lock it anew where somebody removed the file. Raises InUse where another process has locked it since."""
+        if not self.is_there:
+            with contextlib.suppress(OSError):  # as at the start: where no lock can be made there is none
+                self.take(what, otherwise, clock)
+
+    def look(self, what: str, otherwise: str, clock: Clock) -> None:
+        """Raise InUse where another process has it; leave nothing there. What cannot be looked at is told by `take`."""
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as refusal:
+            if refusal.errno in _TAKEN:
+                raise in_use(what, _holder(file), otherwise, clock) from None
+        finally:
+            os.close(file)
 
     def let_go(self) -> None:
         """Unlock it. The file stays: one that is removed could be locked by two."""
@@ -57,9 +88,12 @@ class AgentLock:
 
 
 def in_use(what: str, pid: int | None, otherwise: str, clock: Clock) -> InUse:
-    """The refusal: by whom it is used, where that can be seen, and what to type."""
+    """The refusal: by whom it is used, where that can be seen, and what to type. An agent of ours may be looked at."""
     holder = "" if pid is None else f" by {described(pid, clock)}"
-    return InUse(f"{what} is in use{holder}. Use it: costmeter top. Or: {otherwise}")
+    seen = addresses(pid) if pid is not None else []
+    at = f" --from {seen[0][0]}:{seen[0][1]}" if seen else ""
+    use = f" Use it: costmeter top{at}. Or:" if AGENT in holder else " Another:"
+    return InUse(f"{what} is in use{holder}.{use} {otherwise}")
 
 
 def described(pid: int, clock: Clock) -> str:

@@ -2,20 +2,23 @@
 
 import errno
 import json
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from costmeter.clock import Clock
 from costmeter.config.webconfig import WebConfig
-from costmeter.outputs.http import Site, serve
+from costmeter.outputs.http import Site, listen, serve_on
 from costmeter.outputs.landing import landing
-from costmeter.outputs.nodejson import node_json
-from costmeter.outputs.nodepage import RunNames, page
+from costmeter.outputs.nodejson import Passed, node_json
+from costmeter.outputs.nodepage import RunNames, file_page, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.textfile import Textfile
 from costmeter.runtime.agentlock import InUse, in_use
+from costmeter.runtime.ownprocess import OwnProcess
 from costmeter.runtime.portholder import listener
+from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: The file of metrics of an agent: there is one on a node.
 _TEXTFILE, _SOON_SECONDS = "agent", 0.2
@@ -25,12 +28,12 @@ _TEXTFILE, _SOON_SECONDS = "agent", 0.2
 class Asked:
     """What the pages ask of the agent. `current` is what may be shown, None before there is anything.
 
-    `note_web` is told whether the web configuration was taken, each time that it was read anew.
+    `reload` is told who wants it; `note_web` whether the web configuration was taken, each time that it was read anew.
     """
 
     current: Callable[[], NodeSnapshot | None]
     is_healthy: Callable[[], bool]
-    reload: Callable[[], str | None]
+    reload: Callable[[str], str | None]
     note_web: Callable[[bool], None]
 
 
@@ -47,16 +50,27 @@ class Serving:
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        """Read the web configuration, a file; `textfile` is a folder. Raises ConfigError with every fault in it."""
-        self._addresses, self._asked, self._clock = addresses, asked, clock
+        """Read the web configuration, a file, and take the addresses; `textfile` is a folder.
+
+        Raises ConfigError with every fault in the file, and InUse where an address cannot be had.
+        """
+        self._asked, self._clock = asked, clock
         self._say, self._warn, self._names = say, warn, RunNames()
         self._scraped_utc_ns: int | None = None
+        self._process, self._folder = OwnProcess(clock), textfile
         self._ending = threading.Event()
         self._textfile = Textfile(textfile, _TEXTFILE, self._page_of_file, clock, warn)
         self._web = None if web is None else WebConfig(web, self._told, clock)
+        self._listeners = self._listening(addresses)
+
+    def _listening(self, addresses: Sequence[tuple[str, int]]) -> list[socket.socket]:
+        try:
+            return listen(addresses)
+        except OSError as refusal:
+            raise self._refused(refusal) from None
 
     def start(self) -> None:
-        """Listen on every address. Raises InUse where one cannot be had."""
+        """Serve."""
         site = Site(
             self._metrics,
             self._landing,
@@ -65,11 +79,9 @@ class Serving:
             lambda: self._asked.current() is not None,
             self._loaded_anew,
             lambda: self._asked.current() or object(),
+            self._process.count,
         )
-        try:
-            served = serve(self._addresses, site, self._web)
-        except OSError as refusal:
-            raise self._refused(refusal) from None
+        served = serve_on(self._listeners, site, self._web)
         scheme = "https" if self._web is not None and self._web.settings.context is not None else "http"
         for address in served:
             self._say(f"metrics at {scheme}://{address}/metrics")
@@ -93,8 +105,8 @@ class Serving:
         for fault in faults:
             self._warn(fault)
 
-    def _loaded_anew(self) -> str | None:
-        wrong = self._asked.reload()
+    def _loaded_anew(self, wanted_by: str) -> str | None:
+        wrong = self._asked.reload(wanted_by)
         if self._web is not None:
             wrong = "\n".join(filter(None, (wrong, *self._web.reload()))) or None
         return wrong
@@ -108,16 +120,21 @@ class Serving:
         return snapshot
 
     def _metrics(self, accept: str) -> tuple[bytes, str]:
+        snapshot, began_ns = self._snapshot(), self._clock.boottime_ns()
         self._scraped_utc_ns = self._clock.utc_ns()
-        return page(self._snapshot(), accept, self._names)
+        made = page(snapshot, accept, self._names, self._process.now())
+        self._process.took((self._clock.boottime_ns() - began_ns) / NANOSECONDS_PER_SECOND)
+        return made
 
     def _page_of_file(self) -> bytes:
         while self._asked.current() is None and not self._ending.wait(_SOON_SECONDS):
             pass  # the first page has something on it
-        return self._metrics("")[0]
+        is_last = self._ending.is_set()  # what is shown after that is never less
+        return file_page(self._snapshot(), self._names, is_last)
 
     def _landing(self) -> bytes:
         return landing(node_json(self._snapshot()))
 
     def _node(self) -> bytes:
-        return json.dumps(node_json(self._snapshot(), self._scraped_utc_ns), indent=1).encode()
+        passed = Passed(self._scraped_utc_ns, self._textfile.written_utc_ns, self._folder)
+        return json.dumps(node_json(self._snapshot(), passed), indent=1).encode()

@@ -29,9 +29,15 @@ class AgentState:
 
     def __init__(self, asked: str | None, environ: Mapping[str, str], is_simulated: bool) -> None:
         self._is_silent = False
-        found = self._ask(ANSWER_SECONDS, lambda: state_folder(asked, environ, is_simulated))
+        found = self._ask(ANSWER_SECONDS, lambda: state_folder(asked, environ, is_simulated).resolve())
         self.folder = node_folder(found if isinstance(found, Path) else STATE)
         self._lock = AgentLock(self.folder / ".lock")
+
+    def look(self, clock: Clock) -> None:
+        """Raise InUse where another agent has it; leave nothing there."""
+        refusal = self._ask(ANSWER_SECONDS, lambda: self._lock.look(str(self.folder.parent), "--state DIR", clock))
+        if isinstance(refusal, InUse):
+            raise refusal
 
     def lock(self, clock: Clock, warn: Callable[[str], None]) -> None:
         """Take it. Raises InUse where another agent has it. Where no lock can be made there is none, and a warning."""

@@ -1,17 +1,20 @@
 """The runs that were announced to an agent: which announcement counts, what it says now, and when its run is over.
 
 Pure: it is told the time, and asks only whether a process lives. A run lives as long as one of those who announced it
-says so, or its first process lives; of several the newest speaks, and when it has ended, the one before it again.
+says so, or its first process lives. What it holds is what all of them hold; what it does, the newest says, and when it
+has ended, the one before it again. It ends once, with the last of them, and came out as the worst of them did.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from costmeter.attribution.announcement import Announcement
+from costmeter.ledger.ending import WORST_FIRST
 from costmeter.ledger.noderecord import UNKNOWN_OUTCOME
 from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import RunKey
 from costmeter.meter.progress import UNTOLD, Progress
+from costmeter.runtime.allowance import Allowance, Savings
 from costmeter.runtime.announceline import Farewell, Saying
 from costmeter.runtime.nodeevents import RunGone, RunTold
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -20,10 +23,13 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 MOST_OF_A_USER, MOST = 64, 1_000
 #: A run whose first process nobody knows is over when nobody has announced it anew for so long.
 GONE_AFTER_NS = 30 * NANOSECONDS_PER_SECOND
+#: A run whose first process has ended without a word is over so much later: who has to say how it ended connects first.
+WORDLESS_NS = NANOSECONDS_PER_SECOND
 #: Progress is told on this often.
 PERIOD_NS = NANOSECONDS_PER_SECOND
-#: So many changes of phase or devices are taken at once, and one more every second: each cuts a slot, a line on disk.
-CHANGES_AT_ONCE, CHANGE_AGAIN_NS = 20, NANOSECONDS_PER_SECOND
+#: So many changes of phase or devices of one user's runs are taken at once, and one more every second.
+CHANGES_AT_ONCE = 2 * MOST_OF_A_USER
+_CHANGES = Allowance(CHANGES_AT_ONCE, NANOSECONDS_PER_SECOND)
 _INTERRUPTED: Outcome = "interrupted"
 
 Posted = RunGone | RunTold
@@ -33,16 +39,17 @@ Posted = RunGone | RunTold
 class Session:
     """One who announced a run. `closed_ns` is when its connection ended; None while it speaks.
 
-    `saying` is the last that it said, of which `announcement` and `told` have what was taken so far.
+    `saying` is the last that it said, of which `announcement` and `told` have what was taken so far. `is_restored`: an
+    agent before this one heard it. `died_ns` is when its first process was missed.
     """
 
     announcement: Announcement
     saying: Saying
     closed_ns: int | None = None
+    is_restored: bool = False
+    died_ns: int | None = None
     told: Progress = UNTOLD
     told_ns: int | None = None
-    #: When all changes would be paid for, at one a second.
-    paid_ns: int = 0
 
     @property
     def key(self) -> RunKey:
@@ -60,10 +67,18 @@ class AnnouncedRuns:
     lives: Callable[[int, int], bool]
     dropped: int = 0
     _runs: dict[RunKey, list[Session]] = field(default_factory=dict)
+    _changes: Savings = field(default_factory=lambda: Savings(_CHANGES))
+    _ends: dict[RunKey, RunGone] = field(default_factory=dict)
 
     def announcements(self) -> tuple[Announcement, ...]:
-        """What is announced now, one of each run, by user and run."""
-        return tuple(self._runs[key][-1].announcement for key in sorted(self._runs))
+        """What is announced now, by user and run: what each announcer holds, in the words of the newest."""
+        return tuple(each for key in sorted(self._runs) for each in _as_the_newest(self._runs[key]))
+
+    def expect(self, announcements: Iterable[Announcement], now_ns: int) -> None:
+        """Runs that an agent before this one heard, as it left them: they stand until something else is said."""
+        for each in announcements:
+            session = Session(each, Saying(each.phase, each.redone), closed_ns=now_ns, is_restored=True)
+            self._runs.setdefault(each.key, []).append(session)
 
     def announce(self, announcement: Announcement) -> Session | None:
         """Take an announcement; None where there are too many.
@@ -71,12 +86,13 @@ class AnnouncedRuns:
         One that comes again, as after the agent or a connection was lost, takes the place of the one that it was.
         """
         sessions = self._runs.get(announcement.key, [])
-        left = [each for each in sessions if not _is_the_same(each.announcement, announcement)]
+        left = [each for each in sessions if not _goes_on_as(each, announcement)]
         if len(left) == len(sessions) and self._is_full(announcement.uid):
             self.dropped += 1
             return None
         if sessions:
-            announcement = replace(announcement, seen_utc_ns=sessions[0].announcement.seen_utc_ns)
+            first = sessions[0].announcement
+            announcement = replace(announcement, seen_utc_ns=first.seen_utc_ns, started_utc_ns=first.started_utc_ns)
         session = Session(announcement, Saying(announcement.phase, announcement.redone))
         self._runs[announcement.key] = [*left, session]
         return session
@@ -107,7 +123,9 @@ class AnnouncedRuns:
                 continue
             root = session.announcement.root_pid
             if root and not self.lives(root, session.announcement.root_start_ticks):
-                posted += self._remove(session, RunGone(now_ns, session.key, _INTERRUPTED))
+                session.died_ns = now_ns if session.died_ns is None else session.died_ns
+                if now_ns - session.died_ns >= WORDLESS_NS:
+                    posted += self._remove(session, RunGone(session.died_ns, session.key, _INTERRUPTED))
             elif not root and now_ns - session.closed_ns >= GONE_AFTER_NS:
                 posted += self._remove(session, RunGone(now_ns, session.key, UNKNOWN_OUTCOME))
         return posted
@@ -125,9 +143,8 @@ class AnnouncedRuns:
         said, known = session.saying, session.announcement
         uuids = known.uuids if said.uuids is None else said.uuids
         is_change = (said.phase, said.redone, uuids) != (known.phase, known.redone, known.uuids)
-        ahead_ns = session.paid_ns - now_ns
-        if is_change and (is_last or ahead_ns <= (CHANGES_AT_ONCE - 1) * CHANGE_AGAIN_NS):
-            session.paid_ns = max(session.paid_ns, now_ns) + CHANGE_AGAIN_NS
+        if is_change and (is_last or self._changes.may(known.uid, now_ns)):
+            self._changes.spend((known.uid,), 1, now_ns)
             session.announcement = replace(known, phase=said.phase, redone=said.redone, uuids=uuids)
         is_due = session.told_ns is None or now_ns - session.told_ns >= PERIOD_NS or is_last
         if said.progress == session.told or not (is_due and self._is_speaking(session)):
@@ -136,20 +153,43 @@ class AnnouncedRuns:
         return [RunTold(now_ns, session.key, said.progress)]
 
     def _remove(self, session: Session, gone: RunGone) -> list[Posted]:
-        """Forget one who announced a run; the run is gone when it was the last."""
+        """Forget one who announced a run; the run is gone when it was the last, as the worst of them says."""
         sessions = self._runs.get(session.key, [])
         if session not in sessions:
             return []
         sessions.remove(session)
+        ends = [*([self._ends.pop(session.key)] if session.key in self._ends else []), gone]
+        worst = min(ends, key=lambda each: WORST_FIRST.index(each.outcome))
         if sessions:
+            self._ends[session.key] = worst
             return []
         del self._runs[session.key]
-        return [gone]
+        return [replace(worst, at_ns=gone.at_ns)]
 
 
-def _is_the_same(known: Announcement, new: Announcement) -> bool:
-    """Whether both are of one process, or of one run's first process: the same run, announced again."""
-    root = (new.root_pid, new.root_start_ticks)
-    if new.root_pid or known.root_pid:
-        return root == (known.root_pid, known.root_start_ticks)
-    return bool(new.pid) and new.pid == known.pid
+def _as_the_newest(sessions: list[Session]) -> list[Announcement]:
+    """What those who announced one run hold, each by itself; one of them says what the run is called and does."""
+    if len(sessions) == 1:
+        return [sessions[0].announcement]
+    said = sessions[-1].announcement
+    return [
+        replace(each.announcement, name=said.name, labels=said.labels, phase=said.phase, redone=said.redone)
+        for each in sessions
+    ]
+
+
+def _goes_on_as(session: Session, new: Announcement) -> bool:
+    """Whether a run is announced again by a new connection, and not by one more who announces it.
+
+    That of a first process that has ended meanwhile names none any more.
+    """
+    known = session.announcement
+    roots = {(each.root_pid, each.root_start_ticks) for each in (known, new) if each.root_pid}
+    if len(roots) == 2:
+        return False
+    if session.is_restored:
+        return True
+    is_same_announcer = bool(new.pid) and new.pid == known.pid
+    if session.closed_ns is None:  # both speak: of one process, the newer one instead
+        return is_same_announcer
+    return is_same_announcer or bool(known.root_pid and new.root_pid)

@@ -10,62 +10,46 @@ import os
 import resource
 import selectors
 import socket
-import struct
 import threading
 from collections.abc import Callable
 from functools import partial
 
 from costmeter.attribution.announcement import Announcement
 from costmeter.clock import Clock
-from costmeter.ledger.identity import start_ticks, user_name, user_of
-from costmeter.runtime import announceline, lineage
+from costmeter.ledger.identity import start_ticks, user_name
+from costmeter.runtime import announceline
+from costmeter.runtime.allowance import Allowance, Savings
+from costmeter.runtime.announceconnection import BYTES_AGAIN, BYTES_AT_ONCE, Connection
 from costmeter.runtime.announcedruns import MOST, MOST_OF_A_USER, AnnouncedRuns, Posted, Session
 from costmeter.runtime.announceline import LONGEST_LINE, Farewell, Greeting, Refused, Saying
+from costmeter.runtime.firstprocess import first_process
 from costmeter.runtime.patience import within
 from costmeter.runtime.socketfile import SocketFile
+from costmeter.runtime.socketwatch import SocketWatch
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Who has connected has so long to greet.
 SILENT_NS = 5 * NANOSECONDS_PER_SECOND
 #: So many of a user, and in all, may be about to.
 MOST_SILENT_OF_A_USER, MOST_SILENT = 16, 256
-#: A connection may send so much at once, and so much more every second: a state has a few hundred bytes.
-BYTES_AT_ONCE, BYTES_AGAIN = 2 * LONGEST_LINE, 4_096
+#: A user may greet so often at once, and once more every second.
+GREETINGS = Allowance(MOST_OF_A_USER, NANOSECONDS_PER_SECOND)
 _SWEEP_NS = NANOSECONDS_PER_SECOND
 #: After every turn the thread rests, so that a flood leaves the machine to others.
 _REST_SECONDS = 0.01
 _ACCEPTED_AT_ONCE, _TAKEN_AT_ONCE = 16, 16_384
-_CREDENTIALS = struct.Struct("iII")
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 #: A directory of users may hang; then a number is a name, too.
 _PATIENCE_SECONDS = 1.0
 _MOST_USERS = 4_096
 
 
-class _Connection:
-    """One who has connected: what the kernel says of him, what he sent, and the run that he announced."""
-
-    __slots__ = ("buffer", "bytes_left", "opened_ns", "pid", "session", "socket", "uid")
-
-    def __init__(self, connected: socket.socket, opened_ns: int) -> None:
-        self.socket, self.opened_ns = connected, opened_ns
-        credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        self.pid, self.uid, _ = _CREDENTIALS.unpack(credentials)
-        self.buffer = bytearray()
-        self.bytes_left = BYTES_AT_ONCE
-        self.session: Session | None = None
-
-    def answer(self, line: bytes) -> None:
-        """Answer, where there is room for it: who does not read his answers misses them."""
-        with contextlib.suppress(OSError):
-            self.socket.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-
-
 class AnnounceServer:
     """Listens at `path` for runs. `post` is given what they tell and how they end; `changed` is called when what is
     announced has changed; `warn` is told why nobody is heard. All three are called in the server's thread.
 
-    `is_simulated` is whether the node's GPUs are: runs on GPUs of the other kind are not this node's.
+    `is_simulated` is whether the node's GPUs are: runs on GPUs of the other kind are not this node's. `lock` makes sure
+    that no other agent has the path; it may raise.
     """
 
     def __init__(
@@ -76,12 +60,15 @@ class AnnounceServer:
         changed: Callable[[], None],
         warn: Callable[[str], None],
         is_simulated: bool = False,
+        lock: Callable[[], None] = lambda: None,
     ) -> None:
         self._clock, self._post, self._changed, self._warn = clock, post, changed, warn
         self._file, self._is_simulated = SocketFile(path), is_simulated
+        self._watch = SocketWatch(self._file, lock, warn)
+        self._greetings = Savings(GREETINGS)
         self._runs = AnnouncedRuns(lambda pid, ticks: start_ticks(pid) == ticks)
         self._announced: tuple[Announcement, ...] = ()
-        self._connections: dict[int, _Connection] = {}
+        self._connections: dict[int, Connection] = {}
         self._users: dict[int, str] = {}
         self._selector = selectors.DefaultSelector()
         self._listener: socket.socket | None = None
@@ -100,8 +87,14 @@ class AnnounceServer:
             why = getattr(refusal, "strerror", None) or refusal
             self._warn(f"runs cannot announce themselves: {self._file.path}: {why}")
             self._file.remove()
+            self._announced = ()
             return False
         return True
+
+    def expect(self, announcements: tuple[Announcement, ...]) -> None:
+        """Runs that an agent before this one heard, and that go on. Before `start`."""
+        self._runs.expect(announcements, self._clock.boottime_ns())
+        self._announced = self._runs.announcements()
 
     def announcements(self) -> tuple[Announcement, ...]:
         """The runs that are announced now."""
@@ -111,6 +104,10 @@ class AnnounceServer:
     def dropped(self) -> int:
         """How many announcements there was no room for."""
         return self._runs.dropped
+
+    def is_heard(self) -> bool:
+        """Whether runs that begin find the socket."""
+        return self._listener is not None and not self._closed.is_set() and not self._watch.is_lost
 
     def close(self, seconds: float = 1.0) -> None:
         """Listen no more and remove the socket. No run has ended by that; they announce themselves again."""
@@ -142,7 +139,7 @@ class AnnounceServer:
         while not self._closing.is_set():
             ready = self._selector.select(_SWEEP_NS / NANOSECONDS_PER_SECOND)
             for key, _ in ready:
-                if isinstance(key.data, _Connection):
+                if isinstance(key.data, Connection):
                     self._read(key.data)
             if any(key.fileobj is self._listener for key, _ in ready):  # last, when there is room again
                 self._accept()
@@ -175,8 +172,20 @@ class AnnounceServer:
             if connection.bytes_left <= 0:
                 self._selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.bytes_left = min(BYTES_AT_ONCE, connection.bytes_left + BYTES_AGAIN)
+        self._look_after_file(now_ns)
         self._listen_on(True)
         self._tell(self._runs.sweep(now_ns))
+
+    def _look_after_file(self, now_ns: int) -> None:
+        was_lost = self._watch.is_lost
+        listener = self._watch.listened(now_ns)
+        if listener is not None:
+            self._listen_on(False)
+            if self._listener is not None:
+                self._listener.close()
+            self._listener = listener
+        if was_lost != self._watch.is_lost:
+            self._changed()
 
     # Connections
 
@@ -205,7 +214,7 @@ class AnnounceServer:
     def _admit(self, connected: socket.socket) -> None:
         try:
             connected.setblocking(False)
-            connection = _Connection(connected, self._clock.boottime_ns())
+            connection = Connection(connected, self._clock.boottime_ns())
         except OSError:
             connected.close()
             return
@@ -218,7 +227,7 @@ class AnnounceServer:
         self._connections[connected.fileno()] = connection
         self._selector.register(connected, selectors.EVENT_READ, connection)
 
-    def _read(self, connection: _Connection) -> None:
+    def _read(self, connection: Connection) -> None:
         try:
             sent = connection.socket.recv(min(_TAKEN_AT_ONCE, connection.bytes_left))
         except BlockingIOError:
@@ -234,6 +243,7 @@ class AnnounceServer:
         for line in lines:
             if not self._hear(connection, line):
                 return
+        self._take_up(connection)
         if len(rest) > LONGEST_LINE:
             self._refuse(connection, f"a line of more than {LONGEST_LINE:,} bytes")
         elif not sent:
@@ -241,7 +251,7 @@ class AnnounceServer:
         elif connection.bytes_left <= 0:
             self._selector.unregister(connection.socket)
 
-    def _hear(self, connection: _Connection, line: bytes) -> bool:
+    def _hear(self, connection: Connection, line: bytes) -> bool:
         """Take one line; whether the connection goes on."""
         if len(line) > LONGEST_LINE:
             return self._refuse(connection, f"a line of more than {LONGEST_LINE:,} bytes")
@@ -250,26 +260,37 @@ class AnnounceServer:
                 connection.session = self._greeted(connection, announceline.greeting(line))
             except Refused as refusal:
                 return self._refuse(connection, str(refusal))
-            self._publish()
-            connection.answer(announceline.accepted_line())
+            connection.is_unanswered = True
             return True
         said, now_ns = announceline.further(line), self._clock.boottime_ns()
         if isinstance(said, Saying):
             self._tell(self._runs.hear(connection.session, said, now_ns))
         elif isinstance(said, Farewell):
+            self._take_up(connection)
             self._tell(self._runs.end(connection.session, said, now_ns))
             connection.answer(announceline.accepted_line())
             self._forget(connection)
             return False
         return True
 
-    def _greeted(self, connection: _Connection, told: Greeting) -> Session:
+    def _take_up(self, connection: Connection) -> None:
+        """Publish and answer a greeting, with the state that came with it: who comes again lets go of nothing."""
+        if connection.is_unanswered:
+            connection.is_unanswered = False
+            self._publish()
+            connection.answer(announceline.accepted_line())
+
+    def _greeted(self, connection: Connection, told: Greeting) -> Session:
         """The run that is announced by this. Raises Refused."""
         if told.is_simulated != self._is_simulated:
             kinds = ("simulated GPUs", "real ones") if told.is_simulated else ("real GPUs", "simulated ones")
             raise Refused(f"the run is on {kinds[0]}, and this agent meters {kinds[1]}")
-        seen_utc_ns = self._clock.utc_ns()
-        pid, ticks = _root(connection, told)
+        now_ns, seen_utc_ns = self._clock.boottime_ns(), self._clock.utc_ns()
+        if not self._greetings.may(connection.uid, now_ns):
+            self._runs.dropped += 1
+            raise Refused(f"too many runs are announced: {GREETINGS.most} of a user at once, and then one a second")
+        self._greetings.spend((connection.uid,), 1, now_ns)
+        pid, ticks = first_process(told, connection.pid, connection.uid)
         session = self._runs.announce(
             Announcement(
                 uid=connection.uid,
@@ -294,39 +315,22 @@ class AnnounceServer:
             self._users[uid] = within(_PATIENCE_SECONDS, partial(user_name, uid), str(uid))
         return self._users.get(uid, str(uid))
 
-    def _refuse(self, connection: _Connection, why: str) -> bool:
+    def _refuse(self, connection: Connection, why: str) -> bool:
         """Say why somebody is not heard further, and let go of him; False, for he does not go on."""
         connection.answer(announceline.refused_line(why))
         self._drop(connection)
         return False
 
-    def _drop(self, connection: _Connection) -> None:
+    def _drop(self, connection: Connection) -> None:
         self._forget(connection)
         if connection.session is not None:
             self._tell(self._runs.close(connection.session, self._clock.boottime_ns()))
 
-    def _forget(self, connection: _Connection) -> None:
+    def _forget(self, connection: Connection) -> None:
         del self._connections[connection.socket.fileno()]
         with contextlib.suppress(KeyError):  # who has sent too much is not listened to just now
             self._selector.unregister(connection.socket)
         connection.socket.close()
-
-
-def _root(connection: _Connection, told: Greeting) -> tuple[int, int]:
-    """A run's first process in this node's numbering, pid and start, where the peer may speak for it; else 0 and 0.
-
-    It has to be the peer's user's own. A pid of a container is another process here, or none: its start tells, and
-    without one, only kinship does.
-    """
-    ticks = start_ticks(told.pid) if told.pid else None
-    if ticks is None or user_of(told.pid) != connection.uid:
-        return 0, 0
-    if told.start_ticks is None:
-        is_kin = connection.pid and (
-            lineage.is_below(connection.pid, told.pid) or lineage.is_below(told.pid, connection.pid)
-        )
-        return (told.pid, ticks) if is_kin else (0, 0)
-    return (told.pid, ticks) if ticks == told.start_ticks else (0, 0)
 
 
 def _most_connections() -> int:

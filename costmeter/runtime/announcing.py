@@ -145,7 +145,8 @@ class Announcing:
     def _say_all(self, agent: socket.socket) -> float:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
-        outgoing, said, has_ended = greeting_line(self._greeting), Saying(), False
+        said, has_ended = self._saying, False
+        outgoing = greeting_line(self._greeting) + (saying_line(said) if said != Saying() else b"")
         while True:
             if not outgoing and (saying := self._saying) != said:
                 outgoing, said = saying_line(saying), saying

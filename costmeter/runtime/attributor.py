@@ -21,6 +21,7 @@ from costmeter.ledger.noderecord import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, Holder
 from costmeter.readings import Device, Missing
 from costmeter.runtime.known import KnownRuns
+from costmeter.runtime.leftholders import HeldBy, LeftHolders
 from costmeter.runtime.nodeevents import Held, RunGone
 from costmeter.runtime.patience import within
 
@@ -60,11 +61,13 @@ class Attributor:
         announcements: Callable[[], tuple[Announcement, ...]],
         places: Places,
         warn: Callable[[str], None],
+        is_heard: Callable[[], bool] | None = None,
     ) -> None:
-        self._clock, self._post, self._announcements = clock, post, announcements
-        self._places, self._warn = places, warn
+        self._clock, self._anchor, self._post, self._announcements = clock, anchor, post, announcements
+        self._places, self._warn, self._is_heard = places, warn, is_heard
         self._processes = Processes(lambda ask: within(_PATIENCE_SECONDS, ask, None))
         self._known = KnownRuns(anchor, self._processes.is_alive)
+        self._left = LeftHolders({}, (), self._processes.is_alive)
         self._kubelet: Kubelet | None = None
         self._changing = threading.Lock()
         self._wake, self._ending = threading.Event(), threading.Event()
@@ -80,9 +83,11 @@ class Attributor:
         self._warned: set[str] = set()
         self._last: Held | None = None
 
-    def expect(self, runs: Iterable[RunFacts]) -> None:
-        """Runs of an agent before this one: those that are not seen soon are gone. Before `start`."""
-        self._known.expect(runs, self._clock.boottime_ns())
+    def expect(self, runs: Iterable[RunFacts], holders: HeldBy) -> None:
+        """Runs and holders of an agent before this one: those that are not seen soon are gone. Before `start`."""
+        known = tuple(runs)
+        self._known.expect(known, self._clock.boottime_ns())
+        self._left = LeftHolders(holders, known, self._processes.is_alive)
 
     def start(self) -> None:
         """Begin, in a thread of its own; and ask the kubelet, where there is one."""
@@ -147,8 +152,8 @@ class Attributor:
             at_ns, self._at_ns = self._at_ns, None
         now_ns = self._clock.boottime_ns()
         announcements = self._announcements()
-        roots = {each.key: each.root_pid or each.pid for each in announcements}
-        seen = self._processes.look([*(pid for pids in listed.values() for pid in pids), *roots.values()])
+        roots = [each.root_pid or each.pid for each in announcements]
+        seen = self._processes.look([*(pid for pids in listed.values() for pid in pids), *roots])
         announced = [Announced(each, _root(each, seen)) for each in announcements]
         folder, pods = self._places.slurm_folder, self._pods()
         jobs = slurm.jobs_in(folder) if folder else slurm.Jobs()
@@ -158,20 +163,40 @@ class Attributor:
         computing = {uuid: [seen[pid] for pid in pids if pid in seen] for uuid, pids in listed.items()}
         found = attribute(told, computing)
         if at_ns is not None:
-            self._notice(frozenset(pid for pids in listed.values() for pid in pids) - seen.keys())
+            self._notice({uuid: frozenset(pids) - seen.keys() for uuid, pids in listed.items()})
+            self._left.listed(at_ns)
         holders = self._with_unseen(found, listed)
         collectors = {"processes": not refused and (self._is_simulated or not self._unseen)}
         if self._places.slurm_folder:
             collectors["slurm"] = not jobs.faults
         if self._kubelet is not None:
             collectors["kubernetes"] = not self._kubelet.failing
-        by_device, runs, gone = self._known.settle(holders, found.runs, now_ns)
-        held = Held(at_ns or now_ns, by_device, runs, collectors, self._known.dropped)
+        if self._is_heard is not None:
+            collectors["announcements"] = self._is_heard()
+        seen_here, runs, gone = self._known.settle(holders, found.runs, now_ns)
+        by_device = self._left.still(seen_here, found.runs.keys(), now_ns)
+        since_ns = self._since_ns(by_device, found)
+        held = Held(at_ns or now_ns, by_device, runs, collectors, self._known.dropped, since_ns)
         if self._last is None or _says(held) != _says(self._last):
             self._last = held
             self._post(held)
         for each in gone:
             self._post(each)
+
+    def _since_ns(self, by_device: HeldBy, found: Attribution) -> int | None:
+        """From when the holders hold, where all that is new is runs that announced themselves after they had begun.
+
+        Until then no run had their devices: who seemed to compute there was they. None: from now on.
+        """
+        before = {} if self._last is None else self._last.by_device
+        changed = {uuid for uuid in by_device.keys() | before.keys() if by_device.get(uuid) != before.get(uuid)}
+        if self._last is None or any(each.run for uuid in changed for each in before.get(uuid, ())):
+            return None
+        told = [found.runs.get(each.key) for uuid in changed for each in by_device.get(uuid, ())]
+        began_utc_ns = [each.announcement.started_utc_ns for each in told if each is not None and each.announcement]
+        if not began_utc_ns or len(began_utc_ns) < len(told) or not all(by_device.get(uuid) for uuid in changed):
+            return None
+        return self._anchor().boottime(max(began_utc_ns))
 
     def _pods(self) -> tuple[Pod, ...] | Missing:
         if self._kubelet is None:
@@ -181,12 +206,15 @@ class Attributor:
             self._say(self._kubelet.failing, about="kubelet")
         return pods
 
-    def _notice(self, hidden: frozenset[int]) -> None:
+    def _notice(self, by_device: Mapping[str, frozenset[int]]) -> None:
         """Of the processes that the driver lists and /proc does not show, those that it lists again are there.
 
-        One that ended between the two questions is not listed again.
+        One that ended between the two questions is not listed again. Where there was such a one before a restart, the
+        agent before this one has asked the first question.
         """
-        self._unseen, self._hidden = hidden & self._hidden, hidden
+        hidden = frozenset[int]().union(*by_device.values())
+        again = self._hidden.union(*(by_device.get(uuid, ()) for uuid in self._left.asked_once()))
+        self._unseen, self._hidden = hidden & again, hidden
         if self._unseen and not self._is_simulated:
             some = ", ".join(map(str, sorted(self._unseen)[:3]))
             hint = "give the agent the host's pids (--pid=host, hostPID)"

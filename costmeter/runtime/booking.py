@@ -55,6 +55,7 @@ class Booking(ABC):
         self._node_gpus = 0
         self._driver: DriverFacts | None = None
         self._quotation = pricing.quotation((), 0)
+        self._can_be_negative = False
         self._rates: Rates | None = None
         self._marks = self._new_marks()
         self._watched_ns = WATCHED_TICKS * header.period_ns + WATCHED_NS
@@ -122,15 +123,21 @@ class Booking(ABC):
         self._node_gpus = max(opened.node_gpus, self._node_gpus)
         self._quote()
         self._host.node_gpus = self._node_gpus
-        late_ns = {uuid: at_ns for uuid, at_ns in since_ns.items() if at_ns != self._header.start_ns}
+        start_ns = self._header.start_ns
+        late_ns = {uuid: at_ns - self._counted_ns(uuid) for uuid, at_ns in since_ns.items() if at_ns != start_ns}
         self._record(Devices(tuple(self._devices.values()), self._driver, self._node_gpus, late_ns))
         if self._devices:  # so that every series can stand at 0 before the first reading
             edges = self._slots.edges()
             self._see_rates(edges[0] if edges else self._slots.open_edge_utc_ns)
 
+    def _counted_ns(self, uuid: str) -> int:
+        """How much of the time of a device that is new is in the file already: of one that was there before."""
+        return 0
+
     def _quote(self) -> None:
-        """Ask anew what the devices cost: from the oldest slot on."""
+        """Ask anew what the devices cost: from the oldest slot on. Prices that once could be negative were so."""
         self._quotation = self._pricing.quotation(tuple(self._devices.values()), self._node_gpus)
+        self._can_be_negative = self._can_be_negative or self._quotation.can_be_negative
         self._rates_minute_utc_ns = 0
 
     def _tell_of_news(self, opened: Opened, is_first: bool) -> None:

@@ -1,5 +1,6 @@
 """Which runs an agent knows of, beyond one look: their facts, how many there may be, and when one is gone."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,14 +10,15 @@ from costmeter.clock import Anchor
 from costmeter.ledger.noderecord import UNKNOWN_OUTCOME, RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, Holder, RunKey
 from costmeter.runtime.nodeevents import RunGone
+from costmeter.runtime.room import room
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A run that is not seen for so long has ended; one that comes back sooner was not gone.
 GONE_AFTER_NS = NANOSECONDS_PER_MINUTE
 #: An ended run keeps its place this long, as it does on the page: names made up as they go are no more than these.
 REMEMBERED_NS = 15 * NANOSECONDS_PER_MINUTE
-#: So many runs at once on a node, and of one user; what is beyond is its user's time, and is counted.
-MOST_RUNS, MOST_RUNS_OF_A_USER = 1_000, 64
+#: So many runs of one user that nobody announced; what is beyond is its user's time, and is counted.
+MOST_RUNS_OF_A_USER = 64
 #: So many processes of a run are watched for its end.
 _MOST_PROCESSES = 256
 
@@ -66,25 +68,23 @@ class KnownRuns:
     def _admitted(self, found: Mapping[RunKey, FoundRun]) -> frozenset[RunKey]:
         """The runs there is room for: those that were known, then announced ones, then the others by name.
 
-        Pods and announcements have limits of their own, where they come from.
+        Pods and announcements have limits of their own, where they come from. On a full node who ended makes room.
         """
-        room = MOST_RUNS - len(self._runs)
-        taken: dict[int, int] = {}
-        for uid, _ in self._runs:
-            taken[uid] = taken.get(uid, 0) + 1
-        admitted: set[RunKey] = set()
-        for key in sorted(found, key=lambda each: (found[each].announcement is None, each)):
-            if key not in self._runs:
-                is_limited = found[key].announcement is None and key[0] != UNKNOWN_UID
-                if room <= 0 or (is_limited and taken.get(key[0], 0) >= MOST_RUNS_OF_A_USER):
+        taken = Counter(uid for (uid, _), known in self._runs.items() if not known.is_announced)
+        new: list[RunKey] = []
+        for key in sorted(found.keys() - self._runs.keys(), key=lambda each: (found[each].announcement is None, each)):
+            if found[key].announcement is None and key[0] != UNKNOWN_UID:
+                if taken[key[0]] >= MOST_RUNS_OF_A_USER:
                     continue
-                room -= 1
-                taken[key[0]] = taken.get(key[0], 0) + 1
-            admitted.add(key)
-        refused = frozenset(found) - admitted
+                taken[key[0]] += 1
+            new.append(key)
+        ended = {key: known.last_ns for key, known in self._runs.items() if key not in found and not _may_return(known)}
+        admitted, forgotten = room(new, self._runs.keys() - ended.keys(), sorted(ended, key=ended.__getitem__))
+        self._runs = {key: known for key, known in self._runs.items() if key not in forgotten}
+        refused = found.keys() - self._runs.keys() - admitted
         self.dropped += len(refused - self._refused)
-        self._refused = refused
-        return frozenset(admitted)
+        self._refused = frozenset(refused)
+        return frozenset(found.keys() - refused)
 
     def _seen(self, known: _Known | None, found: FoundRun, now_ns: int) -> _Known:
         """A run that is there now: its facts, as far as they go beyond what was known."""

@@ -17,7 +17,7 @@ class Held:
     """Who holds which device from an instant on (CLOCK_BOOTTIME); a device that is not named nobody holds.
 
     `runs` has the facts of every run among the holders, and of announced ones that hold nothing. `collectors` says of
-    each way of finding holders whether it worked.
+    each way of finding holders whether it worked. `since_ns` is from when they hold, where that was told afterwards.
     """
 
     at_ns: int
@@ -25,6 +25,7 @@ class Held:
     runs: Mapping[RunKey, RunFacts]
     collectors: Mapping[str, bool] = field(default_factory=dict)
     dropped: int = 0
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from costmeter.clock import Clock, cpu_nanoseconds
-from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired
+from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, opening, retired, without
 from costmeter.ledger.noderecord import Holders, NodeRecord, Opening
 from costmeter.ledger.nodestints import STINTS_KEPT, Stints
 from costmeter.ledger.record import Devices, Footer, Header, Outcome, RatesChange, Record
 from costmeter.ledger.resume import FILLED_NS, NOTHING_EARLIER, Earlier
+from costmeter.meter.division import with_rest
 from costmeter.meter.holder import Holder
-from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
+from costmeter.meter.totals import Totals
+from costmeter.outputs.nodesnapshot import AT_ZERO_NS, NodeSnapshot, Reload
 from costmeter.runtime.booking import Booking, Pricing
 from costmeter.runtime.events import Batch, Ended, Opened, OpenFailed
 from costmeter.runtime.nodeevents import Held, NodeEvent, Reloaded, Repriced, RunGone, RunTold
@@ -60,9 +62,9 @@ class NodeRecorder(Booking):
         self._records: list[Record | NodeRecord] = [header]
         self._stints = Stints(STINTS_KEPT)
         self._stints.take(header)
-        begins = opened or Opening(start_utc_ns)
-        self._record(begins)
-        self._opened = start_utc_ns, self._part.totals.whole.cost
+        self._begins = _of_day(opened or Opening(start_utc_ns), start_utc_ns)
+        self._record(self._begins)
+        self._credits_from_ns = header.start_ns if self._part.totals.whole.credits else None
         self._states = NodeStates()
         if holders:
             self._record(Holders(start_utc_ns, holders))
@@ -104,8 +106,10 @@ class NodeRecorder(Booking):
 
     def _tick(self, batch: Batch) -> None:
         super()._tick(batch)
-        if batch.slow and self._runs.latest is not None:  # said before there was a device, or too often to be heard
-            self._change_hands(self._runs.fitting(self._part.accounts, batch.at_ns), batch.at_ns)
+        if (again := self._runs.again(batch.at_ns)) is not None:  # said too often to be written at once
+            self._hear(again)
+        elif batch.slow and self._runs.latest is not None:  # said before there was a device, or too often to be heard
+            self._change_hands(self._fitting(batch.at_ns), batch.at_ns)
         self._states.see(self._intervals, self._slots.holders, self._anchor)
         self._tidy(batch.at_ns)
 
@@ -113,8 +117,10 @@ class NodeRecorder(Booking):
         """Cut the open slot where a device changes hands; where it is booked beyond that already, there."""
         self._collectors = held.collectors
         news = self._runs.hear(held, self._part.accounts)
+        self._part = without(self._part, self._runs.forgotten)
         if self._tally.boards:  # else who held them before keeps them until they are read: see `_tick`
-            self._change_hands(self._runs.fitting(self._part.accounts, held.at_ns), held.at_ns)
+            since_ns = held.at_ns if held.since_ns is None else held.since_ns
+            self._change_hands(self._fitting(held.at_ns), since_ns)
         for seen in news(self._anchor.utc(held.at_ns)):
             self._follow(self._slots.follow(seen))
 
@@ -132,6 +138,9 @@ class NodeRecorder(Booking):
         self._change_hands(left, gone.at_ns)
         self._follow(self._slots.follow(ended))
 
+    def _fitting(self, at_ns: int) -> Mapping[str, tuple[Holder, ...]]:
+        return self._runs.fitting(self._slots.holders, len(self._devices), at_ns)
+
     def _change_hands(self, holders: Mapping[str, tuple[Holder, ...]], at_ns: int) -> None:
         self._follow(self._slots.hold(holders, self._anchor.utc(self._from_ns(at_ns))))
 
@@ -145,7 +154,7 @@ class NodeRecorder(Booking):
             self._earlier = NOTHING_EARLIER  # a board that appears only now was not metered before
         for gone in self._runs.unheard(self._part.accounts, at_ns):
             self._let_go(gone)
-        self._part = retired(self._part, now_utc_ns - KEPT_AFTER_END_NS)
+        self._part = retired(self._part, now_utc_ns - KEPT_AFTER_END_NS, self._runs.live)
         self._runs.tidy(self._part.accounts, at_ns)
 
     # Settings
@@ -173,6 +182,19 @@ class NodeRecorder(Booking):
         good_utc_ns = self._anchor.utc(reloaded.at_ns) if reloaded.is_good else self._reload.good_utc_ns
         self._reload = Reload(reloaded.is_good, good_utc_ns)
 
+    # Devices
+
+    def _hold(self, opened: Opened) -> None:
+        """All of every board is the node's: what no MIG instance has of it is a device that nobody holds."""
+        super()._hold(replace(opened, devices=with_rest(opened.devices)))
+
+    def _counted_ns(self, uuid: str) -> int:
+        def length_ns(*each: Totals) -> int:
+            return sum(totals.devices[uuid].quantities.nanoseconds for totals in each if uuid in totals.devices)
+
+        closed_ns = length_ns(self._part.held, self._part.unheld) - length_ns(self._begins.held, self._begins.unheld)
+        return closed_ns + self._slots.waiting_ns(uuid)
+
     # Slots and files
 
     def _begins_ns(self) -> int:
@@ -199,7 +221,6 @@ class NodeRecorder(Booking):
         day = _day(self._slots.start_utc_ns)
         if day > self._day or day < self._day - 1:
             self._rotate()
-            self._opened = self._slots.start_utc_ns, self._part.totals.whole.cost
 
     def _rotate(self) -> None:
         """End the file where the slots have come to, and begin another with where the counters stand."""
@@ -209,14 +230,14 @@ class NodeRecorder(Booking):
         self._day = _day(start_utc_ns)
         start_ns = self._anchor.boottime(start_utc_ns)
         self._foot(start_ns, self._part.ended_utc_ns, "running")
-        begins = opening(self._part, start_utc_ns)
+        self._begins = _of_day(opening(self._part, start_utc_ns), start_utc_ns)
         self._header = replace(self._header, start_ns=start_ns, anchor=self._anchor)
         self._slots.closed = 0
         self._part = begin_node(self._header)
         self._records.append(self._header)
         self._stints = Stints(STINTS_KEPT)
         self._stints.take(self._header)
-        self._record(begins)
+        self._record(self._begins)
         self._let_devices_go()
         self._record(Devices(tuple(self._devices.values()), self._driver, self._node_gpus, self._since_ns()))
         if self._rates is not None:
@@ -292,13 +313,35 @@ class NodeRecorder(Booking):
             tally.silent,
             restored=runs.restored,
             shown=shown,
-            dropped=runs.dropped + self._turned_away(),
+            hidden=runs.hidden,
+            refused=runs.refused + self._turned_away(),
             furthest=runs.furthest,
             reload=self._reload,
             collectors=self._collectors,
             since_utc_ns=self._states.since_utc_ns,
-            opened=self._opened,
+            opened=self._part.today,
+            can_be_negative=self._can_be_negative,
+            credits_at_zero=self._has_new_credits(),
         )
+
+    def _has_new_credits(self) -> bool:
+        """Whether credits have been on the page for so short a time that nobody may have read their 0 yet.
+
+        Those of the agent before this one were on its page.
+        """
+        if not self._can_be_negative:
+            return False
+        now_ns = self._clock.boottime_ns()
+        if self._credits_from_ns is None:
+            self._credits_from_ns = now_ns + AT_ZERO_NS
+        return now_ns < self._credits_from_ns
+
+
+def _of_day(begins: Opening, at_utc_ns: int) -> Opening:
+    """An opening that says since when the day of this instant is metered: as it did, where that was this day."""
+    if begins.today is not None and _day(begins.today[0]) == _day(at_utc_ns):
+        return begins
+    return replace(begins, today=(at_utc_ns, (begins.held + begins.unheld).whole.cost))
 
 
 def _day(utc_ns: int) -> int:

@@ -1,16 +1,18 @@
 """The runs of a node as its recorder knows them: what was told of them, which are shown, and which are over."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from costmeter.ledger.nodequery import NodePart
 from costmeter.ledger.noderecord import UNKNOWN_OUTCOME, RunAccount, RunEnded, RunFacts, RunSeen
-from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.holder import RunKey
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.outputs.nodesnapshot import AT_ZERO_NS
 from costmeter.runtime.admission import Admission
 from costmeter.runtime.course import further
 from costmeter.runtime.nodeevents import Held, RunGone, RunTold
+from costmeter.runtime.runcalls import RunCalls
+from costmeter.runtime.thrift import HeldBy, Thrift
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A run that nobody has named for so long is over, though nobody said so: the agent was down when it ended.
@@ -28,7 +30,7 @@ class NodeRuns:
     """
 
     def __init__(self, part: NodePart, max_runs: int, start_ns: int) -> None:
-        self._admission = Admission()
+        self._admission, self._thrift, self._calls = Admission(), Thrift(), RunCalls()
         self._max_runs = max_runs
         self._facts = {key: account.facts for key, account in part.accounts.items() if account.ended is None}
         self._written: dict[RunKey, int] = {}
@@ -40,11 +42,22 @@ class NodeRuns:
         self.latest: Held | None = None
         self.restored = frozenset(part.accounts)
         self.furthest: Mapping[RunKey, Progress] = {}
+        self.forgotten: frozenset[RunKey] = frozenset()
 
     @property
-    def dropped(self) -> int:
-        """How many runs were too many: to be heard of, to have an account, or to be shown."""
-        return self._dropped_before + self._admission.refused + self._never_shown
+    def hidden(self) -> int:
+        """How many runs were too many to be shown. The journal has all of them."""
+        return self._never_shown
+
+    @property
+    def refused(self) -> int:
+        """How many runs were too many to be heard of, or to have an account: what they held is their user's."""
+        return self._dropped_before + self._admission.refused + self._thrift.refused
+
+    @property
+    def live(self) -> Collection[RunKey]:
+        """The runs that have not ended, as far as was told."""
+        return self._facts.keys()
 
     def hear(self, held: Held, accounts: Accounts) -> Callable[[int], Iterator[RunSeen]]:
         """Take who holds what; the runs of which something is new, to be written at an instant in UTC.
@@ -58,19 +71,28 @@ class NodeRuns:
         }
         self.latest = replace(held, by_device=holders, runs=runs)
         self._dropped_before = max(self._dropped_before, held.dropped)
-        admitted = self._admission.admitted(runs, {**accounts, **self._facts})
+        admitted = self._admitted(runs, accounts)
+        self._thrift.begin(frozenset(runs))
         news = [runs[key] for key in runs if key in admitted and self._is_news(runs[key])]
+        news = [each for each in news if self._thrift.may_write(each, each.key not in self._facts, holders, held.at_ns)]
         for facts in news:
             self._facts[facts.key] = facts
             self._written[facts.key] = self._written.get(facts.key, 0) + 1
-        return lambda at_utc_ns: (RunSeen(at_utc_ns, facts) for facts in news)
+        called = [(facts, self._calls.called(facts.key, accounts)) for facts in news]
+        return lambda at_utc_ns: (RunSeen(at_utc_ns, *each) for each in called)
 
-    def fitting(self, accounts: Accounts, at_ns: int) -> dict[str, tuple[Holder, ...]]:
-        """Who holds what by the latest word, as far as the node can keep it."""
+    def again(self, at_ns: int) -> Held | None:
+        """The latest word, to be heard once more, where something of it could not be written yet."""
+        if self.latest is None or not self._thrift.is_waiting:
+            return None
+        return replace(self.latest, at_ns=at_ns, since_ns=None)
+
+    def fitting(self, held: HeldBy, devices: int, at_ns: int) -> HeldBy:
+        """Who holds what by the latest word, as far as the node can keep it; `held` is who held it until now."""
         if self.latest is None:
             return {}
-        known = self._facts.keys() | accounts.keys()
-        return self._admission.fit(self.latest.by_device, known, at_ns)
+        wanted = self._admission.fit(self.latest.by_device, self._facts, at_ns)
+        return self._thrift.changed(wanted, held, devices, at_ns)
 
     def end(self, gone: RunGone, at_utc_ns: int) -> RunEnded | None:
         """Take a run's end; what is written of it, None where it was not known to live."""
@@ -90,8 +112,8 @@ class NodeRuns:
 
     def seen(self, accounts: Accounts, at_utc_ns: int) -> Iterator[RunSeen]:
         """Every run that lives, for a file that begins."""
-        live = (account.facts for account in accounts.values() if account.ended is None)
-        return (RunSeen(at_utc_ns, facts) for facts in live)
+        live = (account for account in accounts.values() if account.ended is None)
+        return (RunSeen(at_utc_ns, account.facts, account.called) for account in live)
 
     def shown(self, accounts: Accounts) -> tuple[RunKey, ...]:
         """The runs that have series: what was shown stays, and others follow in their order while there is room."""
@@ -126,12 +148,23 @@ class NodeRuns:
         known = self._facts.keys() | accounts.keys()
         self._gone_ns = {key: ns for key, ns in self._gone_ns.items() if at_ns - ns < NANOSECONDS_PER_MINUTE}
         self._written = {key: times for key, times in self._written.items() if key in known}
+        self._calls.keep(known)
         self.furthest = {key: progress for key, progress in self.furthest.items() if key in known}
         self.restored = self.restored & accounts.keys()
         self._unshown = self._unshown & accounts.keys()
 
+    def _admitted(self, runs: Mapping[RunKey, RunFacts], accounts: Accounts) -> frozenset[RunKey]:
+        """Which runs there is room for. For some of them accounts of runs that ended are `forgotten`."""
+        ended = {key: account.ended.at_utc_ns for key, account in accounts.items() if account.ended is not None}
+        over = sorted(ended.keys() - self._facts.keys(), key=ended.__getitem__)
+        live = self._facts.keys() | (accounts.keys() - ended.keys())
+        admitted, self.forgotten = self._admission.admitted(runs, live, over)
+        self.restored -= self.forgotten
+        return admitted
+
     def _is_news(self, facts: RunFacts) -> bool:
-        return facts != self._facts.get(facts.key) and self._written.get(facts.key, 0) < FACTS_WRITTEN
+        known = self._facts.get(facts.key)
+        return known is None or (facts != known and self._written.get(facts.key, 0) < FACTS_WRITTEN)
 
 
 def _without(held: Held, run: RunKey) -> Held:

@@ -43,6 +43,16 @@ class NodeSettings:
         book, watts = self.now.book.without_idle_share(), self.now.host.watts
         return Pricing(book.quotation, lambda: (), float(watts or 0))
 
+    def remark(self) -> str:
+        """What is otherwise here than in a run's own meter, for who compares the two; empty where nothing is."""
+        uses = (plan.owned.expected_use for plan in self.now.book.gpus if plan.owned is not None)
+        if all(use is None for use in uses):
+            return ""
+        return (
+            "gpu.owned.expected_use adds no idle_share here, because hours in which nobody holds a GPU are counted as "
+            "unheld; costmeter run adds it to what a run costs"
+        )
+
     def load_anew(self) -> str | None:
         """Take the settings as they are now, every fault refused; why they cannot be taken, and then none is."""
         options = self._options

@@ -152,8 +152,8 @@ class NodeWriter:
             return
         with self._showing:
             is_all = number >= self._shown_number
-        if is_all and (marker.is_set or marker.journal != file.path.name):
-            self._unmark(marker, file.path.name, number)
+        if is_all and (marker.is_set or (marker.journal, marker.opened) != (file.path.name, file.has_open)):
+            self._unmark(marker, file, number)
         with self._showing:
             if number >= self._shown_number:
                 self._shown, self._shown_number = replace(snapshot, journal_writable=True), number
@@ -192,7 +192,7 @@ class NodeWriter:
                 with self._showing:
                     self._may_show_beyond = True
 
-    def _unmark(self, marker: Marker, journal: str, number: int) -> None:
+    def _unmark(self, marker: Marker, file: JournalFile, number: int) -> None:
         """Say that all that was shown is in the journal, unless somebody is about to say otherwise."""
         if not self._marking.acquire(blocking=False):
             return
@@ -201,7 +201,7 @@ class NodeWriter:
                 if number < self._shown_number:
                     return
                 self._may_show_beyond = False
-            marker.clear(journal)
+            marker.clear(file.path.name, file.has_open)
         finally:
             self._marking.release()
 

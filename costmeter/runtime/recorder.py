@@ -140,4 +140,5 @@ class Recorder(Booking):
             length_ns=max(0, booked_ns - self._part.start_ns),
             furthest=self._course.furthest,
             points=self._course.points,
+            can_be_negative=self._can_be_negative,
         )

@@ -28,7 +28,7 @@ class SocketFile:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:
             listener.bind(self.path)
-            self._made = _identity(self.path)
+            self._made = identity(self.path)
             os.chmod(self.path, _FOR_ALL)
             listener.listen(_BACKLOG)
         except OSError:
@@ -37,9 +37,13 @@ class SocketFile:
             raise
         return listener
 
+    def is_there(self) -> bool:
+        """Whether those who connect at the path still find the socket that was made."""
+        return self._made is not None and self._made == identity(self.path)
+
     def remove(self) -> None:
         """Take the file away, if it is still the one that was made."""
-        if self._made is not None and self._made == _identity(self.path):
+        if self.is_there():
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
         self._made = None
@@ -72,7 +76,8 @@ class SocketFile:
         raise OSError(errno.EADDRINUSE, "another agent listens there; name another path with --socket")
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def identity(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    """Which file stands at a path, by device and inode; None where there is none."""
     try:
         facts = os.lstat(path)
     except OSError:

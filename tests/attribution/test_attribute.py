@@ -233,6 +233,18 @@ def test_a_holder_says_what_its_run_does() -> None:
     assert {0: "r-one parents", 1: "r-one environment"} == shown(found)
 
 
+def test_of_two_announcers_of_one_run_each_claims_for_it() -> None:
+    """One names a GPU, the other computes on two: all are the run's, and what descends from either is."""
+    claims = [announcement(root=50, uuids=frozenset({GPU[0]})), announcement(root=60, uuids=None)]
+    computing = {1: [process(9, parents=(60,))], 2: [process(8, parents=(50,))]}
+    found = attributed(computing, claims)
+    assert dict.fromkeys(range(3), "r-one announced") == shown(found)
+    [run] = found.runs.values()
+    assert {(50, 500), (60, 600), (9, 90), (8, 80)} == run.processes
+    assert run.announcement is not None
+    assert 50 == run.announcement.root_pid
+
+
 def test_an_announced_run_without_a_gpu_is_known() -> None:
     """A run that waits for its GPUs is on the node."""
     found = attributed({}, [announcement()])
@@ -254,9 +266,8 @@ def test_an_announced_run_without_a_gpu_is_known() -> None:
         pytest.param("slurm-8-0 slurm", [in_step(9, 8, uid=BOB)], JOBS, id="another-user's-job"),
         pytest.param("slurm-7-0 slurm", [in_step(9, 7)], [job(7, gpus=GPU[0])], id="given-by-uuid"),
         pytest.param("slurm-7 slurm, slurm-8 slurm", [], [*JOBS, job(8, BOB, gpus="0")], id="shared-by-two-jobs"),
-        pytest.param(
-            "slurm-7-0 slurm", [in_step(9, 7)], [job(7, BOB, gpus="1", array="9_9")], id="a-file-of-another's"
-        ),
+        pytest.param("alice: user", [in_step(9, 7)], [job(7, BOB, gpus="1", array="9_9")], id="another's-by-his-file"),
+        pytest.param("r-mine environment", [in_step(9, 7, run="r-mine")], [job(7, BOB)], id="another's-and-told-of"),
     ],
 )
 def test_a_job_holds_what_it_was_given(expected: str, computing: list[Process], jobs: list[Job]) -> None:
@@ -296,6 +307,31 @@ def test_a_pod_is_one_run_with_and_without_a_process() -> None:
 def test_a_process_of_no_pod_takes_a_pods_gpu(expected: str, cgroups: tuple[str, ...]) -> None:
     """Containers have users of their own, so it is the control group that tells a stranger."""
     assert {0: expected} == shown(attributed({0: [process(9, BOB, cgroups=cgroups)]}, pods=PODS))
+
+
+@pytest.mark.parametrize(
+    ("expected", "elsewhere"),
+    [
+        pytest.param("k8s-ml.train-0 kubernetes", (), id="nothing-is-shown"),
+        pytest.param("k8s-ml.train-0 kubernetes", ("/system.slice/ssh.service",), id="only-services-are"),
+        pytest.param("bob: user", (POD_CGROUP,), id="pods-are"),
+    ],
+)
+def test_a_process_that_shows_nothing_is_of_a_pod_where_none_shows_one(
+    expected: str, elsewhere: tuple[str, ...]
+) -> None:
+    """Where another process's control group is a pod's, one without any is of none: it is not taken for the pod's."""
+    found = attributed({0: [process(9, BOB, cgroups=("/",))], 1: [process(8, cgroups=elsewhere)]}, pods=PODS)
+
+    assert expected == shown(found)[0]
+
+
+@pytest.mark.parametrize("own", ["kubepods", "kubepods.slice/kubepods-pod5f2b.slice"])
+def test_a_group_that_a_user_made_is_no_pods(own: str) -> None:
+    """Whoever computes on a pod's GPU from a group of his own named like a pod's pays for it himself."""
+    forger = process(9, BOB, cgroups=(f"/user.slice/user-1002.slice/user@1002.service/{own}",))
+
+    assert {0: "bob: user"} == shown(attributed({0: [forger]}, pods=PODS))
 
 
 def test_pods_share_a_gpu_in_replicas() -> None:

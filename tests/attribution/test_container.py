@@ -38,17 +38,40 @@ def test_a_container_is_a_run() -> None:
     assert "container-0123456789ab" == run_id(ID)
 
 
+HOME = "/user.slice/user-1000.slice/user@1000.service"
+UID = "2f1e9a34-5c0b-4f8e-9d6a-0f8f3c1b7a55"
+
+
 @pytest.mark.parametrize(
     ("expected", "paths"),
     [
-        pytest.param(True, [f"/kubepods.slice/{POD}/crio-{ID}.scope"], id="a-pod"),
-        pytest.param(True, ["/"], id="nobody-can-see"),
-        pytest.param(True, ["/../.."], id="outside-of-what-we-see"),
-        pytest.param(True, [], id="nothing-known"),
+        pytest.param(True, [f"/kubepods.slice/{POD}/crio-{ID}.scope"], id="systemd"),
+        pytest.param(True, [f"/kubepods/besteffort/pod{UID}/{ID}"], id="cgroupfs"),
+        pytest.param(True, [HOME, f"/kubepods/besteffort/pod{UID}/{ID}"], id="in-one-hierarchy-of-several"),
+        pytest.param(True, [f"/../../../kubepods.slice/{POD}/crio-{ID}.scope"], id="seen-from-a-container"),
+        pytest.param(True, [f"/../../{POD}/crio-{ID}.scope"], id="seen-from-another-pod"),
+        pytest.param(True, [f"/../../../besteffort/pod{UID}/{ID}"], id="from-another-pod-cgroupfs"),
+        pytest.param(True, [f"/../../pod{UID}/{ID}"], id="from-one-of-its-class"),
+        pytest.param(True, [f"/docker/{ID}/kubelet/kubepods/besteffort/pod{UID}/{OTHER}"], id="kind-cgroupfs"),
+        pytest.param(
+            True,
+            [f"/system.slice/docker-{ID}.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-{POD}/crio-{OTHER}.scope"],
+            id="kind-systemd",
+        ),
+        pytest.param(True, [f"/docker/{ID}/kubepods/pod{UID}/{OTHER}"], id="a-node-in-docker"),
+        pytest.param(None, ["/"], id="nobody-can-see"),
+        pytest.param(None, ["/../.."], id="outside-of-what-we-see"),
+        pytest.param(None, [], id="nothing-known"),
         pytest.param(False, ["/system.slice/cron.service"], id="a-service"),
         pytest.param(False, [f"/docker/{ID}"], id="another-engine"),
+        pytest.param(False, [f"{HOME}/kubepods"], id="made-by-a-user"),
+        pytest.param(False, [f"{HOME}/kubepods.slice/{POD}/crio-{ID}.scope"], id="made-by-a-user-in-full"),
+        pytest.param(False, [f"/../../..{HOME}/kubepods/besteffort/pod{UID}"], id="made-by-a-user-seen-from-a-pod"),
+        pytest.param(False, [f"{HOME}/docker/{ID}/kubelet/kubepods"], id="made-by-a-user-like-kind's"),
+        pytest.param(False, [f"/pod{UID}/{ID}"], id="of-no-kubelet"),
+        pytest.param(False, ["/system.slice/kubepods-exporter.service"], id="a-name-like-it"),
     ],
 )
-def test_who_is_in_no_pod_is_seen(expected: bool, paths: list[str]) -> None:
-    """A process counts as one of a pod until its control groups say otherwise."""
-    assert expected == is_of_a_pod(paths)
+def test_a_control_group_tells_who_is_in_a_pod(expected: bool | None, paths: list[str]) -> None:
+    """Where kubelets keep pods, and nowhere that a user may make groups; what is not shown is not decided."""
+    assert expected is is_of_a_pod(paths)

@@ -24,6 +24,16 @@ PROLOG, EPILOG = EXAMPLES / "slurm" / "prolog.sh", EXAMPLES / "slurm" / "epilog.
         pytest.param(Step(9, "extern"), ["/system.slice/node7_slurmstepd.scope/job_9/step_extern/user"], id="v2-node"),
         pytest.param(Step(9, "1"), ["/../../system.slice/slurmstepd.scope/job_9/step_1/user"], id="seen-from-below"),
         pytest.param(Step(9, "1"), ["/", "/slurm/uid_5/job_9", "/slurm/uid_5/job_9/step_1"], id="the-fullest"),
+        pytest.param(Step(9, "1"), ["/slurmstepd.scope/job_9/step_1/user"], id="v2-seen-from-its-slice"),
+        pytest.param(
+            None,
+            ["/user.slice/user-1000.slice/user@1000.service/slurmstepd.scope/job_77/step_0"],
+            id="made-by-a-user",
+        ),
+        pytest.param(
+            None, ["/../../user.slice/user-1000.slice/slurmstepd.scope/job_77/step_0"], id="made-by-a-user-elsewhere"
+        ),
+        pytest.param(None, ["/user.slice/slurm/uid_1000/job_77/step_0"], id="made-by-a-user-v1"),
         pytest.param(None, ["/system.slice/slurmd.service"], id="the-daemon"),
         pytest.param(None, ["/user.slice/job_5/step_0"], id="no-slurm"),
         pytest.param(None, ["/slurm/uid_1000/job_x"], id="no-number"),

@@ -24,6 +24,8 @@ REPEATS = 40
 BAR_SECONDS = 1.0
 #: A client that never speaks costs a descriptor and little else.
 BAR_MEGABYTES = 20.0
+#: After they have gone, until what is free is given back.
+SETTLING_SECONDS = 2.0
 _SERVER = """
 import sys
 from costmeter.config.webconfig import WebConfig
@@ -50,7 +52,7 @@ def measure() -> Iterable[Row]:
         web.unlink()
 
 
-_ASKS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+_ASKS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def _compared(
@@ -64,6 +66,8 @@ def _compared(
                 stack.enter_context(silent_clients(address, count, says))
             beside = [_scrape(address, tls) for _ in range(REPEATS)]
             more_mb = _megabytes(pid) - before_mb
+        time.sleep(SETTLING_SECONDS)
+        left_mb = _megabytes(pid) - before_mb
         yield Row(f"{kind}: a scrape, alone", 1000 * median(alone), "ms")
         ratio = f"× {median(beside) / median(alone):.1f}"
         yield Row(
@@ -74,6 +78,7 @@ def _compared(
         )
         yield Row(f"{kind}: the slowest of {REPEATS}", 1000 * max(beside), "ms", 1000 * BAR_SECONDS)
         yield Row(f"{kind}: memory they cost", more_mb, "MB", BAR_MEGABYTES)
+        yield Row(f"{kind}: memory they leave behind", left_mb, "MB")
 
 
 @contextmanager

@@ -41,6 +41,17 @@ def test_what_was_meant_is_told_by_the_parser_that_knows_it(words: list[str], me
     assert (True, hint) == (message in error.message, error.hint), error.message
 
 
+@pytest.mark.parametrize("typed_option", ["--listen", "--port", "--address", "--listen-address"])
+def test_what_other_programs_call_it_is_told_by_our_name(typed_option: str) -> None:
+    """An agent's address has the name of Prometheus's exporters, a run's is --listen."""
+    for ours in ("--web.listen-address", "--listen"):
+        parser = Parser(prog="it", allow_abbrev=False)
+        parser.add_argument(ours)
+        if typed_option != ours:
+            with pytest.raises(UsageError, match=f'Did you mean "{ours}"'):
+                parser.parse_args([f"{typed_option}=:1"])
+
+
 def test_words_after_a_double_dash_are_no_options() -> None:
     """They belong to somebody else, however they look."""
     assert "There is no" not in refusal("--", "--hour", "6").message

@@ -30,8 +30,8 @@ def free_port() -> int:
 class KillableAgent:
     """One agent after another on one port and one folder of state, in a home of its own."""
 
-    def __init__(self, home: dict[str, str], folder: Path, scenario: str = "healthy") -> None:
-        self.state, self.port = folder / "state", free_port()
+    def __init__(self, home: dict[str, str], folder: Path, scenario: str = "healthy", state: str = "state") -> None:
+        self.state, self.port = folder / state, free_port()
         places = ["--state", str(self.state), "--socket", str(folder / "run" / "agent.sock")]
         listening = ["--web.listen-address", f"127.0.0.1:{self.port}", "--interval", "0.2"]
         self._argv = [COSTMETER, "agent", "--simulate", scenario, *listening, *places]

@@ -187,6 +187,7 @@ def test_hup_and_a_post_load_prices_anew(environ: dict[str, str], tmp_path: Path
         config.write_text("gpu: {price: 2}\n")
         started.process.send_signal(signal.SIGHUP)
         eventually(lambda: Decimal(started.node["now"]["per_hour"]) == 16 or None, "the new price")
+        assert "settings loaded anew (SIGHUP)" in started.said
         config.write_text("gpu: {prise: 3}\n")
         code, told = status(f"{started.url}/-/reload", "POST")
         assert code == 500
@@ -195,7 +196,36 @@ def test_hup_and_a_post_load_prices_anew(environ: dict[str, str], tmp_path: Path
         assert "currency" in status(f"{started.url}/-/reload", "POST")[1]
         assert Decimal(started.node["now"]["per_hour"]) == 16
         assert started.stop() == 0
-        assert "the old ones hold" in started.said
+        assert "settings not loaded anew (POST from 127.0.0.1), the old ones hold" in started.said
+
+
+OWNED = """gpu: {{billing: owned, owned: {{purchase: 30000, expected_use: 0.5}}}}
+electricity: {{price: {price}}}
+"""
+
+
+def test_a_price_that_becomes_negative_is_on_the_page_at_zero_first(environ: dict[str, str], tmp_path: Path) -> None:
+    """Prometheus sees credits rise from 0: they are absent, then 0 while the node's cost has them, for a minute.
+
+    The agent says at its start that it adds no idle share, which a wrapper under the same settings does.
+    """
+    config = tmp_path / "site.yaml"
+    config.write_text(OWNED.format(price="0.10"))
+
+    def credited() -> list[float]:
+        families = text_string_to_metric_families(status(f"{started.url}/metrics")[1])
+        return [s.value for family in families for s in family.samples if s.name == "costmeter_gpu_credit_usd_total"]
+
+    with agent(tmp_path, environ, "--config", str(config)) as started:
+        ready(started)
+        assert "gpu.owned.expected_use adds no idle_share here" in started.said
+        assert [] == credited()
+        config.write_text(OWNED.format(price="-1000"))
+        before = spent(started)
+        started.process.send_signal(signal.SIGHUP)
+        eventually(lambda: spent(started) < before or None, "what was paid back")
+        assert [0.0] * 8 * 4 == credited()
+        assert started.stop() == 0
 
 
 def test_idleness_and_labels_are_loaded_anew(environ: dict[str, str], tmp_path: Path) -> None:
@@ -282,8 +312,42 @@ def test_what_another_agent_has_is_refused_by_name(environ: dict[str, str], tmp_
             code, told = refused(tmp_path, environ, *options)
             assert (code, told.count("\n")) == (125, told.count("costmeter agent: "))
             assert f"{what} is {by}" in told
-            assert "Use it: costmeter top. Or: " in told
+            assert f"Use it: costmeter top --from {address}. Or: " in told
             assert otherwise in told
+
+
+@pytest.mark.parametrize("what", ["address", "socket", "web"])
+def test_a_refused_start_leaves_nothing_behind(what: str, environ: dict[str, str], tmp_path: Path) -> None:
+    """Whatever is in use or faulty: one line, with our name before it, and no folder that was not there before."""
+    (tmp_path / "web.yml").write_text("users: {}\n")
+    with agent(tmp_path, environ) as started:
+        ready(started)
+        new = tmp_path / "new"
+        options = {
+            "address": ("--socket", str(new / "s"), "--web.listen-address", started.url.removeprefix("http://")),
+            "socket": (),
+            "web": ("--socket", str(new / "s"), "--web.config.file", str(tmp_path / "web.yml")),
+        }[what]
+        code, told = refused(tmp_path, environ, "--state", str(new / "state"), *options)
+    assert (code, told.count("\n"), told.startswith("costmeter agent: ")) == (125, 1, True), told
+    assert not new.exists()
+
+
+def test_the_file_of_an_agent_that_was_stopped_tells_of_no_gpu_any_more(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """`--textfile DIR`: while it runs the page without the process; afterwards what it counted, and no gauge."""
+    file = tmp_path / "costmeter-agent.prom"
+    with agent(tmp_path, environ, "--textfile", str(tmp_path)) as started:
+        eventually(lambda: file.exists() or None, "a file")
+        assert "process_" not in file.read_text()
+        assert "\ncostmeter_journal_writable " in file.read_text()
+        assert "\nprocess_open_fds " in status(f"{started.url}/metrics")[1]
+        assert '\ncostmeter_http_requests_total{code="404"} 0' in status(f"{started.url}/metrics")[1]
+        assert started.stop() == 0
+    left = {line.partition("{")[0].partition(" ")[0] for line in file.read_text().splitlines() if line[0] != "#"}
+    assert "costmeter_gpu_cost_usd_total" in left
+    assert [name for name in left if not name.endswith("_total")] == []
 
 
 def test_everything_wrong_with_the_command_line_is_told_at_once(environ: dict[str, str], tmp_path: Path) -> None:

@@ -51,6 +51,67 @@ def _is_kept(key: tuple[str, object]) -> bool:
     return key[0].startswith("costmeter_gpu_")
 
 
+def test_without_the_open_slot_counters_begin_at_nothing(agent: KillableAgent) -> None:
+    """Killed, and its file lost: what is closed is less than what was on the page, and would be counted again."""
+    assert not agent.start()
+    wait_for_more(agent, 0.0)
+    agent.end()
+    for path in (agent.state / "node").glob("*.open"):
+        path.unlink()
+    assert not agent.start()
+    wait_for_more(agent, 0.0)
+    agent.end()
+    assert agent.start()
+
+
+def test_agents_on_one_runtime_folder_do_not_reset_each_other(agent: KillableAgent, tmp_path: Path) -> None:
+    """One on another state directory begins with no journal, and the first goes on where it stood."""
+    assert not agent.start()
+    wait_for_more(agent, 0.0)
+    agent.end(signal.SIGTERM)
+    with own_home() as home:
+        other = KillableAgent(uncovered(home), tmp_path, state="other")
+        try:
+            assert not other.start()
+            wait_for_more(other, 0.0)
+        finally:
+            other.end()
+    assert agent.start()
+
+
+SLICED = """
+devices:
+  - name: NVIDIA H100 80GB HBM3
+    power_limit: 700 W
+    idle_power: 70 W
+    memory: 80 GiB
+    mig: [{profile: 1g.10gb}]
+    architecture: ampere
+"""
+
+
+def test_what_no_instance_has_is_on_the_page_and_goes_on(tmp_path: Path) -> None:
+    """Of a board with one slice of seven in an instance, six sevenths of cost and energy are its rest's."""
+    scenario = tmp_path / "sliced.yaml"
+    scenario.write_text(SLICED)
+    with own_home() as home:
+        made = KillableAgent(uncovered(home), tmp_path, str(scenario))
+        try:
+            assert not made.start()
+            eventually(lambda: made.sum(GPU_TIME) >= 2.0 or None, "a second of each part")
+            before = made.values()
+            made.end()
+            assert made.start()
+            after = made.values()
+        finally:
+            made.end()
+    kept = {key: value for key, value in before.items() if _is_kept(key)}
+    assert {} == {key: value for key, value in kept.items() if after.get(key, 0.0) < value}
+    joules = {dict(labels)["gpu_uuid"]: v for (name, labels), v in after.items() if "gpu_energy" in name and v}
+    rest = next(uuid for uuid in joules if uuid.endswith("/rest-1-7"))
+    assert joules[rest] == pytest.approx(6 / 7 * sum(joules.values()), rel=1e-6)
+
+
 def test_counters_begin_at_nothing_where_values_were_shown_that_the_disk_refused(agent: KillableAgent) -> None:
     """Killed on a full disk: the page went on from memory, so that the journal's values would be too low."""
     agent.start()

@@ -17,6 +17,9 @@ from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, 
 from tests.feeds.servers import Said, serving
 
 
+CERTIFICATES = Path(__file__).parents[1] / "certificates"
+
+
 @pytest.fixture(scope="module")
 def environ() -> Iterator[dict[str, str]]:
     with own_home() as found:
@@ -129,6 +132,8 @@ def test_a_password_goes_to_the_agent_and_nowhere_else(environ: dict[str, str]) 
         pytest.param(("--from", "ftp://gpu02"), "no http or https address", id="scheme"),
         pytest.param(("--from", "http://"), "no http or https address", id="no-host"),
         pytest.param(("--from", "http://gpu02:99999"), "no http or https address", id="port"),
+        pytest.param(("--from", "localhost:27772:1"), '--from "localhost:27772:1" is no http', id="two-ports"),
+        pytest.param(("--from", "http://u:s3cret@gpu02:1:2"), '--from "gpu02:1:2" is no http', id="no-password-shown"),
         pytest.param(("--from", "http://u:p@192.0.2.1:1"), "in the clear", id="password-in-the-clear"),
         pytest.param(("--interval", "0"), "expected seconds", id="interval"),
         pytest.param(("--ca", "a.pem"), "--ca is for", id="ca-without-https"),
@@ -138,6 +143,45 @@ def test_a_wrong_command_line_is_refused(environ: dict[str, str], options: tuple
     """Exit 2, with what was expected."""
     done = top(environ, *options)
     assert (2, True) == (done.returncode, words in done.stderr)
+
+
+def test_the_agent_of_this_node_is_found_wherever_it_serves(environ: dict[str, str], tmp_path: Path) -> None:
+    """Without --from: over the socket that runs announce themselves to, at whatever port its process listens."""
+    with agent(tmp_path, environ) as found:
+        eventually(lambda: _gpus(found), "GPUs")
+        done = top(environ | {"COSTMETER_AGENT": str(tmp_path / "agent.sock")}, "--json")
+    assert (0, 8) == (done.returncode, len(json.loads(done.stdout)["gpus"]))
+
+
+def test_the_address_of_the_metrics_will_do(environ: dict[str, str], started: StartedAgent) -> None:
+    """What the agent said at its start, copied as it stands."""
+    assert 0 == top(environ, "--once", "--from", f"{started.url}/metrics").returncode
+
+
+def test_a_server_without_tls_is_told(environ: dict[str, str], started: StartedAgent) -> None:
+    """https:// to an agent that serves plain http: that it does, and its address."""
+    done = top(environ, "--once", "--from", started.url.replace("http:", "https:"))
+    assert f"serves plain http, without TLS\n\nhint: --from {started.url}" in done.stderr
+    assert 1 == done.returncode
+
+
+def test_a_server_with_tls_and_passwords_is_told(environ: dict[str, str], tmp_path: Path) -> None:
+    """http:// to an agent that speaks TLS, then a wrong password: each by its name, and what to type."""
+    hashed = "$2b$05$XXYkFJr6oL.5XZBEDR4iX.5rHXYyCyO41yAd6sGpWVYCYXNKB8n1K"  # of no word that anybody types
+    for name in ("server.pem", "server.key"):
+        (tmp_path / name).write_bytes((CERTIFICATES / name).read_bytes())
+    web = tmp_path / "web.yml"
+    web.write_text(
+        f"tls_server_config: {{cert_file: server.pem, key_file: server.key}}\nbasic_auth_users: {{ops: '{hashed}'}}\n"
+    )
+    with agent(tmp_path, environ, "--web.config.file", str(web)) as found:
+        rest = found.url.removeprefix("https://")
+        plain = top(environ, "--once", "--from", rest)
+        ca = ("--ca", str(CERTIFICATES / "authority.pem"))
+        wrong = top(environ, "--once", "--from", f"https://ops:nonsense@{rest}", *ca)
+    assert f"http://{rest} speaks TLS\n\nhint: --from https://{rest}" in plain.stderr
+    assert f"https://{rest}: this user and password are refused" in wrong.stderr
+    assert "nonsense" not in wrong.stderr
 
 
 def test_without_an_agent_own_runs_are_shown(environ: dict[str, str], tmp_path: Path) -> None:

@@ -58,6 +58,27 @@ def test_a_marker_stays_set_when_another_agent_makes_its_own(paths: tuple[Path, 
     assert shown_by(paths, BOOT).beyond
 
 
+def test_agents_that_share_a_folder_in_memory_do_not_hear_each_other(tmp_path: Path) -> None:
+    """Another state directory has other journals: neither what its agent showed nor what it names is of them."""
+    runtime = tmp_path / "run"
+    ours, theirs = (marker_paths(tmp_path / state / "node", "gpu01", runtime) for state in ("a", "b"))
+    marker = made(theirs)
+    marker.clear("gpu01.2026-11-22.2.jsonl", opened=True)
+    assert Shown() == shown_by(ours, BOOT)
+    marker.set(theirs[0])
+    assert Shown() == shown_by(ours, BOOT)
+    assert shown_by(theirs, BOOT).beyond
+
+
+def test_a_marker_under_the_name_of_another_is_told(tmp_path: Path) -> None:
+    """Copied by hand, it says nothing of this folder, and nobody knows what stood there before."""
+    ours, theirs = (marker_paths(tmp_path / state / "node", "gpu01", tmp_path) for state in ("a", "b"))
+    made(theirs).clear("gpu01.2026-11-22.2.jsonl")
+    theirs[0].rename(ours[0])
+    (why,) = shown_by(ours, BOOT).unreadable
+    assert f"{ours[0]}: it was written as {theirs[0].name}" == why
+
+
 def test_a_marker_that_was_removed_is_made_again(paths: tuple[Path, ...]) -> None:
     """A folder of a service may go while it runs; setting the marker makes it anew."""
     marker = made(paths)

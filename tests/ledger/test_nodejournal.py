@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from costmeter.errors import JournalError
+from costmeter.ledger.beyond import Marker, marker_paths
 from costmeter.ledger.identity import boot_id, start_ticks
 from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.nodejournal import (
@@ -26,7 +27,7 @@ from costmeter.ledger.nodequery import NodePart, opening
 from costmeter.ledger.noderecord import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.order import PUT_BACK
 from costmeter.ledger.reading import SOMEBODY
-from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
+from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import NOTHING_EARLIER, Resume
 from costmeter.ledger.sequence import HELD_AGAIN, HOLDERS_LOST, Numbering
 from costmeter.meter.holder import Holder
@@ -92,7 +93,7 @@ def day(*more: Line) -> list[Line]:
 def written(
     folder: Path, records: Sequence[Line] | None = None, of: Header | None = None, opened: bool = False
 ) -> Path:
-    """A journal on disk; the last slot is one that is still open, where that is so."""
+    """A journal on disk; the last slot is one that is still open, where that is so, else it was the open one before."""
     head = of or agent()
     file = JournalFile(folder, stem(head.host, "2026-11-22"))
     numbering, order = Numbering(), tuple[str, ...]()
@@ -101,10 +102,11 @@ def written(
         order = tuple(each.uuid for each in record.devices) if isinstance(record, Devices) else order
         for each in apart(record) if isinstance(record, Opening) else [record]:
             file.write(numbering.numbered(each), order)
-    if opened:
-        assert isinstance(last, SlotEntry)
-        file.write_open(encode_open(last.slot, order, 1, numbering.last, numbering.held), len(order))
-    file.close(finished=not opened)
+    slots = [record.slot for record in (*first, last) if isinstance(record, SlotEntry)]
+    assert slots or not opened
+    if slots:
+        file.write_open(encode_open(slots[-1], order, 1, numbering.last, numbering.held), len(order))
+    file.close(finished=isinstance(last, Footer))
     return file.path
 
 
@@ -289,6 +291,45 @@ def test_a_line_that_was_torn_was_shown_to_nobody(tmp_path: Path) -> None:
     assert ("", expected.held) == (found.why_zero, found.opening.held)
 
 
+@pytest.mark.parametrize(
+    "lose",
+    [
+        pytest.param(lambda path: path.unlink(), id="gone"),
+        pytest.param(lambda path: path.write_bytes(b""), id="empty"),
+        pytest.param(lambda path: path.write_bytes(bytes(path.stat().st_size)), id="blank"),
+        pytest.param(lambda path: path.write_bytes(b"garbled".ljust(path.stat().st_size)), id="garbled"),
+        pytest.param(lambda path: path.write_bytes(path.read_bytes()[:-7] + b"garbled"), id="one-half"),
+    ],
+)
+@pytest.mark.parametrize("opened", [False, True], ids=["closed", "open"])
+def test_without_its_open_slot_a_journal_is_no_beginning(
+    tmp_path: Path, opened: bool, lose: Callable[[Path], object]
+) -> None:
+    """What was shown was more than the slots that are closed. Of two halves the later may be the damaged one."""
+    lose(written(tmp_path, opened=opened).with_suffix(".open"))
+    found = restored(tmp_path, again())
+    assert "gpu01.2026-11-22.1.open, the slot that was open, is gone or damaged" in found.why_zero
+    assert Totals() == found.opening.held
+
+
+@pytest.mark.parametrize(("shown", "goes_on"), [(True, False), (False, True)])
+def test_a_file_without_slots_had_an_open_one_where_the_marker_says_so(
+    tmp_path: Path, shown: bool, goes_on: bool
+) -> None:
+    """In the first minute of a file nothing is closed; an agent that waits for its driver has nothing open either."""
+    path = written(tmp_path, [OPENED, held(GPUS)])
+    marker = Marker(marker_paths(tmp_path, "gpu01", None), "boot")
+    marker.prepare()
+    marker.clear(path.name, opened=shown)
+    assert goes_on is not bool(restored(tmp_path, again()).why_zero)
+
+
+def test_a_journal_that_ended_needs_no_open_slot(tmp_path: Path) -> None:
+    """An agent that stopped orderly closed it."""
+    written(tmp_path, day(footer(3 * MINUTE, "ok")))
+    assert not restored(tmp_path, again()).why_zero
+
+
 def test_a_journal_that_another_agent_still_writes_is_not_gone_on_with(tmp_path: Path) -> None:
     """Two agents that count on from one total would show everything twice."""
     boot, ticks = boot_id(), start_ticks(os.getpid())
@@ -364,7 +405,8 @@ def test_old_journals_go_a_few_at_a_time_and_nothing_else(tmp_path: Path) -> Non
         os.utime(path, ns=(BEGAN_UTC_NS - SECOND, BEGAN_UTC_NS - SECOND))
     os.utime(young, ns=(now_ns, now_ns))
     assert ours[:REMOVED_AT_ONCE] == remove_old(tmp_path, "gpu01", now_ns)
-    assert sorted([ours[-1], young, theirs, other, copied]) == sorted(tmp_path.iterdir())
+    assert sorted([ours[-1], young, theirs, other, copied]) == sorted(tmp_path.glob("*.jsonl"))
+    assert sorted(path.stem for path in (ours[-1], young, other)) == sorted(path.stem for path in tmp_path.glob("*.open"))
 
 
 def test_a_file_without_a_header_is_no_journal(tmp_path: Path) -> None:

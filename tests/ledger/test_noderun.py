@@ -9,7 +9,7 @@ import pytest
 from costmeter.errors import JournalError
 from costmeter.ledger.ending import run_ending
 from costmeter.ledger.grouping import HeldCost
-from costmeter.ledger.noderecord import Line, Opening, RunEnded
+from costmeter.ledger.noderecord import Holders, Line, Opening, RunEnded
 from costmeter.ledger.noderun import beside, node_run
 from costmeter.ledger.noderuns import NO_RUN, NODE_KEYS, UNHELD, node_account, node_groups
 from costmeter.ledger.query import Run
@@ -17,7 +17,7 @@ from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.receipt import receipt
-from tests.ledger.test_nodejournal import FIRST, MAYA, day, written
+from tests.ledger.test_nodejournal import FIRST, MAYA, SECOND_GPU, day, written
 from tests.ledger.written import write
 from tests.outputs.test_receipt_schema import validator
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, held_node
@@ -77,6 +77,27 @@ def test_nodes_come_to_their_holders_and_nobody(tmp_path: Path) -> None:
     assert {"maya": cents, "lee": cents, UNHELD: cents} == by["user"]
     assert {RUN: cents, NO_RUN: cents, UNHELD: cents} == by["run"]
     assert {"maya": 1, "lee": 0, UNHELD: 0} == {group.word: len(group.runs) for group in node_groups(account, "user")}
+
+
+def test_runs_of_two_users_with_one_id_are_two(tmp_path: Path) -> None:
+    """By hand: maya's r-1 had the first GPU for two minutes, lee's r-1 both for one: 12 cents each, and each its row.
+
+    By user and in all there are two runs. As it is called here it may be asked for.
+    """
+    lees = replace(LEE_1, run=RUN)
+    records = [*day()[:7], Holders(BEGAN_UTC_NS + 2 * MINUTE, {gpu: (lees,) for gpu in (FIRST, SECOND_GPU)}), day()[8]]
+    account = node_account(state(tmp_path, records))
+    cents = Decimal("0.12")
+    by_run, by_day = (node_groups(account, key) for key in ("run", "day"))
+    assert {group.word: group.spending.cost for group in by_run} == {
+        f"{RUN}~1001": cents,
+        f"{RUN}~1002": cents,
+        UNHELD: cents,
+    }
+    assert [2] == [len(group.runs) for group in by_day]
+    found = node_run(tmp_path, f"{RUN}~1002")
+    assert found is not None
+    assert ("lee", cents) == (found.parts[0].header.user, found.totals.whole.cost)
 
 
 def test_days_say_who_held_what(tmp_path: Path) -> None:

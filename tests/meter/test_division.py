@@ -1,10 +1,12 @@
 """A board's energy divided among its MIG instances: shares by hand, and nothing lost or counted twice."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.meter.activity import IdleRule
-from costmeter.meter.division import divide
+from costmeter.meter.division import divide, with_rest
 from costmeter.meter.interval import Interval
 from costmeter.readings import Activity, Device, Mig, Missing, PowerRange, Reading
 
@@ -94,3 +96,31 @@ def test_parts_sum_to_the_board(
     total = sum(part.microjoules for part in parts)
     assert all(part.microjoules >= 0 for part in parts)
     assert total == microjoules if sum(widths) == 7 else total <= microjoules
+
+
+@given(
+    microjoules=st.integers(0, 10**13),
+    spans=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4)), min_size=1, max_size=7),
+    slices=st.integers(1, 8),
+    ratio=st.floats(0, 1),
+    tells=st.booleans(),
+)
+def test_with_what_no_instance_has_the_parts_are_the_board(
+    microjoules: int, spans: list[tuple[int, int]], slices: int, ratio: float, tells: bool
+) -> None:
+    """Whatever lies between instances and beside them: no slice is in two parts, and all are the board exactly."""
+    devices, at = [], 0
+    for place, (gap, width) in enumerate(spans):
+        begin, at = at + gap, at + gap + width
+        if at > slices:
+            break
+        mig = Mig("GPU-a", place, place + 1, 0, begin, at, slices, "activity")
+        devices.append(Device(f"MIG-{place}", 0, "A100 MIG 1g", "", 400.0, "counter", mig))
+    activity = [Activity(d.uuid, d.mig.width, ratio) for d in devices if d.mig]
+    parts = with_rest(devices)
+    board = replace(BOARD, microjoules=microjoules)
+    divided = divide(board, parts, RULE, said(*activity) if tells else None) if parts else [board]
+    assert microjoules == sum(part.microjoules for part in divided)
+    taken = [at for d in parts if d.mig for at in range(d.mig.first_slice, d.mig.end_slice)]
+    assert sorted(taken) == (list(range(slices)) if devices else [])
+    assert len({d.uuid for d in parts}) == len(parts)

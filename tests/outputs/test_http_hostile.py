@@ -5,14 +5,15 @@ import resource
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
 from costmeter.config.webconfig import WebConfig
-from costmeter.outputs import httpclient
+from costmeter.outputs import http, httpclient
 from costmeter.outputs.http import Site, serve
 from costmeter.outputs.httppages import MOST_PAGES
 from tests.end_to_end.installed import eventually
@@ -20,7 +21,7 @@ from tests.outputs.talking import CERTIFICATES, ask, client_tls, place, raw, sil
 
 PAGE = b"costmeter_up 1\n"
 LARGE = b"x" * 8_000_000
-ASKS = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+ASKS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.fixture
@@ -77,7 +78,9 @@ def test_too_many_clients_go_the_longest_silent_first(address: str, monkeypatch:
     [
         pytest.param("CLIENT_SECONDS", b"", id="never-asks"),
         pytest.param("CLIENT_SECONDS", ASKS[:9], id="never-finishes-asking"),
-        pytest.param("CLIENT_SECONDS", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", id="no-body"),
+        pytest.param(
+            "CLIENT_SECONDS", b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n", id="no-body"
+        ),
         pytest.param("IDLE_SECONDS", ASKS, id="never-asks-again"),
         pytest.param("CLIENT_SECONDS", ASKS + ASKS[:9], id="never-finishes-asking-again"),
     ],
@@ -122,6 +125,34 @@ def test_clients_that_do_not_read_delay_nobody() -> None:
     address = serve([("127.0.0.1", 0)], Site(lambda _: (LARGE, "text/plain"), lambda: b""))[0]
     with silent_clients(address, MOST_PAGES // 2, ASKS):
         assert LARGE == ask(address, "/metrics")[2]
+
+
+@pytest.mark.parametrize("hosts", [1, 3], ids=["from-one-address", "from-several"])
+def test_clients_that_do_not_read_take_nobodys_place(hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many as there are places ask for page after page and read none: a scrape is answered all the same."""
+    monkeypatch.setattr(http, "MOST_CLIENTS", 32)
+    address = serve([("", 0)], Site(lambda _: (LARGE, "text/plain"), lambda: b""))[0]
+    port = address.rpartition(":")[2]
+    with ExitStack() as stack:
+        for host in range(1, hosts + 1):
+            stack.enter_context(silent_clients(f"127.0.0.{host}:{port}", 64 // hosts, ASKS * 60))
+            assert LARGE == ask(f"127.0.0.1:{port}", "/metrics")[2]
+
+
+def test_who_takes_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that stops in the middle of a page is let go; one that takes some of it now and then gets it all."""
+    monkeypatch.setattr(httpclient, "STANDING_SECONDS", 0.8)
+    address = serve([("127.0.0.1", 0)], Site(lambda _: (LARGE, "text/plain"), lambda: b""))[0]
+    with silent_clients(address, 2, ASKS) as (stands, reads):
+        heard = 0
+        while heard < len(LARGE):
+            heard += len(reads.recv(10**6, socket.MSG_WAITALL))
+            time.sleep(0.15)  # slower than the other is given up on
+        taken = 0
+        with suppress(ConnectionError):
+            while more := len(stands.recv(10**6)):
+                taken += more
+        assert taken < len(LARGE)
 
 
 def test_garbage_over_tls_is_that_clients_loss(secured: str) -> None:

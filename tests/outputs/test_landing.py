@@ -58,6 +58,9 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+WELL = {"journal_writable": True, "collectors": {"slurm": True}, "runs_hidden": 0, "runs_refused": 0}
+
+
 def node(**others: Any) -> dict[str, Any]:
     """A node of six GPUs and one run; the fifth GPU is a user's who does nothing with it."""
     gpus = [{**GPU, "uuid": f"GPU-{index}", "index": index} for index in range(6)]
@@ -73,7 +76,7 @@ def node(**others: Any) -> dict[str, Any]:
         "today_since": "2026-11-22T00:00:00Z",
         "runs": [RUN],
         "gpus": gpus,
-        "health": {"journal_writable": True, "collectors": {"slurm": True}, "runs_dropped": 0},
+        "health": WELL,
     } | others
 
 
@@ -137,17 +140,10 @@ def test_the_node_stands_on_its_page() -> None:
             "6 of 6 GPUs have no price",
             id="no-price",
         ),
-        pytest.param(
-            {"health": {"journal_writable": False, "collectors": {}, "runs_dropped": 0}}, "cannot be written", id="disk"
-        ),
-        pytest.param(
-            {"health": {"journal_writable": True, "collectors": {"slurm": False}, "runs_dropped": 0}},
-            "Did not answer: slurm.",
-            id="collector",
-        ),
-        pytest.param(
-            {"health": {"journal_writable": True, "collectors": {}, "runs_dropped": 7}}, "7 more runs", id="dropped"
-        ),
+        pytest.param({"health": {**WELL, "journal_writable": False}}, "cannot be written", id="disk"),
+        pytest.param({"health": {**WELL, "collectors": {"slurm": False}}}, "Did not answer: slurm.", id="collector"),
+        pytest.param({"health": {**WELL, "runs_hidden": 7}}, "7 more runs", id="hidden"),
+        pytest.param({"health": {**WELL, "runs_refused": 7}}, "7 runs were refused", id="refused"),
         pytest.param(
             {"gpus": [{**GPU, "utilization": None, "power_watts": None, "power_limit_watts": None, "holders": []}]},
             "nobody",
@@ -161,6 +157,23 @@ def test_the_node_stands_on_its_page() -> None:
 def test_what_is_not_as_usual_is_said(others: dict[str, Any], said: str) -> None:
     """Whatever is missing, over or wrong has its words, and the page is still whole."""
     assert any(said in word for word in Words(landing(node(**others))).words)
+
+
+def test_holders_go_by_the_names_of_their_runs() -> None:
+    """In the column of holders, too; without a name by the id."""
+    words = Words(landing(node())).words
+    assert "sft-llama (maya)" in words
+    assert "r-7f3c2a (maya)" in Words(landing(node(runs=[]))).words
+
+
+def test_a_narrow_screen_is_without_what_matters_less() -> None:
+    """Model, power and the like are of a class that is not there below 620 px; money, holder and state stay."""
+    page = landing(node()).decode()
+    narrow = page.partition("@media (max-width: 620px)")[2].partition("</style>")[0]
+    assert ".wide .more { display: none; }" in narrow
+    hidden = re.findall(r'<t[hd][^>]*class="[^"]*more[^"]*"[^>]*>([^<]*)<', page)
+    assert {"power", "user", "GPUs", "since", "611 W of 700"} <= set(hidden)
+    assert not {"per hour", "cost", "holder", "state", "$2.49/h"} & set(hidden)
 
 
 def test_the_page_loads_and_runs_nothing() -> None:
@@ -179,7 +192,7 @@ def test_no_name_is_markup(name: str) -> None:
         host=name,
         runs=[{**RUN, "run": name, "user": name, "name": name, "job": name, "phase": name}],
         gpus=[{**GPU, "model": name, "reason": name, "holders": holders}],
-        health={"journal_writable": True, "collectors": {name: False}, "runs_dropped": 0},
+        health={**WELL, "collectors": {name: False}},
     )
     allowed = set(Words(landing(node())).elements)
     assert set(Words(landing(named)).elements) <= allowed

@@ -173,7 +173,7 @@ def test_a_node_that_just_began_keeps_the_contract(prepare: Callable[[HeldNode],
     ("place", "value"),
     [
         pytest.param(("now", "per_hour"), 1.5, id="money-as-a-float"),
-        pytest.param(("health", "runs_dropped"), -1, id="less-than-none"),
+        pytest.param(("health", "runs_refused"), -1, id="less-than-none"),
         pytest.param(("gpus", 0, "state"), "resting", id="unknown-state"),
         pytest.param(("runs", 0, "started"), "yesterday", id="no-instant"),
     ],

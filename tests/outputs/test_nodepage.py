@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from costmeter import __version__
+from costmeter.clock import RealClock
 from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, fold_node_all
 from costmeter.ledger.noderecord import Holders, NodeRecord, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.record import Record, SlotEntry
@@ -22,10 +23,12 @@ from costmeter.meter.holder import Holder
 from costmeter.meter.interval import Interval, silence
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
-from costmeter.outputs.families import FAMILIES
-from costmeter.outputs.nodepage import OUTCOMES, RunNames, page
+from costmeter.outputs.families import FAMILIES, Family
+from costmeter.outputs.nodepage import OUTCOMES, RunNames, file_page, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
+from costmeter.outputs.prometheusprocess import Process
 from costmeter.readings import Missing, Reading
+from costmeter.runtime.ownprocess import OwnProcess
 from tests.golden.compare import golden
 from tests.outputs.test_prometheus import OF_A_NODE, OPENMETRICS, Samples, openmetrics_families, samples, value
 from tests.samples import (
@@ -130,15 +133,24 @@ def at_work() -> NodeSnapshot:
         resets={FIRST: 1},
         silent=frozenset({LAST}),
         shown=(MAYA.key, LEE.key),
-        dropped=2,
+        hidden=2,
+        refused=1,
         furthest={MAYA.key: Progress(60, 30_720, 2.5, 100)},
         reload=Reload(False, BEGAN_UTC_NS),
         collectors={"slurm": True, "kubernetes": False},
     )
 
 
+#: An agent an hour old that was asked twice, once by nobody it knows.
+PROCESS = Process(BEGAN_UTC_NS / SECOND, 12.5, 41_943_040, 17, {"200": 1, "401": 1, "other": 0}, 0.002)
+
+
 def text_of(snapshot: NodeSnapshot, accept: str = "") -> str:
     return page(snapshot, accept)[0].decode()
+
+
+def file_of(snapshot: NodeSnapshot, is_last: bool) -> Samples:
+    return samples(text_families(file_page(snapshot, RunNames(), is_last).decode()))
 
 
 def page_of(snapshot: NodeSnapshot) -> Samples:
@@ -189,9 +201,9 @@ def test_both_forms_say_the_same() -> None:
 
 def test_families_have_the_types_and_labels_of_the_table() -> None:
     """Every family on the page is described, with its type, and its series have just the labels that are told."""
-    table = {"costmeter_" + each.name.format(currency="usd"): each for each in FAMILIES.values()}
-    found = openmetrics_families(text_of(at_work(), OPENMETRICS))
-    assert {"costmeter_" + name.format(currency="usd") for name in OF_A_NODE} <= {family.name for family in found}
+    table = {full_name(each): each for each in FAMILIES.values()}
+    found = openmetrics_families(page(at_work(), OPENMETRICS, None, PROCESS)[0].decode())
+    assert {full_name(FAMILIES[name]) for name in OF_A_NODE} <= {family.name for family in found}
     for family in found:
         described = table[family.name]
         assert described.kind == family.type
@@ -199,13 +211,18 @@ def test_families_have_the_types_and_labels_of_the_table() -> None:
             assert {frozenset(described.labels)} == {frozenset(sample.labels) for sample in family.samples}
 
 
+def full_name(family: Family) -> str:
+    """As it is in OpenMetrics: with the prefix, but for what every exporter names alike."""
+    return f"{'costmeter_' if family.ours else ''}{family.name.format(currency='usd')}"
+
+
 def test_every_family_is_documented() -> None:
     """docs/metrics.md has a row for every family, with its type and labels, and no row for any other."""
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(costmeter_\w+)` \| (\w+) \| ([^|]*) \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|info) \| ([^|]*) \|", text, re.MULTILINE)
     suffixes = {"counter": "_total", "gauge": "", "info": "_info"}
     known = {
-        (f"costmeter_{each.name.format(currency='usd')}{suffixes[each.kind]}", each.kind): each
+        (f"{full_name(each)}{suffixes[each.kind]}", each.kind): each
         for each in FAMILIES.values()
     }
     assert set(known) == {(name, kind) for name, kind, _ in rows}
@@ -310,6 +327,67 @@ def test_who_holds_what_joins_gpus_and_runs() -> None:
     ] == told
 
 
+def test_holders_of_a_gpu_have_their_parts_of_it() -> None:
+    """1 of a GPU that is one's own, and of a shared one a half each: a join with them counts no GPU twice."""
+    by = {FIRST: (MAYA,), SECOND_GPU: (MAYA, LEE)}
+    known = [RunSeen(BEGAN_UTC_NS, facts(MAYA)), RunSeen(BEGAN_UTC_NS, facts(LEE)), Holders(BEGAN_UTC_NS, by)]
+    shared = NodeSnapshot(BEGAN_UTC_NS, BEGAN_UTC_NS, node_of(known), shown=(MAYA.key, LEE.key))
+    found = {
+        (dict(of)["gpu_uuid"], dict(of)["run_id"], dict(of)["user"]): share
+        for (name, of), share in page_of(shared).items()
+        if name == "costmeter_gpu_holder_share_ratio"
+    }
+    assert found == {
+        (FIRST, "r-maya", "maya"): 1.0,
+        (SECOND_GPU, "r-maya", "maya"): 0.5,
+        (SECOND_GPU, "lee", "lee"): 0.5,
+    }
+
+
+def test_the_process_is_told_by_the_names_that_every_exporter_has() -> None:
+    """Dashboards of processes find it; requests and the time of a page are the agent's own."""
+    found = samples(text_families(page(at_work(), "", None, PROCESS)[0].decode()))
+    names = ("process_", "costmeter_page")
+    told = {name: value for (name, of), value in found.items() if not of and name.startswith(names)}
+    assert told == {
+        "process_start_time_seconds": BEGAN_UTC_NS / SECOND,
+        "process_cpu_seconds_total": 12.5,
+        "process_resident_memory_bytes": 41_943_040,
+        "process_open_fds": 17,
+        "costmeter_page_seconds": 0.002,
+    }
+    answers = {dict(of)["code"]: count for (name, of), count in found.items() if "http_requests" in name}
+    assert answers == {"200": 1, "401": 1, "other": 0}
+
+
+def test_a_file_says_what_a_new_run_came_to_and_nothing_of_the_process() -> None:
+    """No minute at 0, since a file may be the last of its agent; what node_exporter says of itself is left to it."""
+    by = {FIRST: (MAYA,)}
+    part = node_of([RunSeen(BEGAN_UTC_NS, facts(MAYA)), Holders(BEGAN_UTC_NS, by)])
+    half = slot({FIRST: measured(30 * SECOND, 18_000 * JOULE)}, by)
+    young = NodeSnapshot(BEGAN_UTC_NS + 30 * SECOND, BEGAN_UTC_NS, part, half, shown=(MAYA.key,))
+    held_seconds = "costmeter_run_gpu_time_seconds_total"
+    served, written = page_of(young), file_of(young, is_last=False)
+    assert 0 == sum(v for (name, _), v in served.items() if name == held_seconds)
+    assert 0 < sum(v for (name, _), v in written.items() if name == held_seconds)
+    assert not any(name.startswith("process_") for name, _ in written)
+
+
+def test_the_last_file_has_nothing_that_would_go_on_to_be_told() -> None:
+    """Counters, ends and who runs were: no power, price or holder of GPUs that nobody looks at any more."""
+    whole, last = file_of(at_work(), False), file_of(at_work(), True)
+    assert set(last) < set(whole)
+    assert {key: v for key, v in whole.items() if key[0].endswith("_total")} == {
+        key: v for key, v in last.items() if key[0].endswith("_total")
+    }
+    assert {name for name, _ in last if not name.endswith("_total")} == {
+        "costmeter_run_info",
+        "costmeter_run_start_timestamp_seconds",
+        "costmeter_run_end_timestamp_seconds",
+        "costmeter_run_exit_code",
+    }
+
+
 def test_the_agent_tells_of_itself() -> None:
     """Collectors, the settings that were refused, runs that were too many, and a journal that is written."""
     of = page_of(at_work())
@@ -319,7 +397,8 @@ def test_the_agent_tells_of_itself() -> None:
     assert {"nvml": 0.0, "slurm": 1.0, "kubernetes": 0.0} == worked
     assert 0.0 == value(of, "costmeter_config_last_reload_successful")
     assert BEGAN_UTC_NS / SECOND == value(of, "costmeter_config_last_reload_success_timestamp_seconds")
-    assert (2.0, 1.0) == (value(of, "costmeter_runs_dropped_total"), value(of, "costmeter_journal_writable"))
+    dropped = [value(of, "costmeter_runs_dropped_total", reason=reason) for reason in ("hidden", "refused")]
+    assert ([2.0, 1.0], 1.0) == (dropped, value(of, "costmeter_journal_writable"))
 
 
 def test_phases_beyond_the_eighth_are_one() -> None:
@@ -482,7 +561,7 @@ def test_runs_that_are_not_shown_have_no_series() -> None:
     by = {FIRST: tuple(many)}
     seen = [RunSeen(BEGAN_UTC_NS, facts(holder)) for holder in many]
     part = node_of([*seen, Holders(BEGAN_UTC_NS, by), SlotEntry(slot({FIRST: measured(MINUTE, JOULE)}, by))])
-    few = NodeSnapshot(BEGAN_UTC_NS + MINUTE, BEGAN_UTC_NS, part, shown=tuple(h.key for h in many[:2]), dropped=998)
+    few = NodeSnapshot(BEGAN_UTC_NS + MINUTE, BEGAN_UTC_NS, part, shown=tuple(h.key for h in many[:2]), hidden=998)
     named = {dict(labels)["run_id"] for _, labels in page_of(few) if "run_id" in dict(labels)}
     assert {"r-0", "r-1"} == named
     all_shown = replace(few, shown=tuple(h.key for h in many))
@@ -515,7 +594,9 @@ def test_a_node_with_one_run_has_few_series() -> None:
         told = dict.fromkeys(keys, Progress(60, 30_720, 2.5, 100))
         works = dict.fromkeys(("announced", "kubernetes", "slurm", "processes", "environment"), True)
         reload = Reload(True, BEGAN_UTC_NS)
-        return len(series_of(replace(snapshot, shown=keys, furthest=told, collectors=works, reload=reload)))
+        shown = replace(snapshot, shown=keys, furthest=told, collectors=works, reload=reload)
+        text = page(shown, "", None, OwnProcess(RealClock()).now())[0].decode()
+        return sum(not line.startswith("#") for line in text.splitlines())
 
     one, eight_runs = count(1), count(8)
     assert one <= 300

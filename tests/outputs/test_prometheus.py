@@ -211,6 +211,13 @@ OF_A_NODE = {
     "runs_dropped",
     "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds",
+    "gpu_holder_share_ratio",
+    "http_requests",
+    "page_seconds",
+    "process_start_time_seconds",
+    "process_cpu_seconds",
+    "process_resident_memory_bytes",
+    "process_open_fds",
 }
 OF_A_RUN = [family for name, family in FAMILIES.items() if name not in OF_A_NODE]
 
@@ -412,7 +419,7 @@ def test_reading_changes_nothing() -> None:
 # Labels
 
 #: What is said of every run, known or not.
-RUN_FACTS = {"run_id", "host", "meter", "name", "experiment", "project", "team", "user", "job"}
+RUN_FACTS = {"run_id", "host", "meter", "name", "experiment", "project", "team", "user", "job_id"}
 AWKWARD = [
     pytest.param('say "hi"', id="quotes"),
     pytest.param("C:\\new\\table", id="backslashes"),

@@ -111,6 +111,15 @@ def test_every_order_has_every_row(busy: dict[str, Any], sort: str) -> None:
     assert {"gpu": "r-1", "cost": "r-1", "idle": "IDLE"}[sort] in first
 
 
+def test_runs_go_by_their_names(busy: dict[str, Any]) -> None:
+    """A name says more than an id; where several runs have one name, both stand there."""
+    one = {**busy, "runs": [{**run, "name": "sft"} if run["run"] == "r-1" else run for run in busy["runs"]]}
+    assert [line for line in top(one, Style(160)) if "sft" in line]
+    assert not any("r-1" in line for line in top(one, Style(160)))
+    two = {**busy, "runs": [{**run, "name": "sft"} for run in busy["runs"]]}
+    assert any("sft r-1" in line for line in top(two, Style(160)))
+
+
 def test_what_does_not_fit_is_counted(busy: dict[str, Any]) -> None:
     """A screen of few lines ends with how many rows there are more, and never has more lines than it may."""
     whole = top(busy, Style(80))
@@ -141,9 +150,9 @@ def test_names_do_nothing_but_stand_there(name: str, user: str, width: int, is_u
 def test_what_is_wrong_with_the_meter_is_said(busy: dict[str, Any]) -> None:
     """A journal that cannot be written, ways of finding holders that fail, silence and old readings stand above."""
     health = {"journal_writable": False, "collectors": {"slurm": False, "user": True}, "silent": ["GPU-1"]}
-    health |= {"runs_dropped": 7, "last_reading": "2026-11-22T13:00:00.000Z"}
+    health |= {"runs_hidden": 7, "runs_refused": 3, "last_reading": "2026-11-22T13:00:00.000Z"}
     said = "\n".join(top({**busy, "health": health}, Style(120)))
-    for words in ("cannot be written", "did not answer: slurm", "1 GPU did not answer", "7 more runs", "ago"):
+    for words in ("cannot be written", "did not answer: slurm", "1 GPU did not answer", "7 more runs", "3 runs refused", "ago"):
         assert words in said
 
 

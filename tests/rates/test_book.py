@@ -42,6 +42,8 @@ def hourly(rates: Rates, index: int = 0) -> dict[str, Decimal]:
 
 
 H100, A100, STRANGE = device(), device("NVIDIA A100-SXM4-80GB", 1), device("NVIDIA X9000", 2)
+#: Bought at 1, for whom electricity comes on top.
+OWNED = GpuPlan(owned=Owned(Decimal(1), FILE))
 
 
 def test_without_settings_a_known_gpu_rents_at_list_price() -> None:
@@ -183,6 +185,25 @@ def test_constant_rates_are_one_object() -> None:
     """Where nothing changes, a month of minutes asks for nothing but the same rates."""
     quotation = Book().quotation([H100], 8)
     assert 1 == len({id(quotation.at(minute * MINUTE)) for minute in range(1440)})
+
+
+@pytest.mark.parametrize(
+    ("expected", "book"),
+    [
+        pytest.param(False, Book(), id="list-price"),
+        pytest.param(False, Book(electricity=sourced("-0.10")), id="rent-includes-electricity"),
+        pytest.param(True, Book(gpus=(OWNED,), electricity=sourced("-0.10")), id="electricity"),
+        pytest.param(False, Book(gpus=(OWNED,), electricity=Sourced(PEAK, FILE)), id="a-calendar"),
+        pytest.param(True, Book(gpus=(GpuPlan(price=sourced("-1")),)), id="rent"),
+        pytest.param(False, Book(gpus=(GpuPlan(price=Sourced(SPOT, FILE)),)), id="spot"),
+        pytest.param(True, Book(gpus=(GpuPlan(price=Instance(Decimal(-8), 8, FILE)),)), id="a-machine"),
+        pytest.param(False, Book(carbon=sourced("-1"), pue=sourced("1.2")), id="nothing-that-is-charged"),
+    ],
+)
+def test_whether_a_price_can_be_negative(expected: bool, book: Book) -> None:
+    """Of what these GPUs are charged, at any time; what is no price, or not theirs, does not count."""
+    assert expected is book.quotation([H100]).can_be_negative
+    assert not book.quotation([]).can_be_negative
 
 
 def test_a_book_remembers_nothing() -> None:

@@ -1,5 +1,6 @@
 """One agent per folder: a lock that says who has it, and that no dead process keeps."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_a_second_one_is_told_who_has_it_and_what_to_type(tmp_path: Path) -> Non
         holder.kill()
     told = refusal.value.message
     assert told.startswith(f"/state is in use by pid {holder.pid} (")
-    assert told.endswith("Use it: costmeter top. Or: --state DIR")
+    assert told.endswith(". Another: --state DIR")  # it is no agent, so that there is nothing to look at
     AgentLock(path).take("/state", "--state DIR", clock)
 
 
@@ -41,6 +42,25 @@ def test_what_was_let_go_can_be_taken(tmp_path: Path) -> None:
     for _ in range(2):
         lock.take("x", "y", clock)
         lock.let_go()
+
+
+def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
+    """It keeps others out again; where another was faster, that one has it."""
+    lock, clock = AgentLock(tmp_path / "run" / ".lock"), RealClock()
+    lock.take("x", "y", clock)
+    shutil.rmtree(tmp_path / "run")
+    assert not lock.is_there
+    lock.keep("x", "y", clock)
+    assert lock.is_there
+    with pytest.raises(InUse):
+        AgentLock(tmp_path / "run" / ".lock").take("x", "y", clock)
+
+    shutil.rmtree(tmp_path / "run")
+    AgentLock.take(other := AgentLock(tmp_path / "run" / ".lock"), "x", "y", clock)
+    with pytest.raises(InUse):
+        lock.keep("x", "y", clock)
+    other.let_go()
+    lock.keep("x", "y", clock)
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """The agent's socket against real connections and processes: who is believed, what is told on, when a run is over."""
 
 import contextlib
+import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -219,19 +221,30 @@ def test_a_wrapper_that_comes_back_is_the_same_run(agent: Agent) -> None:
         assert ["ok"] == [each.outcome for each in agent.gone]
 
 
-def test_of_two_who_announce_a_run_the_newer_speaks_and_the_older_ends_nothing(agent: Agent) -> None:
+def test_of_two_who_announce_a_run_the_newer_speaks_and_it_ends_once_as_the_worst(agent: Agent) -> None:
     """A wrapper inside another one: what it says counts; when it has ended the outer one speaks again."""
     with Sleeper() as root, Announcer(agent.path) as outer, Announcer(agent.path) as inner:
         outer.announce(**me(), name="outer")
         inner.announce(**root, name="inner")
-        assert ["inner"] == [each.name for each in agent.server.announcements()]
+        assert ["inner", "inner"] == [each.name for each in agent.server.announcements()]
         inner.send(end={"exit_code": 1})
         inner.answer()
         eventually(lambda: agent.the_run().name == "outer" or None, "the outer run")
         assert [] == agent.gone
         outer.send(end={"exit_code": 0})
         outer.answer()
-    assert [("ok", 0)] == [(each.outcome, each.exit_code) for each in agent.gone]
+    assert [("failed", 1)] == [(each.outcome, each.exit_code) for each in agent.gone]
+
+
+def test_a_greeting_and_the_state_that_comes_with_it_are_one(agent: Agent) -> None:
+    """Who comes again after a restart is never seen without its devices: each change of holders is a slot's end."""
+    with Announcer(agent.path) as run:
+        greets, states = {"costmeter": "announce/1", "run": "r-1"}, {"phase": "eval", "gpus": ["GPU-a"]}
+        seen: list[tuple[str, frozenset[str] | None]] = []
+        agent.server._changed = lambda: seen.extend((e.phase, e.uuids) for e in agent.server.announcements())
+        run.socket.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in (greets, states)))
+        assert {"ok": True} == run.answer()
+    assert [("eval", frozenset({"GPU-a"}))] == seen
 
 
 def test_many_who_say_nothing_keep_nobody_out(agent: Agent) -> None:
@@ -365,6 +378,50 @@ def test_where_no_socket_can_be_safe_there_is_none(tmp_path: Path, expected: str
     with Agent(folder / "agent.sock") as agent:
         assert not agent.is_listening
         assert expected in agent.warned[0]
+
+
+def test_a_folder_that_is_cleaned_gets_its_socket_again(tmp_path: Path) -> None:
+    """Runs that were heard go on, runs that begin are heard, and it is told once."""
+    folder = tmp_path / "costmeter"
+    with Agent(folder / "agent.sock") as agent, Announcer(agent.path) as before:
+        assert {"ok": True} == before.announce("r-before")
+        shutil.rmtree(folder)
+        eventually(lambda: agent.warned or None, "a new socket")
+        assert 0o666 == stat.S_IMODE(agent.path.stat().st_mode)
+        with Announcer(agent.path) as after:
+            assert {"ok": True} == after.announce("r-after")
+            assert ["r-after", "r-before"] == agent.runs
+        assert agent.server.is_heard()
+        assert ["it was made again, and runs that begin are heard"] == [each.split("; ")[1] for each in agent.warned]
+    assert not agent.path.exists()
+
+
+def test_a_socket_that_cannot_be_made_again_is_said_once(tmp_path: Path) -> None:
+    """Where something else stands in its place nobody is heard until that is gone."""
+    with Agent(tmp_path / "agent.sock") as agent:
+        agent.path.unlink()
+        agent.path.write_text("in the way")
+        eventually(lambda: not agent.server.is_heard() or None, "a socket that is lost")
+        assert ["there is a file that is no socket; move it away"] == [each.split(": ")[-1] for each in agent.warned]
+        changes = agent.changes
+        agent.path.unlink()
+        eventually(lambda: agent.server.is_heard() or None, "a socket that is found")
+        eventually(lambda: agent.changes > changes or None, "a word of it")
+        assert 2 == len(agent.warned)
+
+
+def test_whoever_announces_and_ends_for_ever_is_refused(agent: Agent) -> None:
+    """Sixty-four at once and one a second; who is refused is told so, and is counted."""
+    answers = []
+    for number in range(80):
+        with Announcer(agent.path) as run:
+            answers.append(run.announce(f"r-{number}"))
+            if "ok" in answers[-1]:
+                run.send(end={"outcome": "ok"})
+    assert [{"ok": True}] * 64 == answers[:64]
+    refused = [each for each in answers if "refused" in each]
+    assert "64 of a user at once, and then one a second" in refused[0]["refused"]
+    assert len(refused) == agent.server.dropped
 
 
 def test_a_path_that_is_too_long_is_said(tmp_path: Path) -> None:

@@ -218,7 +218,7 @@ def test_a_jobs_file_is_noticed(agent: Agent, tmp_path: Path) -> None:
 def test_runs_of_the_agent_before_are_gone_when_nobody_sees_them(tmp_path: Path) -> None:
     """After a restart the runs that were there are waited for, a minute."""
     made = Agent(Places())
-    made.attributor.expect([RunFacts(UID, "r-old", USER, "announced", BEGAN_UTC_NS, BEGAN_UTC_NS)])
+    made.attributor.expect([RunFacts(UID, "r-old", USER, "announced", BEGAN_UTC_NS, BEGAN_UTC_NS)], {})
     made.attributor.hold(NODE)
     made.attributor.start()
     assert [(UID, "r-old")] == list(made.next().runs)
@@ -228,6 +228,78 @@ def test_runs_of_the_agent_before_are_gone_when_nobody_sees_them(tmp_path: Path)
     assert {} == made.next().runs
     assert RunGone(BEGAN_NS, (UID, "r-old"), "unknown") == made.posted.get(timeout=60)
     made.attributor.end()
+
+
+def restarted(run: Holder, *others: Holder) -> Agent:
+    """An attributor after a restart: before it a run held one GPU, and others the second."""
+    made = Agent(Places())
+    facts = RunFacts(UID, run.run, USER, run.source, BEGAN_UTC_NS, BEGAN_UTC_NS)
+    made.attributor.expect([facts], {FIRST: (run,), SECOND_GPU: others})
+    return made
+
+
+def test_after_a_restart_nobody_lets_go_before_the_driver_has_spoken(start: Start) -> None:
+    """Neither the first look nor the devices take a GPU from whom it had; the first list tells who computes."""
+    run, user = Holder(UID, "r-old", USER, "environment"), Holder(UID, "", USER, "user")
+    made = restarted(run, user)
+    made.attributor.start()
+    made.attributor.changed()
+    assert {FIRST: (run,), SECOND_GPU: (user,)} == made.next().by_device
+    made.attributor.hold(NODE)
+    made.see({FIRST: (), SECOND_GPU: (start().pid,)})
+    assert {SECOND_GPU: (user,)} == made.next().by_device
+    made.attributor.end()
+
+
+def test_after_a_restart_an_announced_run_has_a_grace_to_come_again(start: Start) -> None:
+    """Its GPU is its own for ten seconds from the first list on, though it does not compute; then it is nobody's."""
+    run = Holder(UID, "r-old", USER, "announced")
+    made = restarted(run)
+    made.attributor.hold(NODE)
+    made.attributor.start()
+    assert {FIRST: (run,)} == made.next().by_device
+    listed, user = {FIRST: (), SECOND_GPU: (start().pid,)}, Holder(UID, "", USER, "user")
+    made.see(listed)
+    assert {FIRST: (run,), SECOND_GPU: (user,)} == made.next().by_device
+    made.clock.advance(10 * SECOND)
+    made.see(listed)
+    assert {SECOND_GPU: (user,)} == made.next().by_device
+    made.attributor.end()
+
+
+def test_after_a_restart_who_could_not_be_seen_before_is_there_at_the_first_list() -> None:
+    """A pid that /proc does not show, where somebody unseen was before: nobody waits for a second list."""
+    unseen, run = Holder(UNKNOWN_UID, "", "unknown", "user"), Holder(UID, "r-old", USER, "announced")
+    made = restarted(run, unseen)
+    made.attributor.hold(NODE)
+    made.attributor.start()
+    assert {FIRST: (run,), SECOND_GPU: (unseen,)} == made.next().by_device
+    made.see({FIRST: (), SECOND_GPU: (2**31 - 1,)})
+    held = made.next()  # what the collectors say has changed
+    assert ({FIRST: (run,), SECOND_GPU: (unseen,)}, False) == (held.by_device, held.collectors["processes"])
+    made.attributor.end()
+
+
+def test_an_announcement_holds_from_the_runs_start(agent: Agent, start: Start) -> None:
+    """What nobody or a user without a run held is a run's from when it began; what another run had, from now on."""
+    child = start()
+    agent.see({FIRST: (child.pid,)})
+    assert agent.next().since_ns is None
+    agent.announced.append(announcement("r-one", child.pid, frozenset({FIRST, SECOND_GPU})))
+    agent.attributor.changed()
+    assert BEGAN_NS - MINUTE == agent.next().since_ns
+    agent.announced.append(announcement("r-two", 0, frozenset({SECOND_GPU})))
+    agent.attributor.changed()
+    assert agent.next().since_ns is None
+
+
+def test_a_run_that_two_announce_holds_what_both_say(agent: Agent, start: Start) -> None:
+    """Each with a GPU: the run has both, once."""
+    for uuid in (FIRST, SECOND_GPU):
+        agent.announced.append(announcement("r-one", start().pid, frozenset({uuid})))
+    agent.attributor.changed()
+    holder = Holder(UID, "r-one", USER, "announced")
+    assert {FIRST: (holder,), SECOND_GPU: (holder,)} == agent.next().by_device
 
 
 def test_a_fault_of_ours_ends_nothing(agent: Agent, start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,9 @@ from costmeter.attribution.processes import Identity
 from costmeter.clock import Anchor
 from costmeter.ledger.noderecord import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, Holder, HolderSource, RunKey
-from costmeter.runtime.known import MOST_RUNS, MOST_RUNS_OF_A_USER, KnownRuns
+from costmeter.runtime.known import MOST_RUNS_OF_A_USER, KnownRuns
 from costmeter.runtime.nodeevents import RunGone
+from costmeter.runtime.room import MOST_RUNS, REMEMBERED_OF_A_USER
 from tests.attribution.nodes import ALICE, BOB, announcement
 from tests.samples import BEGAN_NS, BEGAN_UTC_NS, MINUTE, SECOND
 
@@ -189,3 +190,15 @@ def test_names_made_up_as_they_go_are_bounded(looks: Iterable[list[int]], is_slo
         assert len(node.known._runs) <= MOST_RUNS_OF_A_USER
         assert {each.key for each in held if each.run} <= facts.keys()
         assert not {each.key for each in gone} & facts.keys()
+
+
+def test_one_users_announcements_that_ended_keep_nobody_out() -> None:
+    """Whoever announces and ends runs for ever has 250 remembered of him, and the others have their places."""
+    node = Node()
+    for turn in range(30):
+        node.look(turn * SECOND, *(announced(f"r-{turn}-{number}") for number in range(50)))
+    _, facts, _ = node.look(31 * SECOND, run("r-bob", BOB))
+
+    assert {(BOB, "r-bob")} == facts.keys()
+    assert 0 == node.known.dropped
+    assert REMEMBERED_OF_A_USER + 1 == len(node.known._runs)

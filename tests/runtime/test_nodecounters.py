@@ -4,6 +4,7 @@ Agents live one after the other on real files: runs come, share, change phases, 
 are loaded anew, midnight passes, the wall clock is set, a GPU is lost, and the agent is stopped or killed.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -238,6 +239,13 @@ def counters(text: str) -> Mapping[str, Decimal]:
 
 #: A run of seven seconds that is on the page with them, and then the clock is set back, or it comes back.
 SHORT: tuple[Happening, ...] = (Hands(((MAYA_1,), ())), 7 * SECOND, Hands(((), ())), 70 * SECOND)
+
+
+def test_what_begins_anew_with_each_process_is_told_by_name() -> None:
+    """docs/metrics.md names every counter that the law below leaves out."""
+    text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    [told] = re.findall(r"What a process counts of itself begins\s+at 0 with each: ([^.]*)\.", text)
+    assert {f"{name}_total" for name in OF_A_PROCESS} <= set(re.findall(r"`(\w+)`", told))
 
 
 @example([*SHORT, Stepped(-3_600 * SECOND), 70 * SECOND, SECOND], LATE_UTC_NS)

@@ -24,11 +24,12 @@ from costmeter.meter.slot import Quantities, Slot
 from costmeter.meter.standing import Standing
 from costmeter.meter.totals import DeviceTotals, Totals, by_component, totals
 from costmeter.rates.book import Book
-from costmeter.runtime.admission import CHANGES_AT_ONCE, PHASES_KEPT, RUNS_KEPT
+from costmeter.runtime.admission import CHANGES_AT_ONCE, PHASES_KEPT
 from costmeter.runtime.events import Batch, OpenFailed
 from costmeter.runtime.nodeevents import Held, RunTold
 from costmeter.runtime.noderuns import FACTS_WRITTEN
 from costmeter.runtime.nodewriter import NodeWriter
+from costmeter.runtime.room import MOST_RUNS
 from costmeter.sources.nvml import NvmlSource
 from tests.runtime.heldnode import EVERYBODY, LEE, LEE_1, MAYA_1, MAYA_2, RULE, HeldNode, facts, held_node
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND
@@ -229,6 +230,22 @@ def test_a_slot_ends_where_a_device_changes_hands() -> None:
         assert run.folded[-1].unheld.devices[first].quantities.nanoseconds == 10 * SECOND
 
 
+def test_a_run_that_tells_late_when_it_began_has_all_that_is_not_booked_yet() -> None:
+    """Begun at 10.2 s, told at 10.7 s, read at 10 s and 11 s: 0.8 s are the run's; what was shown at 10 s stands."""
+    with held_node(TWO_GPUS) as run:
+        run.begin()
+        run.tick(10 * SECOND)
+        for told_ns, since_ns in ((SECOND * 7 // 10, SECOND // 5), (SECOND * 7 // 10, -5 * SECOND)):
+            began_ns = run.clock.boottime_ns() + since_ns
+            run.clock.advance(told_ns)
+            maya = MAYA_1 if since_ns > 0 else MAYA_2
+            found = {run.devices[0 if since_ns > 0 else 1].uuid: (maya,)}
+            told = {maya.key: facts(maya)}
+            run.recorder.handle(Held(run.clock.boottime_ns(), found, told, since_ns=began_ns))
+            run.tick(SECOND - told_ns)
+        assert (0.8, 1.0) == (run.seconds(MAYA_1.key), run.seconds(MAYA_2.key))
+
+
 def test_holders_are_written_when_they_change_and_before_their_slots() -> None:
     """Said again without news nothing is written; each line of holders stands between the slots it divides."""
     with held_node(STEADY) as run:
@@ -352,21 +369,21 @@ def test_progress_is_the_furthest_a_run_told_of() -> None:
 
 
 def test_no_more_live_runs_are_shown_than_asked_and_the_rest_is_counted() -> None:
-    """Of three runs two are shown; when one has gone the third has room, and was counted once as dropped."""
+    """Of three runs two are shown; when one has gone the third has room, and was counted once as hidden."""
     with held_node(TWO_GPUS, max_runs=2) as run:
         run.begin()
         run.hold([MAYA_1, MAYA_2], [LEE_1])
         run.tick()
         run.tick()
-        assert (run.snapshot.shown, run.snapshot.dropped) == ((MAYA_1.key, MAYA_2.key), 1)
+        assert (run.snapshot.shown, run.snapshot.hidden) == ((MAYA_1.key, MAYA_2.key), 1)
         run.gone(MAYA_1)
         run.tick()
-        assert (run.snapshot.shown, run.snapshot.dropped) == ((MAYA_1.key, MAYA_2.key, LEE_1.key), 1)
+        assert (run.snapshot.shown, run.snapshot.hidden) == ((MAYA_1.key, MAYA_2.key, LEE_1.key), 1)
 
 
 def test_runs_beyond_the_limit_are_their_users() -> None:
     """Of 1,500 runs at once 1,000 have accounts; what the others hold their user holds, and they are counted once."""
-    many = [Holder(7, f"r-{place:04}", "mallory", "environment") for place in range(RUNS_KEPT + 500)]
+    many = [Holder(place % 10, f"r-{place:04}", "mallory", "environment") for place in range(MOST_RUNS + 500)]
     with held_node(STEADY) as run:
         run.begin()
         for _ in range(2):
@@ -376,9 +393,9 @@ def test_runs_beyond_the_limit_are_their_users() -> None:
         run.tick()
         [holders] = run.recorder._slots.holders.values()
 
-        assert len(run.snapshot.node.accounts) == RUNS_KEPT
-        assert holders == (Holder(7, "", "mallory", "user"), many[0])
-        assert run.snapshot.dropped == 500 + RUNS_KEPT - 100
+        assert len(run.snapshot.node.accounts) == MOST_RUNS
+        assert holders == (Holder(9, "", "mallory", "user"), many[0])
+        assert (run.snapshot.refused, run.snapshot.hidden) == (500, MOST_RUNS - 100)
 
 
 def test_a_run_that_changes_its_phase_all_the_time_fills_no_disk() -> None:
@@ -443,7 +460,8 @@ def test_a_file_ends_at_midnight_and_the_next_opens_where_it_stood() -> None:
         assert (first.footer.outcome, second.footer.outcome) == ("running", "ok")
         assert (first.footer.length_ns, second.footer.length_ns) == (10 * SECOND, 20 * SECOND)
         assert first.footer.ended_utc_ns == LATE_UTC_NS + 10 * SECOND
-        assert run.files[1][1] == replace(opening(first, LATE_UTC_NS + 10 * SECOND))
+        today = LATE_UTC_NS + 10 * SECOND, first.totals.whole.cost
+        assert run.files[1][1] == replace(opening(first, LATE_UTC_NS + 10 * SECOND), today=today)
         assert second.totals.whole.quantities.nanoseconds == 60 * SECOND
         assert run.seconds(MAYA_1.key) == 30
         assert [record.slot.number for record in run.files[1] if isinstance(record, SlotEntry)] == [0]

@@ -15,12 +15,15 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
+from costmeter.clock import ManualClock
+from costmeter.ledger.beyond import marker_paths
 from costmeter.ledger.nodejournal import Restored, fold_node_path, node_paths, restored
 from costmeter.ledger.nodequery import NodePart
 from costmeter.ledger.noderecord import Opening
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals
+from costmeter.outputs.nodepage import RunNames
 from costmeter.rates.book import Book
 from costmeter.runtime import backlog
 from costmeter.runtime.nodewriter import NodeWriter
@@ -98,6 +101,43 @@ def test_a_journal_is_what_was_recorded(folders: tuple[Path, Path]) -> None:
         exposed = writer.snapshot
         assert exposed is not None
         assert exposed.journal_writable
+
+
+def test_the_day_goes_on_after_a_restart(folders: tuple[Path, Path]) -> None:
+    """What the day had cost, and since when it is metered, is what it was; on the next day it begins anew."""
+    with held_node(TWO_GPUS) as run:
+        busy_node(run)
+        write_all(run, writer_in(folders))
+        found = again(run, folders).opening
+        assert run.snapshot.opened == (run.header.anchor.utc(run.start_ns), Decimal(0))
+        for utc_ns, goes_on in ((run.clock.utc_ns(), True), (run.clock.utc_ns() + 24 * 60 * MINUTE, False)):
+            clock = ManualClock(utc_ns, run.clock.boottime_ns())
+            next_one = HeldNode(run.library, clock, Book(), opened=found)
+            next_one.begin()
+            whole = found.held + found.unheld
+            expected = run.snapshot.opened if goes_on else (utc_ns, whole.whole.cost)
+            assert expected == next_one.snapshot.opened
+
+
+def test_a_run_is_called_the_same_after_a_restart(folders: tuple[Path, Path]) -> None:
+    """Two users have a run of one id; the first ends and is forgotten. The other's series keep their name."""
+    with held_node(TWO_GPUS) as run:
+        busy_node(run)
+        names = RunNames()
+        assert {MAYA_1.key: "r-1", LEE_1.key: "r-1~1002"} == names.of(run.snapshot.node.accounts)
+        run.hold([LEE_1], [LEE_1])
+        run.gone(MAYA_1)
+        for _ in range(18):
+            run.tick(MINUTE)
+        assert {LEE_1.key: "r-1~1002"} == names.of(run.snapshot.node.accounts)
+        write_all(run, writer_in(folders))
+        (path,) = node_paths(folders[0])
+        assert {"r-1~1002"} == {account.name for account in again(run, folders).opening.accounts}
+        assert "r-1~1002" == fold_node_path(path, from_zero=True).accounts[LEE_1.key].name
+        clock = ManualClock(run.clock.utc_ns(), run.clock.boottime_ns())
+        next_one = HeldNode(run.library, clock, Book(), opened=again(run, folders).opening)
+        next_one.begin()
+        assert {LEE_1.key: "r-1~1002"} == RunNames().of(next_one.snapshot.node.accounts)
 
 
 def test_a_day_has_a_file_of_its_own(folders: tuple[Path, Path]) -> None:
@@ -178,7 +218,7 @@ def test_without_a_marker_what_is_shown_stands_still(tmp_path: Path) -> None:
             writer.write(post)
         before = writer.snapshot
         assert before is not None
-        for path in (blocked / "gpu01.shown", folder / "gpu01.shown"):
+        for path in marker_paths(folder, "gpu01", blocked):
             path.unlink()
             path.mkdir()
         disk = Disk(tmp_path)
