@@ -94,7 +94,9 @@ def _run(run: Mapping[str, Any], indexes: Mapping[str, int], currency: str) -> M
         "tr",
         element("th", name, *(Markup("<br>"), element("small", " · ".join(told))) if told else (), scope="row"),
         element("td", run["user"], class_="word more"),
-        element("td", _ranges(sorted({indexes[uuid] for uuid in run["gpus"] if uuid in indexes})) or "–", class_="more"),
+        element(
+            "td", _ranges(sorted({indexes[uuid] for uuid in run["gpus"] if uuid in indexes})) or "–", class_="more"
+        ),
         element("td", _at(run["started"]), class_="more"),
         element("td", "–" if is_over else _per_hour(run["per_hour"], currency)),
         element("td", _money(run["cost"], currency)),
@@ -144,10 +146,7 @@ def _holder(holder: Mapping[str, Any], names: Mapping[Any, str]) -> str:
 def _table(caption: str, head: Sequence[str], rows: Sequence[Markup], count: int, kinds: str) -> Markup:
     """A table; `kinds`: columns of words (w) or of numbers (n), in capitals where a narrow screen is without them."""
     classes = {"w": "word", "W": "word more", "n": None, "N": "more"}
-    cells = [
-        element("th", name, scope="col", class_=classes[kind])
-        for name, kind in zip(head, kinds, strict=True)
-    ]
+    cells = [element("th", name, scope="col", class_=classes[kind]) for name, kind in zip(head, kinds, strict=True)]
     whole = element(
         "table", element("caption", caption), element("thead", element("tr", *cells)), element("tbody", *rows)
     )

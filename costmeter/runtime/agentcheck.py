@@ -145,7 +145,9 @@ def _passed_on(found: _Found, health: Mapping[str, Any], clock: Clock) -> Iterat
     if folder and written_seconds < SCRAPED_SECONDS:
         yield Finding("ok", f"agent: its metrics were written to {folder} {about(written_seconds)} ago")
     elif folder:
-        yield Finding("warn", f"agent: its metrics are not being written to {folder}", f"ls -ld {folder}; df -h {folder}")
+        yield Finding(
+            "warn", f"agent: its metrics are not being written to {folder}", f"ls -ld {folder}; df -h {folder}"
+        )
     if read_seconds < SCRAPED_SECONDS:
         yield Finding("ok", f"agent: its metrics were read {about(read_seconds)} ago")
     elif not folder and _up_seconds(found.pid, clock) >= SCRAPED_SECONDS:

@@ -74,8 +74,10 @@ def wrapped(node: Node) -> Iterator[None]:
     environ = {**node.home, "COSTMETER_AGENT": str(node.socket), "COSTMETER_RUN_ID": RUN}
     argv = [COSTMETER, "run", "-q", "--simulate", "healthy", "--gpus", "0,1", "--", "sleep", "600"]
     with subprocess.Popen(argv, env=environ) as run:
-        yield
-        run.terminate()
+        try:
+            yield
+        finally:
+            run.terminate()
 
 
 @contextlib.contextmanager
@@ -85,8 +87,10 @@ def announced_once(node: Node) -> Iterator[None]:
         answer = peer.announce(RUN, pid=root.pid, gpus=node.uuids()[:2], simulated=True)
         assert answer == {"ok": True}
         peer.send(phase="train")
-        yield
-        root.kill()
+        try:
+            yield
+        finally:
+            root.kill()
 
 
 @pytest.mark.parametrize("announced", [wrapped, announced_once])

@@ -1,8 +1,8 @@
 """The queries of docs/metrics.md, asked of a real Prometheus that holds ten minutes of a node with a shared GPU.
 
-The node is rented at $3.60 an hour a GPU: a tenth of a cent a second. maya has the first GPU alone and shares the second
-with lee; the third is idle in kim's hands, of whom no run is known; the fourth is nobody's. In ten minutes (600 s) maya's
-run comes to $0.60 + $0.30, lee's to $0.30, the fourth GPU to $0.60 unheld.
+The node is rented at $3.60 an hour a GPU: a tenth of a cent a second. maya has the first GPU alone and shares the
+second with lee; the third is idle in kim's hands, of whom no run is known; the fourth is nobody's. In ten minutes
+(600 s) maya's run comes to $0.60 + $0.30, lee's to $0.30, the fourth GPU to $0.60 unheld.
 """
 
 import json
@@ -111,7 +111,5 @@ def test_the_answer_is_the_one_by_hand(what: str, address: str) -> None:
     at_s = BEGAN_UTC_NS // SECOND + 60 * MINUTES
     asked = urllib.parse.urlencode({"query": queries()[what], "time": at_s})
     answer = json.loads(get(f"http://{address}/api/v1/query?{asked}"))
-    found = {
-        next(iter(each["metric"].values()), ""): float(each["value"][1]) for each in answer["data"]["result"]
-    }
+    found = {next(iter(each["metric"].values()), ""): float(each["value"][1]) for each in answer["data"]["result"]}
     assert found == pytest.approx(EXPECTED[what], rel=1e-6)

@@ -16,7 +16,6 @@ from tests.end_to_end.agents import StartedAgent, agent
 from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, own_home
 from tests.feeds.servers import Said, serving
 
-
 CERTIFICATES = Path(__file__).parents[1] / "certificates"
 
 

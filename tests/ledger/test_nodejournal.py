@@ -406,7 +406,9 @@ def test_old_journals_go_a_few_at_a_time_and_nothing_else(tmp_path: Path) -> Non
     os.utime(young, ns=(now_ns, now_ns))
     assert ours[:REMOVED_AT_ONCE] == remove_old(tmp_path, "gpu01", now_ns)
     assert sorted([ours[-1], young, theirs, other, copied]) == sorted(tmp_path.glob("*.jsonl"))
-    assert sorted(path.stem for path in (ours[-1], young, other)) == sorted(path.stem for path in tmp_path.glob("*.open"))
+    assert sorted(path.stem for path in (ours[-1], young, other)) == sorted(
+        path.stem for path in tmp_path.glob("*.open")
+    )
 
 
 def test_a_file_without_a_header_is_no_journal(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_runs_of_two_users_with_one_id_are_two(tmp_path: Path) -> None:
     By user and in all there are two runs. As it is called here it may be asked for.
     """
     lees = replace(LEE_1, run=RUN)
-    records = [*day()[:7], Holders(BEGAN_UTC_NS + 2 * MINUTE, {gpu: (lees,) for gpu in (FIRST, SECOND_GPU)}), day()[8]]
+    records = [*day()[:7], Holders(BEGAN_UTC_NS + 2 * MINUTE, dict.fromkeys((FIRST, SECOND_GPU), (lees,))), day()[8]]
     account = node_account(state(tmp_path, records))
     cents = Decimal("0.12")
     by_run, by_day = (node_groups(account, key) for key in ("run", "day"))

@@ -221,10 +221,7 @@ def test_every_family_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|info) \| ([^|]*) \|", text, re.MULTILINE)
     suffixes = {"counter": "_total", "gauge": "", "info": "_info"}
-    known = {
-        (f"{full_name(each)}{suffixes[each.kind]}", each.kind): each
-        for each in FAMILIES.values()
-    }
+    known = {(f"{full_name(each)}{suffixes[each.kind]}", each.kind): each for each in FAMILIES.values()}
     assert set(known) == {(name, kind) for name, kind, _ in rows}
     for name, kind, written in rows:
         if kind != "info":
@@ -330,7 +327,8 @@ def test_who_holds_what_joins_gpus_and_runs() -> None:
 def test_holders_of_a_gpu_have_their_parts_of_it() -> None:
     """1 of a GPU that is one's own, and of a shared one a half each: a join with them counts no GPU twice."""
     by = {FIRST: (MAYA,), SECOND_GPU: (MAYA, LEE)}
-    known = [RunSeen(BEGAN_UTC_NS, facts(MAYA)), RunSeen(BEGAN_UTC_NS, facts(LEE)), Holders(BEGAN_UTC_NS, by)]
+    known: list[NodeRecord] = [RunSeen(BEGAN_UTC_NS, facts(each)) for each in (MAYA, LEE)]
+    known.append(Holders(BEGAN_UTC_NS, by))
     shared = NodeSnapshot(BEGAN_UTC_NS, BEGAN_UTC_NS, node_of(known), shown=(MAYA.key, LEE.key))
     found = {
         (dict(of)["gpu_uuid"], dict(of)["run_id"], dict(of)["user"]): share

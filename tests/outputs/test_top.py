@@ -113,9 +113,9 @@ def test_every_order_has_every_row(busy: dict[str, Any], sort: str) -> None:
 
 def test_runs_go_by_their_names(busy: dict[str, Any]) -> None:
     """A name says more than an id; where several runs have one name, both stand there."""
-    one = {**busy, "runs": [{**run, "name": "sft"} if run["run"] == "r-1" else run for run in busy["runs"]]}
-    assert [line for line in top(one, Style(160)) if "sft" in line]
-    assert not any("r-1" in line for line in top(one, Style(160)))
+    one = {**busy, "runs": [{**run, "name": "sft"} if run["run"] == "r-2" else run for run in busy["runs"]]}
+    assert [line for line in top(one, Style(160)) if " sft " in line and "ended" in line]
+    assert not any("r-2" in line for line in top(one, Style(160)))
     two = {**busy, "runs": [{**run, "name": "sft"} for run in busy["runs"]]}
     assert any("sft r-1" in line for line in top(two, Style(160)))
 
@@ -152,7 +152,14 @@ def test_what_is_wrong_with_the_meter_is_said(busy: dict[str, Any]) -> None:
     health = {"journal_writable": False, "collectors": {"slurm": False, "user": True}, "silent": ["GPU-1"]}
     health |= {"runs_hidden": 7, "runs_refused": 3, "last_reading": "2026-11-22T13:00:00.000Z"}
     said = "\n".join(top({**busy, "health": health}, Style(120)))
-    for words in ("cannot be written", "did not answer: slurm", "1 GPU did not answer", "7 more runs", "3 runs refused", "ago"):
+    for words in (
+        "cannot be written",
+        "did not answer: slurm",
+        "1 GPU did not answer",
+        "7 more runs",
+        "3 runs refused",
+        "ago",
+    ):
         assert words in said
 
 

@@ -46,7 +46,7 @@ def rest(run: HeldNode) -> list[Device]:
 def test_slices_that_no_instance_has_are_a_device_that_nobody_holds() -> None:
     """By hand: of a board, one slice of seven is a run's and six are nobody's: together they are the board.
 
-    At 140 W it draws 8,400 J a minute, 1,200 of them the run's; it costs $35,040 over four years of 8,760 h, $1 an hour.
+    At 140 W it draws 8,400 J a minute, 1,200 of them the run's; $35,040 over four years of 8,760 h are $1 an hour.
     """
     with held_node(ONE, owned_book()) as run, held_node(BOARD, owned_book()) as undivided:
         for each in (run, undivided):
