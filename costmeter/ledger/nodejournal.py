@@ -188,7 +188,8 @@ def _newest(folder: Path, of: Header, shown: Shown) -> tuple[_Read, _Read] | str
         if read.opening is None and not read.part.slots and path.name not in shown.journals:
             continue
         faults = [problem for problem in read.part.problems if problem != _TORN]
-        if last is None and (lost := _lost_open(read, path.name in shown.opened)):
+        had_open = path.name in shown.opened if shown.journals else read.part.slots > 0
+        if last is None and had_open and (lost := _lost_open(read)):
             faults.append(lost)
         if last is not None and (faults or read.opening is None):
             break
@@ -202,13 +203,13 @@ def _newest(folder: Path, of: Header, shown: Shown) -> tuple[_Read, _Read] | str
     return "no journal of this boot" if last is None else (last, last)
 
 
-def _lost_open(read: _Read, was_shown: bool) -> str:
-    """What is wrong with the file of the open slot; empty where nothing is.
+def _lost_open(read: _Read) -> str:
+    """What is wrong with the file of the open slot that was shown; empty where nothing is.
 
-    The slots of a journal without an end were shown with an open one after them. Of its two halves the later may be the
-    one that is damaged, so both have to be whole, but for one that was never written.
+    Markers say whether there was one; where they are gone, closed slots are taken to have had one after them. Of its
+    two halves the later may be the one that is damaged, so both have to be whole, but for one that was never written.
     """
-    if read.part.footer is not None or not (was_shown or read.part.slots):
+    if read.part.footer is not None:
         return ""
     if has_whole_open(read.path, tuple(read.part.devices)):
         return ""

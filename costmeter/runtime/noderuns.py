@@ -78,8 +78,10 @@ class NodeRuns:
         for facts in news:
             self._facts[facts.key] = facts
             self._written[facts.key] = self._written.get(facts.key, 0) + 1
-        called = [(facts, self._calls.called(facts.key, accounts)) for facts in news]
-        return lambda at_utc_ns: (RunSeen(at_utc_ns, *each) for each in called)
+        called = [(facts, accounts.get(facts.key), self._calls.called(facts.key, accounts)) for facts in news]
+        return lambda at_utc_ns: (
+            RunSeen(at_utc_ns, _as_counted(facts, account, at_utc_ns), name) for facts, account, name in called
+        )
 
     def again(self, at_ns: int) -> Held | None:
         """The latest word, to be heard once more, where something of it could not be written yet."""
@@ -165,6 +167,11 @@ class NodeRuns:
     def _is_news(self, facts: RunFacts) -> bool:
         known = self._facts.get(facts.key)
         return known is None or (facts != known and self._written.get(facts.key, 0) < FACTS_WRITTEN)
+
+
+def _as_counted(facts: RunFacts, account: RunAccount | None, at_utc_ns: int) -> RunFacts:
+    """A run as seen since its account began: one that was forgotten and comes back begins at 0 like any other."""
+    return replace(facts, seen_utc_ns=at_utc_ns if account is None else account.facts.seen_utc_ns)
 
 
 def _without(held: Held, run: RunKey) -> Held:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -297,7 +298,8 @@ def test_ends_are_counted_by_outcome_and_every_outcome_is_there_from_the_start()
 
 def test_an_outcome_that_nobody_knows_is_unknown() -> None:
     """What an announcer calls its end makes no series."""
-    strange = RunEnded(BEGAN_UTC_NS, LEE.key, 'x"} 1\n', 0)
+    words: Any = 'x"} 1\n'
+    strange = RunEnded(BEGAN_UTC_NS, LEE.key, words, 0)
     of = page_of(NodeSnapshot(BEGAN_UTC_NS, BEGAN_UTC_NS, node_of([RunSeen(BEGAN_UTC_NS, facts(LEE)), strange])))
     assert 1.0 == value(of, "costmeter_runs_ended_total", outcome="unknown") == value(of, "costmeter_runs_ended_total")
 
