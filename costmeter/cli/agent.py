@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from costmeter.runtime.agent import Agent, AgentOptions
+    from costmeter.runtime.agent.assembly import Agent, AgentOptions
 
 PORT = 26786
 #: So long everything has when the agent is told to stop; init systems wait longer.
@@ -92,9 +92,9 @@ def _signals() -> tuple[signal.Signals, ...]:
 
 
 def _run(options: "AgentOptions", voice: Voice, heard: tuple[signal.Signals, ...]) -> int:
-    from costmeter.runtime.agent import Agent
-    from costmeter.runtime.agentlock import InUse
-    from costmeter.runtime.surprises import Surprises
+    from costmeter.runtime.agent.assembly import Agent
+    from costmeter.runtime.agent.lock import InUse
+    from costmeter.runtime.agent.surprises import Surprises
 
     Surprises(voice.warn).listen()
     try:
@@ -144,7 +144,7 @@ def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions
     textfile = refused.unless(lambda: _is_folder("--textfile", args.textfile), None)
     simulate = refused.unless(lambda: _scenario(args.simulate or environ.get("COSTMETER_SIMULATE") or None), None)
     refused.tell()
-    from costmeter.runtime.agent import AgentOptions
+    from costmeter.runtime.agent.assembly import AgentOptions
 
     return AgentOptions(
         addresses=addresses,

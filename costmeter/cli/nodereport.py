@@ -59,7 +59,7 @@ def check(args: argparse.Namespace, kind: str) -> None:
 def text(args: argparse.Namespace, kind: str, state: Path) -> str:
     """The account of the nodes under a state directory. Raises JournalError where no agent recorded anything."""
     from costmeter.cli.printing import style, to_json
-    from costmeter.ledger.noderuns import node_account, node_groups
+    from costmeter.ledger.node.runs import node_account, node_groups
     from costmeter.outputs import grouplist
 
     account = node_account(state, _wanted(args))
@@ -94,7 +94,7 @@ def listed(state: Path, named: "Sequence[str]", checked: "Checked | None") -> "L
 
     from costmeter.ledger.finding import paths_of
     from costmeter.ledger.listing import Listing, listing, listing_of
-    from costmeter.ledger.nodelisting import with_node_runs
+    from costmeter.ledger.node.listing import with_node_runs
 
     if not named:
         return with_node_runs(listing(state, checked), state, checked is not None)
@@ -118,7 +118,7 @@ def listed(state: Path, named: "Sequence[str]", checked: "Checked | None") -> "L
 def meant(state: Path, run: str) -> list[str]:
     """The runs that are meant: by `last` the newest of all, by a number those of a scheduler's job, else that one."""
     from costmeter.ledger import finding
-    from costmeter.ledger.nodejournal import node_folder
+    from costmeter.ledger.node.journal import node_folder
 
     is_there = os.path.exists(state / "runs" / run) or os.path.exists(run)
     if not is_there and run == finding.LAST and node_folder(state).is_dir():
@@ -127,7 +127,7 @@ def meant(state: Path, run: str) -> list[str]:
             return [newest.found if newest.parts[0].of is not None else newest.id]
     if not is_there and (job := _JOB.fullmatch(run)):
         from costmeter.ledger.listing import listing
-        from costmeter.ledger.nodelisting import of_job
+        from costmeter.ledger.node.listing import of_job
 
         return of_job(state, job[1], listing(state)) or [run]
     return [finding.meant(state, run)]
@@ -140,7 +140,7 @@ def load(state: Path, run: str) -> "tuple[Run, bool]":
     JournalError where nobody recorded it.
     """
     from costmeter.ledger.bulk import load_run
-    from costmeter.ledger.noderun import beside, node_run
+    from costmeter.ledger.node.run import beside, node_run
 
     try:
         whole = load_run(state, run)
@@ -154,7 +154,7 @@ def load(state: Path, run: str) -> "tuple[Run, bool]":
 
 def instead(state: Path) -> str:
     """What to type where there are no runs."""
-    from costmeter.ledger.nodejournal import node_folder
+    from costmeter.ledger.node.journal import node_folder
 
     if node_folder(state).is_dir():
         return f"what its agent recorded: costmeter report --node --state {shlex.quote(str(state))}"

@@ -112,7 +112,7 @@ def _looking(args: argparse.Namespace) -> "Nodes":
     if args.url is not None:
         named = Agent(args.url, args.ca)
         return lambda: [named.node()]
-    from costmeter.runtime.agentfound import urls
+    from costmeter.runtime.agent.found import urls
 
     absences: list[CostmeterError] = []
     for url in urls(os.environ):

@@ -9,7 +9,7 @@ from costmeter.ledger.cutting import Piece
 from costmeter.ledger.days import Days
 from costmeter.ledger.grouping import pieces
 from costmeter.ledger.listing import Listed
-from costmeter.ledger.noderun import node_part
+from costmeter.ledger.node.run import node_part
 from costmeter.ledger.query import Part
 
 

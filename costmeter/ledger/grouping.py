@@ -12,7 +12,7 @@ from pathlib import Path
 from costmeter.ledger.brief import Brief
 from costmeter.ledger.cutting import Piece, cut
 from costmeter.ledger.listing import Listed, Spending, all_together, spending
-from costmeter.ledger.nodecut import node_cut
+from costmeter.ledger.node.cut import node_cut
 from costmeter.meter.period import local_date
 
 #: What is not known of a run, as a group of its own.

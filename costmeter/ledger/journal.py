@@ -15,7 +15,7 @@ from pathlib import Path
 from costmeter.errors import JournalError
 from costmeter.ledger.line import encode, encode_names, seal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
-from costmeter.ledger.noderecord import Line
+from costmeter.ledger.node.record import Line
 from costmeter.ledger.ratesline import fingerprint
 from costmeter.ledger.reading import Scan, open_slot, ran_outside, records
 from costmeter.ledger.record import Devices, Footer, Place, RatesChange, SlotEntry, Subtotal

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any, get_args
 
-from costmeter.ledger import kinds, nodeline
+from costmeter.ledger import kinds
 from costmeter.ledger.headerline import decode_header
 from costmeter.ledger.itemline import decode_items, decode_usage, encode_items, encode_usage
-from costmeter.ledger.noderecord import Line
+from costmeter.ledger.node import line as nodeline
+from costmeter.ledger.node.record import Line
 from costmeter.ledger.ratesline import Origins, decode_number, decode_rates, encode_rates
 from costmeter.ledger.record import (
     SCHEMA,

@@ -10,8 +10,8 @@ from pathlib import Path
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, unseal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
-from costmeter.ledger.nodeline import NODE_TYPES
-from costmeter.ledger.noderecord import Holders, Line
+from costmeter.ledger.node.line import NODE_TYPES
+from costmeter.ledger.node.record import Holders, Line
 from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.ratesline import Origins, decode_number, fingerprint
 from costmeter.ledger.record import Devices, Footer, Header, Place, RatesChange, Record, SlotEntry

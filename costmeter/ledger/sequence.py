@@ -7,7 +7,7 @@ twice or was moved shows in those that are left, and what it costs can be said. 
 
 from dataclasses import dataclass, field, replace
 
-from costmeter.ledger.noderecord import Holders, Line, Opening, RunAccount
+from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount
 from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
 
 #: What is said of lines, once for all of a kind.

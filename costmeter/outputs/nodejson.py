@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter import __version__
-from costmeter.ledger.nodequery import NodePart
-from costmeter.ledger.noderecord import RunAccount
+from costmeter.ledger.node.query import NodePart
+from costmeter.ledger.node.record import RunAccount
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.interval import Interval

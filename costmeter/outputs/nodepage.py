@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from costmeter.ledger.nodequery import NodePart
-from costmeter.ledger.noderecord import UNKNOWN_OUTCOME, RunAccount
+from costmeter.ledger.node.query import NodePart
+from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunAccount
 from costmeter.meter.holder import RunKey
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals

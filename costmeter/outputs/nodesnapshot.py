@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from costmeter.ledger.nodequery import NodePart, fold_node
+from costmeter.ledger.node.query import NodePart, fold_node
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.holder import RunKey
 from costmeter.meter.interval import Interval

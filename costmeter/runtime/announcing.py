@@ -16,7 +16,7 @@ from functools import partial
 from costmeter.ledger.identity import start_ticks
 from costmeter.ledger.record import Header
 from costmeter.readings import Device
-from costmeter.runtime.announceline import (
+from costmeter.runtime.agent.announceline import (
     Farewell,
     Greeting,
     Saying,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from costmeter.ledger.journal import JournalFile, encode_open
-from costmeter.ledger.noderecord import Line, RunEnded, RunSeen, Stint
+from costmeter.ledger.node.record import Line, RunEnded, RunSeen, Stint
 from costmeter.ledger.record import Footer, Header, Mark, RatesChange, SlotEntry, Subtotal, Usage
 from costmeter.ledger.sequence import Numbering
 from costmeter.meter.slot import Slot

@@ -11,7 +11,8 @@ from costmeter.errors import SourceError
 from costmeter.ledger.journal import state_directory
 from costmeter.meter.charge import Origin
 from costmeter.readings import Device, Missing
-from costmeter.runtime import agentcheck, boardcheck, itemcheck
+from costmeter.runtime import boardcheck, itemcheck
+from costmeter.runtime.agent import check as agentcheck
 from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
 from costmeter.runtime.finding import Finding, Verdict
 from costmeter.runtime.patience import within

@@ -11,7 +11,7 @@ from costmeter.attribution import allocation
 from costmeter.attribution.visible import VARIABLE
 from costmeter.clock import RealClock
 from costmeter.ledger.journal import state_directory
-from costmeter.runtime.agentlock import AGENT, described
+from costmeter.runtime.agent.lock import AGENT, described
 from costmeter.runtime.finding import Finding
 from costmeter.runtime.portholder import listener
 

@@ -16,12 +16,12 @@ from costmeter.meter.holder import Holder
 from costmeter.outputs.nodepage import RunNames, page
 from costmeter.rates.book import Book
 from costmeter.readings import Missing, Reading
+from costmeter.runtime.agent.events import Held, RunGone
+from costmeter.runtime.agent.post import NodePost
+from costmeter.runtime.agent.recorder import NodeRecorder
+from costmeter.runtime.agent.writer import NodeWriter
 from costmeter.runtime.booking import Pricing
 from costmeter.runtime.events import Batch, Ended, Opened
-from costmeter.runtime.nodeevents import Held, RunGone
-from costmeter.runtime.nodepost import NodePost
-from costmeter.runtime.noderecorder import NodeRecorder
-from costmeter.runtime.nodewriter import NodeWriter
 from costmeter.sources.nvml import NvmlSource
 from tests.bench.month import BOOK, IN_MEMORY, MINUTE, NODE
 from tests.bench.ticking import BACK_TO_BACK_TICKS, ROUNDS, SLOW_EVERY

@@ -24,8 +24,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from costmeter.cli.run import SCENARIOS
-from costmeter.ledger.nodejournal import node_paths
-from costmeter.runtime.nodewriter import NodeWriter
+from costmeter.ledger.node.journal import node_paths
+from costmeter.runtime.agent.writer import NodeWriter
 from tests.bench.journal import BUNDLED
 from tests.bench.table import Row
 from tests.end_to_end.installed import eventually, own_home

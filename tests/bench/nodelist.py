@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 
 from costmeter.ledger.journal import JournalFile
-from costmeter.ledger.nodejournal import fold_node_path, stem
-from costmeter.ledger.nodeline import apart
-from costmeter.ledger.noderecord import Holders, Line, Opening, RunEnded, RunFacts, RunSeen
-from costmeter.ledger.nodestints import Stints
+from costmeter.ledger.node.journal import fold_node_path, stem
+from costmeter.ledger.node.line import apart
+from costmeter.ledger.node.record import Holders, Line, Opening, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.stints import Stints
 from costmeter.ledger.record import Footer, RatesChange, SlotEntry
 from costmeter.ledger.sequence import Numbering
 from costmeter.meter.holder import Holder

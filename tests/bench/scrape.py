@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from costmeter.ledger.nodequery import begin_node, fold_node_all
-from costmeter.ledger.noderecord import Holders, NodeRecord, RunFacts, RunSeen
+from costmeter.ledger.node.query import begin_node, fold_node_all
+from costmeter.ledger.node.record import Holders, NodeRecord, RunFacts, RunSeen
 from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.holder import Holder
 from costmeter.meter.interval import Interval

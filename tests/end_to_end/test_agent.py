@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from costmeter.ledger.nodejournal import fold_node_path, node_paths
-from costmeter.ledger.noderecord import RunSeen
+from costmeter.ledger.node.journal import fold_node_path, node_paths
+from costmeter.ledger.node.record import RunSeen
 from costmeter.ledger.reading import all_records
 from costmeter.ledger.record import Footer
 from tests.end_to_end.agents import StartedAgent, agent, agent_command

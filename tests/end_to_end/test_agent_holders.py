@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from costmeter.ledger.nodejournal import node_paths
+from costmeter.ledger.node.journal import node_paths
 from costmeter.ledger.reading import all_records
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.slot import Slot

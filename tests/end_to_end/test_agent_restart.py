@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from costmeter.ledger.nodejournal import fold_node_path, node_paths
+from costmeter.ledger.node.journal import fold_node_path, node_paths
 from tests.end_to_end.installed import eventually, own_home, uncovered
 from tests.end_to_end.killable import GPU_TIME, KillableAgent
 

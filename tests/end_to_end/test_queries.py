@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from costmeter.ledger.noderecord import Holders, RunSeen
+from costmeter.ledger.node.record import Holders, RunSeen
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.interval import Interval
 from costmeter.outputs.nodepage import page

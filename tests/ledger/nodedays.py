@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from costmeter.ledger.noderecord import Holders, Line, Opening, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.record import Holders, Line, Opening, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.record import Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from costmeter.errors import JournalError
 from costmeter.ledger.line import decode, encode, seal, unseal
-from costmeter.ledger.noderecord import Line
+from costmeter.ledger.node.record import Line
 from costmeter.ledger.record import SCHEMA, Devices, Footer, Header, Mark, RatesChange
 from costmeter.meter.charge import DeviceRates, Rates
 from costmeter.readings import Missing

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.journal import JournalFile, encode_open
 from costmeter.ledger.line import encode
-from costmeter.ledger.noderecord import Line
+from costmeter.ledger.node.record import Line
 from costmeter.ledger.order import PUT_BACK
 from costmeter.ledger.query import Part
 from costmeter.ledger.record import Devices, RatesChange, Record, SlotEntry

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from costmeter.meter.progress import Progress
 from costmeter.outputs.nodejson import SCHEMA, node_json
 from costmeter.rates.book import Book
-from costmeter.runtime.nodeevents import RunTold
+from costmeter.runtime.agent.events import RunTold
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, held_node
 from tests.runtime.metered import SECOND
 from tests.runtime.test_recorder import LOST, owned_book

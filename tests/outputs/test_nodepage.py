@@ -16,8 +16,8 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 
 from costmeter import __version__
 from costmeter.clock import RealClock
-from costmeter.ledger.nodequery import NodePart, begin_node, fold_node, fold_node_all
-from costmeter.ledger.noderecord import Holders, NodeRecord, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.query import NodePart, begin_node, fold_node, fold_node_all
+from costmeter.ledger.node.record import Holders, NodeRecord, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.charge import Origin
 from costmeter.meter.holder import Holder
@@ -29,7 +29,7 @@ from costmeter.outputs.nodepage import OUTCOMES, RunNames, file_page, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
 from costmeter.outputs.prometheusprocess import Process
 from costmeter.readings import Missing, Reading
-from costmeter.runtime.ownprocess import OwnProcess
+from costmeter.runtime.agent.ownprocess import OwnProcess
 from tests.golden.compare import golden
 from tests.outputs.test_prometheus import OF_A_NODE, OPENMETRICS, Samples, openmetrics_families, samples, value
 from tests.samples import (

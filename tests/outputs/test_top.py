@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.noderecord import RunFacts
+from costmeter.ledger.node.record import RunFacts
 from costmeter.meter.holder import Holder
 from costmeter.meter.progress import Progress
 from costmeter.outputs.nodejson import node_json
 from costmeter.outputs.style import Style
 from costmeter.outputs.top import SORTS, View, top
-from costmeter.runtime.nodeevents import Held, RunTold
+from costmeter.runtime.agent.events import Held, RunTold
 from tests.golden.compare import golden
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, held_node
 from tests.runtime.metered import SECOND

@@ -12,9 +12,9 @@ from typing import Any
 from costmeter.attribution.announcement import Announcement
 from costmeter.clock import RealClock
 from costmeter.ledger.identity import start_ticks
-from costmeter.runtime.announcedruns import Posted
-from costmeter.runtime.announceserver import AnnounceServer
-from costmeter.runtime.nodeevents import RunGone, RunTold
+from costmeter.runtime.agent.announcedruns import Posted
+from costmeter.runtime.agent.announceserver import AnnounceServer
+from costmeter.runtime.agent.events import RunGone, RunTold
 from tests.end_to_end.installed import PATIENCE_SECONDS, eventually
 
 

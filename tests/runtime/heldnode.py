@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from costmeter.clock import ManualClock
 from costmeter.errors import SourceError
-from costmeter.ledger.nodequery import NodePart, begin_node, fold_node_all
-from costmeter.ledger.noderecord import NodeRecord, Opening, RunFacts
+from costmeter.ledger.node.query import NodePart, begin_node, fold_node_all
+from costmeter.ledger.node.record import NodeRecord, Opening, RunFacts
 from costmeter.ledger.record import Header, Outcome, Record
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.activity import IdleRule
@@ -17,11 +17,11 @@ from costmeter.meter.totals import Totals
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.rates.book import Book
 from costmeter.readings import Missing, Reading
+from costmeter.runtime.agent.events import Held, Reloaded, Repriced, RunGone
+from costmeter.runtime.agent.post import NodePost
+from costmeter.runtime.agent.recorder import NodeRecorder
 from costmeter.runtime.booking import Pricing
 from costmeter.runtime.events import Batch, Ended, Opened
-from costmeter.runtime.nodeevents import Held, Reloaded, Repriced, RunGone
-from costmeter.runtime.nodepost import NodePost
-from costmeter.runtime.noderecorder import NodeRecorder
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated import SimulatedLibrary
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, LAZY_NS, SECOND, header

@@ -9,7 +9,7 @@ import pytest
 
 from costmeter.meter.progress import Progress
 from costmeter.readings import Missing, unidentified
-from costmeter.runtime.announceline import Farewell, Greeting
+from costmeter.runtime.agent.announceline import Farewell, Greeting
 from costmeter.runtime.announcing import Announcing, sockets
 from costmeter.runtime.events import Told
 from tests.end_to_end.installed import PATIENCE_SECONDS, eventually

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from costmeter.clock import anchor
-from costmeter.ledger.nodejournal import restored
+from costmeter.ledger.node.journal import restored
 from costmeter.meter.schedule import Constant
 from costmeter.meter.series import Series
 from costmeter.outputs import nodepage, prometheus
 from costmeter.outputs.nodepage import RunNames, file_page
 from costmeter.outputs.nodesnapshot import AT_ZERO_NS
 from costmeter.rates.book import Book, Sourced
-from costmeter.runtime.nodewriter import NodeWriter
+from costmeter.runtime.agent.writer import NodeWriter
 from tests.runtime.heldnode import MAYA_1, HeldNode, held_node
 from tests.runtime.metered import BEGAN_UTC_NS, SECOND, metered
 from tests.runtime.test_nodecounters import counters

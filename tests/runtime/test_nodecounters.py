@@ -15,7 +15,7 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from costmeter.clock import ManualClock, anchor
-from costmeter.ledger.nodejournal import restored
+from costmeter.ledger.node.journal import restored
 from costmeter.ledger.record import Outcome
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.holder import Holder, RunKey
@@ -23,12 +23,12 @@ from costmeter.meter.progress import Progress
 from costmeter.meter.schedule import Constant
 from costmeter.outputs.nodepage import RunNames, page
 from costmeter.rates.book import Book, Sourced
-from costmeter.runtime.nodeevents import Held, RunTold
-from costmeter.runtime.nodewriter import NodeWriter
+from costmeter.runtime.agent.events import Held, RunTold
+from costmeter.runtime.agent.writer import NodeWriter
 from tests.depth import examples
+from tests.runtime.agent.test_recorder import LATE_UTC_NS
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, facts
 from tests.runtime.metered import BOOTED_NS, SECOND
-from tests.runtime.test_noderecorder import LATE_UTC_NS
 from tests.runtime.test_recorder import CONFIGURED, TWO_GPUS, owned_book
 from tests.sources.nodes import node
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmeter.ledger.nodequery import NodePart
-from costmeter.ledger.noderecord import Opening
+from costmeter.ledger.node.query import NodePart
+from costmeter.ledger.node.record import Opening
 from costmeter.ledger.record import SlotEntry
 from costmeter.ledger.resume import earlier
 from costmeter.meter.division import UNALLOCATED

@@ -9,9 +9,9 @@ import pytest
 
 from costmeter.clock import RealClock, anchor
 from costmeter.config import yamlfile
-from costmeter.ledger.noderecord import RunFacts
-from costmeter.runtime.attributor import Attributor, Places
-from costmeter.runtime.nodeevents import Held, RunGone
+from costmeter.ledger.node.record import RunFacts
+from costmeter.runtime.agent.attributor import Attributor, Places
+from costmeter.runtime.agent.events import Held, RunGone
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated.opening import open_library
 from tests.end_to_end.computing import places, using

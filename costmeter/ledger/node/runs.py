@@ -1,0 +1,141 @@
+"""What the nodes' journals come to by run, user or day, and what nobody held: a node's account, for reports."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from costmeter.errors import JournalError
+from costmeter.ledger.grouping import Group, HeldCost, Share, summed
+from costmeter.ledger.listing import Spending
+from costmeter.ledger.node.journal import node_folder, node_paths
+from costmeter.ledger.node.record import RunFacts
+from costmeter.ledger.node.stints import stints_of
+from costmeter.ledger.record import Header
+from costmeter.meter.totals import DeviceTotals
+
+#: By what a node's account can be split.
+NODE_KEYS = ("user", "run", "project", "name", "host", "day")
+#: What stands for time that nobody held, and for what a user held of whom no run is known.
+UNHELD, NO_RUN = "(unheld)", "(no run)"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShare:
+    """What one holder's GPUs did and cost in one file; `facts` are None for what nobody held, as those of a stint."""
+
+    header: Header
+    day: str
+    currency: str
+    facts: RunFacts | None
+    whole: DeviceTotals
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAccount:
+    """All holders' shares, what could not be read of files, and what files could not be read at all."""
+
+    shares: tuple[NodeShare, ...]
+    problems: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def node_account(state: Path, is_wanted: Callable[[str], bool] = lambda day: True) -> NodeAccount:
+    """What the nodes' journals under a state directory come to, of the UTC days that are wanted.
+
+    Raises JournalError where nobody may look, or there is none.
+    """
+    shares: list[NodeShare] = []
+    problems: list[str] = []
+    unread: list[str] = []
+    for path in _journals(state):
+        if not is_wanted(_day(path)):
+            continue
+        told: list[str] = []
+        try:
+            shares += _shares(path, told)
+        except (JournalError, OSError) as refusal:
+            unread.append(refusal.message if isinstance(refusal, JournalError) else f"{path}: {refusal.strerror}")
+        problems += [f"{path.name}: {problem}" for problem in told]
+    return NodeAccount(tuple(shares), tuple(problems), tuple(unread))
+
+
+def node_groups(account: NodeAccount, key: str) -> tuple[Group, ...]:
+    """The same by one of `NODE_KEYS`: days in order, the others by what they cost; all groups are the whole node.
+
+    Days say who held what. Runs of several users that have one id are named with the user's number, as `r-1~1002`.
+    """
+    shared = _shared(account.shares) if key == "run" else frozenset[str]()
+    groups = summed((_share(each, key, shared) for each in account.shares), key == "day")
+    held = _held(account) if key == "day" else {}
+    return tuple(replace(group, runs=group.runs - {""}, held=held.get(_place(group))) for group in groups)
+
+
+def _held(account: NodeAccount) -> dict[tuple[bool, str, str], HeldCost]:
+    """Of every day, in one currency, who held what."""
+    found: dict[tuple[bool, str, str], HeldCost] = {}
+    for each in account.shares:
+        cost, place = each.whole.cost, (each.header.simulated, each.currency, each.day)
+        held = HeldCost(unheld=cost) if each.facts is None else HeldCost(users=cost)
+        held = HeldCost(runs=cost) if each.facts is not None and each.facts.run else held
+        found[place] = found.get(place, HeldCost()) + held
+    return found
+
+
+def _place(group: Group) -> tuple[bool, str, str]:
+    return group.spending.simulated, group.spending.currency, group.word
+
+
+def _share(of: NodeShare, key: str, shared: Collection[str]) -> Share:
+    run = "" if of.facts is None or not of.facts.run else _by_user(of.facts)
+    word = _by_user(of.facts) if of.facts is not None and of.facts.run in shared else _word(of, key)
+    return word, run, Spending(of.currency, of.header.simulated, of.whole)
+
+
+def _shared(shares: Iterable[NodeShare]) -> frozenset[str]:
+    """The ids that runs of several users have."""
+    users = Counter(run for _, run in {each.facts.key for each in shares if each.facts is not None and each.facts.run})
+    return frozenset(run for run, count in users.items() if count > 1)
+
+
+def _by_user(facts: RunFacts) -> str:
+    return f"{facts.run}~{facts.uid}"
+
+
+def _word(of: NodeShare, key: str) -> str:
+    if key in ("day", "host"):
+        return of.day if key == "day" else of.header.host
+    if of.facts is None:
+        return UNHELD
+    if key == "user":
+        return of.facts.user
+    if not of.facts.run:
+        return NO_RUN
+    if key == "run":
+        return of.facts.run
+    return of.facts.name if key == "name" else of.facts.labels.get("project", "")
+
+
+def _journals(state: Path) -> list[Path]:
+    folder = node_folder(state)
+    try:
+        found = node_paths(folder)
+    except OSError as refusal:
+        raise JournalError(f"{folder}: cannot be read: {refusal.strerror}", "ask who runs the agent") from refusal
+    if not found:
+        raise JournalError(f"no agent has recorded anything under {state}", "costmeter report --node --state DIR")
+    return found
+
+
+def _day(path: Path) -> str:
+    """The UTC day of a journal, by its name."""
+    return path.name.rsplit(".", 3)[1]
+
+
+def _shares(path: Path, problems: list[str]) -> Iterator[NodeShare]:
+    """Every holder's share of one journal, from nothing: what its opening brought belongs to the files before."""
+    told = stints_of(path, is_checked=True)
+    problems += told.problems
+    for stint in told.stints:
+        if stint.whole != DeviceTotals():  # else it only ended there
+            yield NodeShare(told.header, _day(path), stint.currency, stint.facts, stint.whole)

@@ -1,0 +1,111 @@
+"""What only a node's journal keeps comes back as it was written, and nothing that is garbled does."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmeter.ledger.line import decode, encode, seal
+from costmeter.ledger.node.line import apart
+from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.record import Outcome
+from costmeter.meter.holder import Holder
+from costmeter.meter.progress import Progress
+from costmeter.meter.totals import Totals, totals
+from tests.depth import examples
+from tests.samples import BEGAN_UTC_NS, devices, rates_of, slots, uuids, words
+
+SOURCES = ("announced", "kubernetes", "slurm", "container", "parents", "environment", "user")
+instants = st.integers(0, 2**60)
+uids = st.integers(-1, 2**32)
+facts = st.builds(
+    RunFacts,
+    uids,
+    words,
+    words,
+    st.sampled_from(SOURCES),
+    instants,
+    instants,
+    words,
+    st.dictionaries(words, words, max_size=2),
+    words,
+    st.integers(0, 2**22),
+    st.integers(0, 2**40),
+)
+progress = st.none() | st.builds(Progress, st.none() | st.integers(0, 2**40), loss=st.none() | st.floats(0, 9))
+signals = st.none() | st.integers(0, 255)
+ends = st.builds(
+    RunEnded, instants, st.tuples(uids, words), st.sampled_from(get_args(Outcome)), signals, signals, progress
+)
+holders = st.builds(Holder, uids, words, words, st.sampled_from(SOURCES), words, st.booleans())
+
+
+@st.composite
+def all_totals(draw: st.DrawFn) -> Totals:
+    """What two devices came to under some rates."""
+    order = uuids(devices(2))
+    return totals(draw(slots(order)), draw(rates_of(order)))
+
+
+@st.composite
+def accounts(draw: st.DrawFn) -> RunAccount:
+    whole = draw(all_totals())
+    phases = {phase: draw(all_totals()).whole for phase in draw(st.lists(words, max_size=2, unique=True))}
+    return RunAccount(draw(facts), whole, phases, draw(all_totals()).whole, draw(st.none() | ends))
+
+
+@given(st.builds(RunSeen, instants, facts) | ends)
+def test_runs_are_read_as_they_were_written(record: Line) -> None:
+    """Every fact of a run and of its end survives a round trip."""
+    assert record == decode(encode(record))
+
+
+@given(st.dictionaries(words, st.lists(holders, min_size=1, max_size=3).map(tuple), max_size=3), st.integers(0, 99))
+def test_holders_are_read_as_they_were_written(by_device: dict[str, tuple[Holder, ...]], number: int) -> None:
+    """Who holds what, in their order, with the number that slots name."""
+    read = decode(encode(Holders(BEGAN_UTC_NS, by_device, number)))
+    assert isinstance(read, Holders)
+    assert (Holders(BEGAN_UTC_NS, by_device), number) == (read, read.number)
+
+
+def test_a_device_that_nobody_holds_is_not_named() -> None:
+    """No holders and an empty list of them are the same."""
+    read = decode(encode(Holders(BEGAN_UTC_NS, {"GPU-a": (), "GPU-b": (Holder(0, "r", "u", "user"),)}, 0)))
+    assert isinstance(read, Holders)
+    assert ["GPU-b"] == list(read.by_device)
+
+
+@examples(25)
+@given(accounts(), all_totals(), all_totals(), st.dictionaries(words, st.integers(0, 9), max_size=2))
+def test_an_opening_is_read_as_it_was_written(
+    account: RunAccount, held: Totals, unheld: Totals, ended: dict[str, int]
+) -> None:
+    """Integers and money come back to the last digit, the accounts as lines of their own before it."""
+    sunk = dict.fromkeys(ended, held.whole.cost)
+    whole = Opening(BEGAN_UTC_NS, held, unheld, (account,), ended, sunk)
+    *before, last = [decode(encode(line)) for line in apart(whole)]
+    assert [account] == before
+    assert replace(whole, accounts=()) == last
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"type": "run", "utc_ns": 0}, id="run-of-nobody"),
+        pytest.param({"type": "run", "utc_ns": "0", "uid": 1, "run": "r", "user": "u"}, id="instant-a-text"),
+        pytest.param({"type": "ended", "utc_ns": 0, "uid": "1", "run": "r", "outcome": "ok"}, id="uid-a-text"),
+        pytest.param({"type": "holders", "utc_ns": 0, "holders": [], "devices": {"GPU-a": [0]}}, id="nobody-named"),
+        pytest.param({"type": "holders", "utc_ns": 0, "n": -1, "holders": [], "devices": {}}, id="number-below-0"),
+        pytest.param({"type": "account", "facts": {}, "devices": {}}, id="account-of-nobody"),
+        pytest.param({"type": "opening", "utc_ns": 0, "held": {"GPU-a": {"charges": {"x": 1.0}}}}, id="money-a-float"),
+        pytest.param(
+            {"type": "opening", "utc_ns": 0, "held": {}, "unheld": {}, "ended": {"ok": -1}}, id="count-below-0"
+        ),
+    ],
+)
+def test_a_line_of_another_kind_is_unreadable(body: dict[str, Any]) -> None:
+    """A checksum says that a line is as it was written, not that a meter wrote it."""
+    with pytest.raises(ValueError, match=r"record lacks or garbles"):
+        decode(seal(body))
