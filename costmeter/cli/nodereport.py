@@ -121,7 +121,7 @@ def meant(state: Path, run: str) -> list[str]:
     from costmeter.ledger.node.journal import node_folder
 
     is_there = os.path.exists(state / "runs" / run) or os.path.exists(run)
-    if not is_there and run == finding.LAST and node_folder(state).is_dir():
+    if not is_there and run == finding.LAST and os.path.isdir(node_folder(state)):
         newest = max(listed(state, (), None).runs, key=lambda each: each.ending.started_utc_ns, default=None)
         if newest is not None:
             return [newest.found if newest.parts[0].of is not None else newest.id]
@@ -156,6 +156,6 @@ def instead(state: Path) -> str:
     """What to type where there are no runs."""
     from costmeter.ledger.node.journal import node_folder
 
-    if node_folder(state).is_dir():
+    if os.path.isdir(node_folder(state)):
         return f"what its agent recorded: costmeter report --node --state {shlex.quote(str(state))}"
     return "costmeter run -- python train.py"

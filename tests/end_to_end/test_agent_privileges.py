@@ -209,7 +209,7 @@ def test_a_port_that_another_program_has_is_refused_with_its_name(tmp_path: Path
         done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert 125 == done.returncode
     assert f"{address} is in use by pid {os.getpid()} (" in done.stderr
-    assert "Or: --web.listen-address 127.0.0.1:" in done.stderr
+    assert "Another: --web.listen-address 127.0.0.1:" in done.stderr
 
 
 def test_pods_hold_what_the_kubelet_gave_them(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_a_terminal_that_goes_is_no_wish(environ: dict[str, str], tmp_path: Path
             os.close(terminal)
             eventually(lambda: "metering" in log.read_text() or None, "GPUs")
             os.close(keeper)
+            time.sleep(0.5)  # two of one signal that wait are one, and who sent the second is lost
             started.send_signal(signal.SIGHUP)
             eventually(lambda: "loaded anew" in log.read_text() or None, "the wish that was one")
             started.terminate()

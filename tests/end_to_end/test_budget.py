@@ -95,7 +95,7 @@ def milestones(home: dict[str, str]) -> list[str]:
 
 def test_a_budget_is_announced_and_the_command_runs_on(home: dict[str, str]) -> None:
     """Shares are said on stderr even when quiet, each in the journal too; nothing becomes of the command."""
-    done = run(home, ["-q", "--budget", "20"], ["sleep", "3.2"])
+    done = run(home, ["-q", "--budget", "20"], ["sleep", "4.5"])
     assert 0 == done.returncode
     lines = budget_lines(done)
     assert lines[-1].startswith("costmeter: budget: 100 % of $20.00 used ($")

@@ -55,9 +55,11 @@ def acting(health: dict[str, Any], status: int = 200) -> Iterator[dict[str, str]
     with tempfile.TemporaryDirectory() as folder, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         at = str(Path(folder, "agent.sock"))
-        with socket.socket(socket.AF_UNIX) as listening:
+        with socket.socket(socket.AF_UNIX) as listening, pytest.MonkeyPatch.context() as patched:
             listening.bind(at)
             listening.listen()
+            # Servers that other tests left behind in this process are not the agent's.
+            patched.setattr("costmeter.runtime.agent.found.addresses", lambda _: [server.server_address])
             yield {"COSTMETER_AGENT": at, "COSTMETER_SOCKET": at}
         server.shutdown()
 
