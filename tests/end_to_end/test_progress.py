@@ -81,17 +81,17 @@ def test_a_killed_training_does_work_again(home: dict[str, str], tmp_path: Path)
     The steps since the checkpoint are redone, and the journal says from where to where the run went back.
     """
     need("sklearn", "torch")
-    argv = metered(tmp_path, training(tmp_path, 100_000, "--batch-size", "4"))  # 360 steps an epoch
+    argv = metered(tmp_path, training(tmp_path, 100_000, "--batch-size", "1"))  # 1,440 steps an epoch
     with subprocess.Popen(argv, env=home, cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as run:
         eventually(lambda: (tmp_path / "c.pt").exists() or None, "a checkpoint")
-        eventually(lambda: (reached(home) % 360 > 150 and reached(home) > 360) or None, "steps beyond it")
+        eventually(lambda: (reached(home) % 1_440 > 700 and reached(home) > 1_440) or None, "steps beyond it")
         os.killpg(run.pid, signal.SIGKILL)
         run.wait(PATIENCE_SECONDS)
     before = recorded(home).parts[0]
     assert before.progress is not None
     assert before.progress.steps is not None
 
-    argv = metered(tmp_path, training(tmp_path, before.progress.steps // 360 + 2, "--batch-size", "4", "--resume"))
+    argv = metered(tmp_path, training(tmp_path, before.progress.steps // 1_440 + 2, "--batch-size", "1", "--resume"))
     ended = finish(argv, home, tmp_path)
     assert ended.returncode == 0, ended.stderr
     _, after = recorded(home).parts
