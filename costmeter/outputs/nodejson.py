@@ -88,14 +88,14 @@ class _Gpu:
 
     def __init__(self, snapshot: NodeSnapshot, part: NodePart, device: Device) -> None:
         slot = snapshot.open_slot
-        is_silent = device.board in snapshot.silent
+        is_silent = device.board in snapshot.seen.silent
         holders = part.holders if slot is None else slot.holders
         self.device = device
         self.holders: Sequence[Holder] = sorted(holders.get(device.uuid, ()))
-        self.interval = None if is_silent else snapshot.intervals.get(device.uuid)
+        self.interval = None if is_silent else snapshot.seen.intervals.get(device.uuid)
         self.state = _state(self.holders, self.interval)
         self.per_hour = _per_hour(device.uuid, self.interval, part.rates)
-        self._slow = None if is_silent else snapshot.slow.get(device.uuid)
+        self._slow = None if is_silent else snapshot.seen.slow.get(device.uuid)
         self._since_ns = snapshot.since_utc_ns.get(device.uuid)
         self._totals = part.held.devices.get(device.uuid, DeviceTotals())
         self._unheld = part.unheld.devices.get(device.uuid, DeviceTotals())
@@ -252,15 +252,15 @@ def _use(totals: DeviceTotals) -> dict[str, float]:
 
 
 def _health(snapshot: NodeSnapshot) -> dict[str, Any]:
-    last_ns, reload = snapshot.last_answer_utc_ns, snapshot.reload
+    last_ns, reload = snapshot.seen.last_answer_utc_ns, snapshot.reload
     return {
         "began": timestamp(snapshot.began_utc_ns),
         "journal_writable": snapshot.journal_writable,
         "collectors": dict(snapshot.collectors),
         "last_reading": None if last_ns is None else timestamp(last_ns),
-        "silent": sorted(snapshot.silent),
-        "readings": snapshot.readings,
-        "failures": snapshot.failures,
+        "silent": sorted(snapshot.seen.silent),
+        "readings": snapshot.seen.readings,
+        "failures": snapshot.seen.failures,
         "runs_hidden": snapshot.hidden,
         "runs_refused": snapshot.refused,
         "last_reload_successful": None if reload is None else reload.is_good,

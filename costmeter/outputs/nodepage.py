@@ -102,9 +102,9 @@ def _write(sheet: Sheet, snapshot: NodeSnapshot, node: NodePart, names: RunNames
     called = names.of(node.accounts)
     known = [key for key in snapshot.shown if key in node.accounts]
     runs = [_shown(snapshot, node, key, called[key], has_zeros) for key in known]
-    add_lanes(sheet, lanes, snapshot.resets, snapshot.can_be_negative)
+    add_lanes(sheet, lanes, snapshot.seen.resets, snapshot.seen.can_be_negative)
     add_gauges(sheet, snapshot, of)
-    prometheusruns.add_counters(sheet, runs, node.rates, snapshot.can_be_negative)
+    prometheusruns.add_counters(sheet, runs, node.rates, snapshot.seen.can_be_negative)
     prometheusruns.add_progress(sheet, runs)
     prometheusruns.add_ends(sheet, runs)
     _add_ended(sheet, node)

@@ -7,10 +7,9 @@ from decimal import Decimal
 from costmeter.ledger.node.query import NodePart, fold_node
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.holder import RunKey
-from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
-from costmeter.readings import Reading
+from costmeter.outputs.snapshot import NOTHING_SEEN, Seen
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A new run, and a new kind of counter, stands at 0 for so long: longer than Prometheus usually waits for a scrape.
@@ -44,13 +43,7 @@ class NodeSnapshot:
     began_utc_ns: int
     part: NodePart
     open_slot: Slot | None = None
-    intervals: Mapping[str, Interval] = field(default_factory=dict)
-    slow: Mapping[str, Reading] = field(default_factory=dict)
-    readings: int = 0
-    failures: int = 0
-    last_answer_utc_ns: int | None = None
-    resets: Mapping[str, int] = field(default_factory=dict)
-    silent: frozenset[str] = frozenset()
+    seen: Seen = NOTHING_SEEN
     journal_writable: bool = True
     restored: frozenset[RunKey] = frozenset()
     shown: tuple[RunKey, ...] = ()
@@ -61,7 +54,6 @@ class NodeSnapshot:
     collectors: Mapping[str, bool] = field(default_factory=dict)
     since_utc_ns: Mapping[str, int] = field(default_factory=dict)
     opened: tuple[int, Decimal] | None = None
-    can_be_negative: bool = False
     credits_at_zero: bool = False
 
     @property

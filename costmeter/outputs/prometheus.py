@@ -31,7 +31,7 @@ def page(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
     run, of = _shown(snapshot, totals.whole), gpu_labels(part.devices)
     sheet = Sheet(part.header.currency, accept)
     booked = {uuid: Lane(totals.devices.get(uuid, DeviceTotals())) for uuid in part.devices}  # 0 before the first
-    add_lanes(sheet, booked, snapshot.resets, snapshot.can_be_negative)
+    add_lanes(sheet, booked, snapshot.seen.resets, snapshot.seen.can_be_negative)
     add_gauges(sheet, snapshot, of)
     _add_run(sheet, snapshot, run)
     add_rates(sheet, part.rates, of)
@@ -86,7 +86,7 @@ def _shown(snapshot: Snapshot, whole: DeviceTotals) -> RunShown:
 def _add_run(sheet: Sheet, snapshot: Snapshot, run: RunShown) -> None:
     """The run's own families, and its items, projection and budgets, which no node knows of."""
     part = snapshot.part
-    prometheusruns.add_counters(sheet, [run], part.rates, snapshot.can_be_negative)
+    prometheusruns.add_counters(sheet, [run], part.rates, snapshot.seen.can_be_negative)
     if part.items:
         sheet.add_merged("run_item_cost_{currency}", _items(snapshot, run))
     prometheusruns.add_progress(sheet, [run])

@@ -42,22 +42,24 @@ def gpu_states(uuid: str) -> tuple[str, ...]:
 
 def add_gauges(sheet: Sheet, snapshot: Metered, of: Labels) -> None:
     """Power, its limit, utilization and memory of every device that told them; what is missing is absent."""
-    measured = ((uuid, i) for uuid, i in snapshot.intervals.items() if i.method is not None and i.end_ns > i.start_ns)
+    measured = (
+        (uuid, i) for uuid, i in snapshot.seen.intervals.items() if i.method is not None and i.end_ns > i.start_ns
+    )
     watts = [(of[uuid], watts_from_energy(i.microjoules, i.end_ns - i.start_ns)) for uuid, i in measured if uuid in of]
     sheet.add("gpu_power_watts", watts)
     limits = ((uuid, device.power_limit_watts) for uuid, device in snapshot.part.devices.items())
     known = [(of[uuid], limit) for uuid, limit in limits if not isinstance(limit, Missing)]
     sheet.add("gpu_power_limit_watts", known)
-    ratios = ((uuid, interval.utilization_ratio) for uuid, interval in snapshot.intervals.items() if uuid in of)
+    ratios = ((uuid, interval.utilization_ratio) for uuid, interval in snapshot.seen.intervals.items() if uuid in of)
     sheet.add("gpu_utilization_ratio", [(of[uuid], ratio) for uuid, ratio in ratios if ratio is not None])
     sheet.add("gpu_memory_used_bytes", _memory(snapshot, of))
 
 
 def _memory(snapshot: Metered, of: Labels) -> list[tuple[str, float]]:
     """What a device last said before it fell silent is not shown."""
-    devices, silent = snapshot.part.devices, snapshot.silent
+    devices, silent = snapshot.part.devices, snapshot.seen.silent
     rows: list[tuple[str, float]] = []
-    for uuid, reading in snapshot.slow.items():
+    for uuid, reading in snapshot.seen.slow.items():
         used, board = reading.memory_used_bytes, devices[uuid].board if uuid in devices else uuid
         if not isinstance(used, Missing) and uuid in of and board not in silent:
             rows.append((of[uuid], float(used)))
@@ -93,12 +95,12 @@ def components(rates: Rates | None) -> set[str]:
 def add_health(sheet: Sheet, snapshot: Metered, collectors: Mapping[str, bool]) -> None:
     """Whether readings come, whether the other collectors work, and whether the journal takes them."""
     source = "simulated" if snapshot.part.header.simulated else "nvml"
-    counts = {"ok": snapshot.readings, "failed": snapshot.failures}
+    counts = {"ok": snapshot.seen.readings, "failed": snapshot.seen.failures}
     sheet.add("readings", [(labels(source=source, result=result), float(n)) for result, n in counts.items()])
-    if snapshot.last_answer_utc_ns is not None:
-        at_seconds = snapshot.last_answer_utc_ns / NANOSECONDS_PER_SECOND
+    if snapshot.seen.last_answer_utc_ns is not None:
+        at_seconds = snapshot.seen.last_answer_utc_ns / NANOSECONDS_PER_SECOND
         sheet.add("last_reading_timestamp_seconds", [(labels(collector=source), at_seconds)])
-    answered = bool(snapshot.intervals) and not snapshot.silent
+    answered = bool(snapshot.seen.intervals) and not snapshot.seen.silent
     worked = {**collectors, source: answered}
     rows = [(labels(collector=name), float(works)) for name, works in sorted(worked.items())]
     sheet.add("collector_success", rows)
@@ -118,7 +120,7 @@ def add_origins(sheet: Sheet, rates: Rates | None) -> None:
 
 
 def _gpu_facts(uuid: str, snapshot: Metered) -> str:
-    device, interval = snapshot.part.devices[uuid], snapshot.intervals.get(uuid)
+    device, interval = snapshot.part.devices[uuid], snapshot.seen.intervals.get(uuid)
     method = device.method if interval is None or interval.method is None else interval.method
     source = "none" if isinstance(method, Missing) else method
     return _gpu_info(uuid, device.index, device.name, device.pci_bus_id, source)

@@ -13,19 +13,15 @@ from costmeter.readings import Reading
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The run as of one tick: the closed slots folded, the slot still open, and the last of each device.
+class Seen:
+    """What a meter last saw of its devices, whether they are a run's or a node's.
 
-    `slow` are the last readings that carried slow values (power, memory). `last_answer_utc_ns` is when a device
-    last answered, None before the first. `length_ns` is how long the run has lasted. `resets` counts falls of an energy
-    counter, `silent` are the devices that did not answer at the last tick. `furthest` is the most that the run ever
-    told of steps and tokens, with the last loss and target; `points` are how it came along. `can_be_negative` is
-    whether any price can be, now or later.
+    `intervals` are the last of each device. `slow` are the last readings that carried slow values (power, memory).
+    `last_answer_utc_ns` is when a device last answered, None before the first. `resets` counts falls of an energy
+    counter, `silent` are the devices that did not answer at the last tick. `can_be_negative` is whether any price can
+    be, now or later.
     """
 
-    at_utc_ns: int
-    part: Part
-    open_slot: Slot | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     slow: Mapping[str, Reading] = field(default_factory=dict)
     readings: int = 0
@@ -33,11 +29,28 @@ class Snapshot:
     last_answer_utc_ns: int | None = None
     resets: Mapping[str, int] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
+    can_be_negative: bool = False
+
+
+NOTHING_SEEN = Seen()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The run as of one tick: the closed slots folded, the slot still open, and the last of each device.
+
+    `length_ns` is how long the run has lasted. `furthest` is the most that the run ever told of steps and tokens, with
+    the last loss and target; `points` are how it came along.
+    """
+
+    at_utc_ns: int
+    part: Part
+    open_slot: Slot | None = None
+    seen: Seen = NOTHING_SEEN
     journal_writable: bool = True
     length_ns: int = 0
     furthest: Progress = UNTOLD
     points: tuple[Point, ...] = ()
-    can_be_negative: bool = False
 
     @property
     def projection(self) -> Projection | None:

@@ -15,6 +15,7 @@ from costmeter.ledger.resume import Earlier
 from costmeter.meter.charge import Rates
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import Slot
+from costmeter.outputs.snapshot import Seen
 from costmeter.rates.book import Quotation
 from costmeter.readings import Device, DriverFacts, Missing, Reading, is_identified
 from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Opened, OpenFailed
@@ -261,6 +262,19 @@ class Booking(ABC):
         self._marks.note("clock", f"wall clock was stepped by {off_ns / NANOSECONDS_PER_SECOND:+.3f} s", "")
         self._anchor = replace(self._anchor, utc_ns=self._anchor.utc_ns + off_ns)
         self._slots.step(off_ns)
+
+    def _seen(self) -> Seen:
+        """What was last seen of the devices, for those who show it: copies, which no later tick changes."""
+        return Seen(
+            dict(self._intervals),
+            dict(self._slow),
+            self._tally.readings,
+            self._tally.failures,
+            self._last_answer_utc_ns,
+            self._tally.resets,
+            self._tally.silent,
+            self._can_be_negative,
+        )
 
     # The end
 

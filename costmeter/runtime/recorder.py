@@ -124,21 +124,13 @@ class Recorder(Booking):
         self._post(Post(records, tuple(self._devices), self._snapshot(), last))
 
     def _snapshot(self) -> Snapshot:
-        tally = self._tally
-        booked_ns = tally.latest_ns if tally.boards else self._clock.boottime_ns()
+        booked_ns = self._tally.latest_ns if self._tally.boards else self._clock.boottime_ns()
         return Snapshot(
             self._now_utc_ns(),
             self._part,
             self._open_slot(),
-            dict(self._intervals),
-            dict(self._slow),
-            tally.readings,
-            tally.failures,
-            self._last_answer_utc_ns,
-            tally.resets,
-            tally.silent,
+            self._seen(),
             length_ns=max(0, booked_ns - self._part.start_ns),
             furthest=self._course.furthest,
             points=self._course.points,
-            can_be_negative=self._can_be_negative,
         )

@@ -74,7 +74,9 @@ def test_a_question_leaves_nothing_behind(socket: Path) -> None:
         before = len(os.listdir("/proc/self/fd"))
         for _ in range(50):
             listed(str(socket))
-        eventually(lambda: len(os.listdir("/proc/self/fd")) <= before + 2 or None, "closed connections")
+        few = eventually(lambda: [n for n in (len(os.listdir("/proc/self/fd")),) if n <= before + 2], "closed ones")
+        assert few[0] <= before + 2
+        assert ["train-0"] == [each.name for each in listed(str(socket))]
 
 
 def test_an_answer_is_kept_for_a_minute(socket: Path) -> None:

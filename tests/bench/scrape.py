@@ -19,6 +19,7 @@ from costmeter.meter.interval import Interval
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.outputs.nodepage import RunNames, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot
+from costmeter.outputs.snapshot import Seen
 from costmeter.readings import Reading
 from tests import samples
 from tests.bench.table import Row
@@ -75,10 +76,12 @@ def node(gpus: int, runs: int) -> NodeSnapshot:
         BEGAN_UTC_NS,
         part,
         still_open,
-        {e.uuid: Interval(e.uuid, now_ns - SECOND, now_ns, "busy", 650 * JOULE, "counter", 0.98) for e in devices},
-        {e.uuid: Reading(e.uuid, now_ns, 5, 650.0, 0.98, 68_719_476_736) for e in devices},
-        readings=91 * gpus,
-        last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
+        Seen(
+            {e.uuid: Interval(e.uuid, now_ns - SECOND, now_ns, "busy", 650 * JOULE, "counter", 0.98) for e in devices},
+            {e.uuid: Reading(e.uuid, now_ns, 5, 650.0, 0.98, 68_719_476_736) for e in devices},
+            readings=91 * gpus,
+            last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
+        ),
         restored=frozenset(part.accounts),
         shown=tuple(part.accounts),
     )

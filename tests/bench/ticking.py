@@ -93,7 +93,7 @@ def _round_ms() -> float:
 
 
 def _ticks(metering: Metering) -> int:
-    return metering.current().readings // GPUS
+    return metering.current().seen.readings // GPUS
 
 
 def _options() -> Options:

@@ -300,4 +300,6 @@ def test_any_text_is_read_or_faulty(text: str) -> None:
 def test_every_suite_is_one_that_openssl_knows() -> None:
     """The names of crypto/tls are translated into names that OpenSSL takes."""
     for suite in filter(None, CIPHER_SUITES.values()):
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(suite)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_ciphers(suite)
+        assert suite in {each["name"] for each in context.get_ciphers()}

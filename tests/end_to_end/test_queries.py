@@ -19,6 +19,7 @@ from costmeter.ledger.record import SlotEntry
 from costmeter.meter.interval import Interval
 from costmeter.outputs.nodepage import page
 from costmeter.outputs.nodesnapshot import NodeSnapshot
+from costmeter.outputs.snapshot import Seen
 from tests.end_to_end.installed import eventually
 from tests.end_to_end.test_prometheus import ABSENT, get, started
 from tests.outputs.test_nodepage import FIRST, LAST, LEE, MAYA, SECOND_GPU, THIRD, USER, facts, node_of, slot
@@ -59,7 +60,7 @@ def after(minutes: int) -> str:
     }
     shown, restored = (MAYA.key, LEE.key), frozenset({MAYA.key, LEE.key})
     at_ns = BEGAN_UTC_NS + minutes * MINUTE
-    snapshot = NodeSnapshot(at_ns, BEGAN_UTC_NS, part, intervals=last, shown=shown, restored=restored)
+    snapshot = NodeSnapshot(at_ns, BEGAN_UTC_NS, part, seen=Seen(last), shown=shown, restored=restored)
     return page(snapshot, OPENMETRICS)[0].decode()
 
 

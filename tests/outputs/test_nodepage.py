@@ -28,6 +28,7 @@ from costmeter.outputs.families import FAMILIES, Family
 from costmeter.outputs.nodepage import OUTCOMES, RunNames, file_page, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
 from costmeter.outputs.prometheusprocess import Process
+from costmeter.outputs.snapshot import Seen
 from costmeter.readings import Missing, Reading
 from costmeter.runtime.agent.ownprocess import OwnProcess
 from tests.golden.compare import golden
@@ -123,16 +124,18 @@ def at_work() -> NodeSnapshot:
         BEGAN_UTC_NS,
         part,
         still_open,
-        {
-            FIRST: Interval(FIRST, now_ns - SECOND, now_ns, "busy", 600 * JOULE, "counter", 0.98),
-            LAST: silence(LAST, now_ns - SECOND, now_ns),
-        },
-        {FIRST: Reading(FIRST, now_ns, 5, 600.0, 0.98, 68_719_476_736)},
-        readings=300,
-        failures=30,
-        last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
-        resets={FIRST: 1},
-        silent=frozenset({LAST}),
+        Seen(
+            {
+                FIRST: Interval(FIRST, now_ns - SECOND, now_ns, "busy", 600 * JOULE, "counter", 0.98),
+                LAST: silence(LAST, now_ns - SECOND, now_ns),
+            },
+            {FIRST: Reading(FIRST, now_ns, 5, 600.0, 0.98, 68_719_476_736)},
+            readings=300,
+            failures=30,
+            last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
+            resets={FIRST: 1},
+            silent=frozenset({LAST}),
+        ),
         shown=(MAYA.key, LEE.key),
         hidden=2,
         refused=1,
@@ -590,7 +593,9 @@ def test_a_node_with_one_run_has_few_series() -> None:
         part = fold_node_all(part, [RunEnded(BEGAN_UTC_NS, key, "ok", 0) for key in keys])
         last = {e.uuid: Interval(e.uuid, 0, SECOND, "busy", 600 * JOULE, "counter", 0.98) for e in eight}
         slow = {e.uuid: Reading(e.uuid, SECOND, 5, 600.0, 0.98, 1) for e in eight}
-        snapshot = NodeSnapshot(BEGAN_UTC_NS + 9 * MINUTE, BEGAN_UTC_NS, part, None, last, slow, 1, 1, BEGAN_UTC_NS)
+        snapshot = NodeSnapshot(
+            BEGAN_UTC_NS + 9 * MINUTE, BEGAN_UTC_NS, part, None, Seen(last, slow, 1, 1, BEGAN_UTC_NS)
+        )
         told = dict.fromkeys(keys, Progress(60, 30_720, 2.5, 100))
         works = dict.fromkeys(("announced", "kubernetes", "slurm", "processes", "environment"), True)
         reload = Reload(True, BEGAN_UTC_NS)

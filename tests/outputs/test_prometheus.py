@@ -26,7 +26,7 @@ from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import by_component, by_state
 from costmeter.outputs.families import FAMILIES
 from costmeter.outputs.prometheus import page, run_page
-from costmeter.outputs.snapshot import Snapshot
+from costmeter.outputs.snapshot import Seen, Snapshot
 from costmeter.readings import Method, Missing, Reading
 from tests.golden.compare import golden
 from tests.outputs import runs
@@ -83,16 +83,18 @@ def in_the_middle(part: Part | None = None) -> Snapshot:
         BEGAN_UTC_NS + 90 * SECOND,
         fold(part or part_of(), SlotEntry(closed)),
         still_open,
-        {
-            FIRST: Interval(FIRST, now_ns - SECOND, now_ns, "busy", 650 * JOULE, "counter", 0.98),
-            SECOND_UUID: silence(SECOND_UUID, now_ns - SECOND, now_ns),
-        },
-        {FIRST: Reading(FIRST, now_ns, 5, 650.0, 0.98, 68_719_476_736)},
-        readings=91,
-        failures=90,
-        last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
-        resets={FIRST: 1},
-        silent=frozenset({SECOND_UUID}),
+        Seen(
+            {
+                FIRST: Interval(FIRST, now_ns - SECOND, now_ns, "busy", 650 * JOULE, "counter", 0.98),
+                SECOND_UUID: silence(SECOND_UUID, now_ns - SECOND, now_ns),
+            },
+            {FIRST: Reading(FIRST, now_ns, 5, 650.0, 0.98, 68_719_476_736)},
+            readings=91,
+            failures=90,
+            last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
+            resets={FIRST: 1},
+            silent=frozenset({SECOND_UUID}),
+        ),
     )
 
 
@@ -325,8 +327,9 @@ def test_what_is_missing_is_absent_and_counted() -> None:
 def test_a_gpu_that_fell_silent_has_no_memory() -> None:
     """What it last said, before it fell silent, is not shown for now; the other GPU's is."""
     snapshot = in_the_middle()
-    said = dict(snapshot.slow) | {SECOND_UUID: replace(snapshot.slow[FIRST], uuid=SECOND_UUID)}
-    of = page_of(replace(snapshot, slow=said))
+    slow = snapshot.seen.slow
+    said = dict(slow) | {SECOND_UUID: replace(slow[FIRST], uuid=SECOND_UUID)}
+    of = page_of(replace(snapshot, seen=replace(snapshot.seen, slow=said)))
     assert [FIRST] == [dict(labels)["gpu_uuid"] for name, labels in of if name == "costmeter_gpu_memory_used_bytes"]
 
 
@@ -334,8 +337,9 @@ def test_a_gpu_that_fell_silent_has_no_memory() -> None:
 def test_the_energy_source_is_the_last_that_was_used(expected: str, method: Method | None) -> None:
     """How the last interval's energy was found; what was probed where it was not."""
     snapshot = in_the_middle()
-    last = replace(snapshot.intervals[FIRST], method=method)
-    of = page_of(replace(snapshot, intervals=dict(snapshot.intervals) | {FIRST: last}))
+    last = replace(snapshot.seen.intervals[FIRST], method=method)
+    seen = replace(snapshot.seen, intervals=dict(snapshot.seen.intervals) | {FIRST: last})
+    of = page_of(replace(snapshot, seen=seen))
     assert 1 == value(of, "costmeter_gpu_info", gpu_uuid=FIRST, energy_source=expected)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,8 +119,11 @@ def test_an_agent_that_hangs_up_and_talks_nonsense_is_survived(tmp_path: Path) -
         run.tell(Told(0, "", Progress(1)))
         run.end(OK)
         again, _ = odd.accept()  # once more at its end
+        again.settimeout(PATIENCE_SECONDS)
+        assert again.recv(64).startswith(b'{"costmeter":"announce/1"')
         again.close()
         run.close(PATIENCE_SECONDS)
+        assert not [each for each in threading.enumerate() if each.name == "costmeter-announcing"]
 
 
 @pytest.mark.parametrize(

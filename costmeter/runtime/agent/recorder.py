@@ -296,7 +296,7 @@ class NodeRecorder(Booking):
         self._post(NodePost(records, tuple(self._devices), self._snapshot(), last))
 
     def _snapshot(self) -> NodeSnapshot:
-        tally, runs, now_utc_ns = self._tally, self._runs, self._now_utc_ns()
+        runs, now_utc_ns = self._runs, self._now_utc_ns()
         shown = runs.shown(self._part.accounts)
         runs.rise(self._part.accounts, now_utc_ns)
         return NodeSnapshot(
@@ -304,13 +304,7 @@ class NodeRecorder(Booking):
             self._began_utc_ns,
             self._part,
             self._open_slot(),
-            dict(self._intervals),
-            dict(self._slow),
-            tally.readings,
-            tally.failures,
-            self._last_answer_utc_ns,
-            tally.resets,
-            tally.silent,
+            self._seen(),
             restored=runs.restored,
             shown=shown,
             hidden=runs.hidden,
@@ -320,7 +314,6 @@ class NodeRecorder(Booking):
             collectors=self._collectors,
             since_utc_ns=self._states.since_utc_ns,
             opened=self._part.today,
-            can_be_negative=self._can_be_negative,
             credits_at_zero=self._has_new_credits(),
         )
 

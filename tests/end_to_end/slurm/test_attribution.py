@@ -113,7 +113,10 @@ def test_two_jobs_are_two_runs(node: SlurmNode, watched: Watched) -> None:
     first = node.submit("exec sleep 600")
     second = node.submit(f"{using(watched.folder, 1)}; exec sleep 600", user="root")
 
-    watched.until([f"slurm-{first} {OTHER_USER} slurm", f"slurm-{second} root slurm", "", ""])
+    runs = watched.until([f"slurm-{first} {OTHER_USER} slurm", f"slurm-{second} root slurm", "", ""])
+    assert {f"slurm-{first}": (str(first), OTHER_USER), f"slurm-{second}": (str(second), "root")} == {
+        run: (of.job, of.user) for run, of in runs.items()
+    }
     node.cancel(first)
     node.cancel(second)
 
@@ -122,7 +125,9 @@ def test_a_step_is_a_run_of_its_own(node: SlurmNode, watched: Watched) -> None:
     """What srun starts is found by the slurmstepd above it, with the number of its step."""
     job = node.submit(f"srun --overlap --gres=gpu:1 sh -c '{using(watched.folder, 0)}; exec sleep 600'")
 
-    watched.until([f"slurm-{job}-0 {OTHER_USER} slurm", "", "", ""])
+    runs = watched.until([f"slurm-{job}-0 {OTHER_USER} slurm", "", "", ""])
+    of = runs[f"slurm-{job}-0"]
+    assert (str(job), OTHER_USER, True) == (of.job, of.user, of.pid > 0)
     node.cancel(job)
 
 
@@ -131,5 +136,6 @@ def test_without_a_prolog_the_processes_tell(node: SlurmNode, watched: Watched) 
     job = node.submit(f"{using(watched.folder, 3)}; exec sleep 600")
     held = f"slurm-{job} {OTHER_USER} slurm"
 
-    watched.until([held, "", "", held])
+    runs = watched.until([held, "", "", held])
+    assert [(f"slurm-{job}", str(job))] == [(run, of.job) for run, of in runs.items()]
     node.cancel(job)

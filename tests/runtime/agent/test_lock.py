@@ -41,7 +41,12 @@ def test_what_was_let_go_can_be_taken(tmp_path: Path) -> None:
     lock, clock = AgentLock(tmp_path / ".lock"), RealClock()
     for _ in range(2):
         lock.take("x", "y", clock)
+        with pytest.raises(InUse):
+            AgentLock(tmp_path / ".lock").take("x", "y", clock)
         lock.let_go()
+    other = AgentLock(tmp_path / ".lock")
+    other.take("x", "y", clock)
+    assert other.is_there
 
 
 def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
