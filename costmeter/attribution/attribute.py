@@ -175,14 +175,14 @@ class _Node:
         """The kubelet's word. Containers have users of their own: a stranger is who is in no pod at all."""
         if not all(self._may_be_of_a_pod(each) for each in present):
             return []
-        return [self._pod(pod, uuids, present) for pod, uuids in self._of_pod if uuid in uuids]
+        return [self._pod(pod, present) for pod, uuids in self._of_pod if uuid in uuids]
 
     def _may_be_of_a_pod(self, process: Process) -> bool:
         """One whose control groups are not shown may be, where those of no other are: then nothing can be seen."""
         is_of_one = container.is_of_a_pod(process.cgroups)
         return not self._shows_pods if is_of_one is None else is_of_one
 
-    def _pod(self, pod: Pod, uuids: frozenset[str], present: Sequence[Process]) -> FoundRun:
+    def _pod(self, pod: Pod, present: Sequence[Process]) -> FoundRun:
         """A pod's user is nobody's word but its processes': it is shown where they agree, and is no part of its key.
 
         For a pod has a GPU before it has a process, and stays the same run.
@@ -200,8 +200,8 @@ class _Node:
             job = self._jobs[number]
             if uuid not in uuids or not _is_alone(job.uid, present):
                 continue
-            own = [each for each in present if each.step is not None and each.step.job == number]
-            found += [self._step(each.step, each) for each in own if each.step is not None] or [self._job(job)]
+            own = [(each.step, each) for each in present if each.step is not None and each.step.job == number]
+            found += [self._step(step, each) for step, each in own] or [self._job(job)]
         return found
 
     # Processes: each for itself

@@ -5,20 +5,18 @@ import os
 import shlex
 import signal
 import threading
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from costmeter.cli import folder
+from costmeter.cli.attempts import told
 from costmeter.cli.voice import Voice
 from costmeter.config import flags
 from costmeter.errors import ConfigError, UsageError
 
-Value = TypeVar("Value")
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from costmeter.runtime.agent.assembly import Agent, AgentOptions
+    from costmeter.runtime.agent.assembly import Agent
+    from costmeter.runtime.agent.settings import AgentOptions
 
 PORT = 26786
 #: So long everything has when the agent is told to stop; init systems wait longer.
@@ -136,18 +134,19 @@ def _stop_on_failure(agent: "Agent") -> None:
 
 def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions":
     """Refuse what cannot be meant, everything at once, before anything is started."""
-    refused = Refusals()
+    faults: list[str] = []
     typed = args.addresses or [f"{flags.LOOPBACK}:{PORT}"]
-    addresses = tuple(refused.unless(partial(_address, text), ("", 0)) for text in typed)
-    period_seconds = refused.unless(lambda: flags.parse_interval(args.interval), 1.0)
-    max_runs = refused.unless(lambda: _count(args.max_runs), MAX_RUNS)
-    textfile = refused.unless(lambda: _is_folder("--textfile", args.textfile), None)
-    simulate = refused.unless(lambda: _scenario(args.simulate or environ.get("COSTMETER_SIMULATE") or None), None)
-    refused.tell()
-    from costmeter.runtime.agent.assembly import AgentOptions
+    addresses = [told(faults, partial(_address, text)) for text in typed]
+    period_seconds = told(faults, lambda: flags.parse_interval(args.interval))
+    max_runs = told(faults, lambda: _count(args.max_runs))
+    textfile = told(faults, lambda: _folder("--textfile", args.textfile))
+    simulate = told(faults, lambda: _scenario(args.simulate or environ.get("COSTMETER_SIMULATE") or None))
+    if faults or period_seconds is None or max_runs is None:
+        raise UsageError(f"\n{_PROGRAM}: ".join(faults))
+    from costmeter.runtime.agent.settings import AgentOptions
 
     return AgentOptions(
-        addresses=addresses,
+        addresses=tuple(filter(None, addresses)),
         web_config=args.web_config,
         config=args.config,
         strict=args.strict,
@@ -163,26 +162,6 @@ def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions
     )
 
 
-class Refusals:
-    """What is wrong with several options, to be told of all of them at once."""
-
-    def __init__(self) -> None:
-        self._faults: list[str] = []
-
-    def unless(self, check: Callable[[], Value], otherwise: Value) -> Value:
-        """What a check returns; where it refuses, that is kept."""
-        try:
-            return check()
-        except UsageError as refusal:
-            self._faults.append(refusal.message)
-            return otherwise
-
-    def tell(self) -> None:
-        """Raise UsageError with all of them, where there are any."""
-        if self._faults:
-            raise UsageError(f"\n{_PROGRAM}: ".join(self._faults))
-
-
 def _address(text: str) -> tuple[str, int]:
     """As Prometheus's exporters read it: without a host before the colon, every address of this machine."""
     host, port = flags.parse_address(text, "--web.listen-address")
@@ -195,7 +174,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _is_folder(option: str, path: str | None) -> str | None:
+def _folder(option: str, path: str | None) -> str | None:
     if path is not None and not os.path.isdir(path):
         raise UsageError(f'{option} "{path}": no such folder. Make it: mkdir -p {shlex.quote(path)}')
     return path

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from costmeter.cli import folder, nodereport
 from costmeter.cli.copies import warn_of_copies
+from costmeter.cli.lines import say, warn
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     base_kw, wanted = _kilowatts(args.base_kw), args.runs
     loaded = load_settings(args.config, {}, environ, folder.current(), strict=False)
     for fault in loaded.faults:
-        print(f"costmeter: warning: {fault}", file=sys.stderr)
+        warn(fault)
     terms = _terms(loaded, args.attribution or "marginal", base_kw)
     asked, period_of = _periods(given, billing_day, terms)
     state = nodereport.state_of(args)
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     found = use_by_period(paths, Sought(period_of, terms.currency, terms.schedule, terms.commitments, asked), shared)
     document = bills(found, terms, [asked] if asked else _between(found.uses, period_of))
     if said := not_counted(document):
-        print(f"costmeter: warning: {said}: {found.refusals[0]}", file=sys.stderr)
+        warn(f"{said}: {found.refusals[0]}")
     sys.stdout.write(to_json(document) if args.json else render(document, style(sys.stdout, environ)))
     return 0
 
@@ -109,7 +110,7 @@ def _say_how_much(paths: Sequence[Path]) -> None:
     """That there is a lot to read, to a person who waits for it."""
     sizes = (path.stat().st_size for path in paths if path.is_file())
     if sys.stderr.isatty() and sum(sizes) > _SOON_READ_BYTES:
-        print(f"costmeter: reading {len(paths):,} journal{'' if len(paths) == 1 else 's'}", file=sys.stderr)
+        say(f"reading {len(paths):,} journal{'' if len(paths) == 1 else 's'}")
 
 
 def _terms(loaded: "Loaded", attribution: str, base_kw: Decimal) -> "Terms":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
 from costmeter.cli.copies import warn_of_copies
+from costmeter.cli.lines import warn
 from costmeter.errors import CostmeterError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _show(args: argparse.Namespace) -> int:
     loaded = load_settings(args.config, {}, os.environ, folder.current(), strict=False)
     found = listing(Path(state_directory(dict(os.environ))), {})
     for fault in (*loaded.faults, *found.unread):
-        print(f"costmeter: warning: {fault}", file=sys.stderr)
+        warn(fault)
     warn_of_copies(found.copies)
     budgets = list(_in_force(loaded.settings, found.runs))
     if args.json:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
+from costmeter.cli.lines import warn
 
 if TYPE_CHECKING:
     from costmeter.config.settings import Effective
@@ -42,15 +43,13 @@ def _schema() -> int:
 
 
 def _show(explicit: str | None) -> int:
-    import sys
-
     from costmeter.config.layers import load_settings
 
     loaded = load_settings(explicit, {}, os.environ, folder.current(), strict=False)
     print("\n".join(_table(loaded.effective)))
     print(f"# files read: {', '.join(loaded.files) or 'none'}")
     for fault in loaded.faults:
-        print(f"costmeter: warning: {fault}", file=sys.stderr)
+        warn(fault)
     return FINE
 
 

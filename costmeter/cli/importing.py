@@ -5,7 +5,6 @@ import codecs
 import contextlib
 import io
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from costmeter.cli.lines import say, warn
 from costmeter.config import flags
 from costmeter.errors import JournalError, UsageError
+from costmeter.ledger.identity import is_fit_id
 
 if TYPE_CHECKING:
     from costmeter.config.settings import Loaded
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from costmeter.runtime.imported import Asked, Heard
     from costmeter.sources.smicsv import Reader
 
-_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FIELDS = "timestamp,index,uuid,name,pci.bus_id,power.draw,utilization.gpu,power.limit,memory.used"
 _LOG = f"nvidia-smi --query-gpu={_FIELDS} --format=csv -l 1 > gpus.csv"
 _EPILOG = f"""\
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Record the run and print its receipt; 1 where the log says nothing usable."""
     price = {} if args.price is None else {"gpu.price": flags.parse_price(args.price)}
     labels = dict(flags.parse_label(text) for text in args.label)
-    if args.run_id is not None and not (_RUN_ID.fullmatch(args.run_id) and args.run_id.strip(".")):
+    if args.run_id is not None and not is_fit_id(args.run_id):
         raise UsageError(f'--run-id "{args.run_id}": expected up to 64 letters, digits, dots, dashes, underscores')
     path = Path(args.file)
     _look(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from costmeter.cli import runfilter
+from costmeter.cli.lines import warn
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def text(args: argparse.Namespace, kind: str, state: Path) -> str:
 
     account = node_account(state, _wanted(args))
     for said in (*account.unread, *account.problems):
-        print(f"costmeter: warning: {said}", file=sys.stderr)
+        warn(said)
     key = args.by or "user"
     groups = node_groups(account, key)
     if kind == "json":

@@ -5,6 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from costmeter.cli.lines import warn
 from costmeter.errors import CostmeterError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"# {name}: {getattr(found, name)}")
     lines, remarks = _settings(found)
     for remark in remarks:
-        print(f"costmeter: warning: {remark}", file=sys.stderr)
+        warn(remark)
     if not lines:
         print("nothing to configure is known here. By hand: gpu: {price: 2.49}", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ import sys
 from decimal import Decimal, InvalidOperation
 
 from costmeter.cli import folder, wholefile
-from costmeter.cli.lines import write_data
+from costmeter.cli.lines import warn, write_data
 from costmeter.clock import RealClock
 from costmeter.config.seriesfile import MAX_SERIES_BYTES
 from costmeter.errors import CostmeterError, UsageError
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     for remark in answer.remarks:
         print(remark, file=sys.stderr)
     for missing in answer.missing:
-        print(f"costmeter: warning: {missing}", file=sys.stderr)
+        warn(missing)
     return int(bool(answer.missing))
 
 
@@ -132,7 +132,7 @@ def _write(path: str, shown: str, identity: str, answer: Answer, now_ns: int) ->
     ahead = [row for row in merged.rows if row.start_utc_ns > now_ns + _FAR_AHEAD_NS and row.start_utc_ns not in came]
     if ahead:
         told = f"{len(ahead)} of the kept values lie ahead, from {iso_minute(ahead[0].start_utc_ns)} on"
-        print(f"costmeter: warning: {shown}: {told}; fetch them again with --to, lest they changed", file=sys.stderr)
+        warn(f"{shown}: {told}; fetch them again with --to, lest they changed")
 
 
 def _check_size(text: str, shown: str) -> None:

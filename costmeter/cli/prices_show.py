@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
+from costmeter.cli.lines import warn
 from costmeter.cli.prices_effect import in_effect, number
 from costmeter.clock import RealClock
 from costmeter.config.yamlfile import Fault
@@ -49,7 +50,7 @@ def _show_effect(config: str | None, now_ns: int) -> int:
 
     loaded = load_settings(config, {}, os.environ, folder.current(), strict=False)
     for fault in loaded.faults:
-        print(f"costmeter: warning: {fault}", file=sys.stderr)
+        warn(fault)
     rows = []
     for one in in_effect(loaded.settings, now_ns):
         age = "" if one.age_days is None else f"{one.age_days} days old"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from costmeter.cli import bill, nodereport, runfilter, runfolder
 from costmeter.cli.copies import warn_of_copies
+from costmeter.cli.lines import say, warn
 from costmeter.errors import JournalError, UsageError
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _text(args: argparse.Namespace, kind: str, state: Path, runs: list[str], lis
         raise JournalError(f"no runs recorded under {state}", nodereport.instead(state))
     matching = replace(found, runs=tuple(filter(wanted, found.runs)))
     if found.runs and not matching.runs and kind not in ("text", "md"):
-        print(f"costmeter: {_NO_MATCH}", file=sys.stderr)
+        say(_NO_MATCH)
     if kind == "json" and not args.by:
         _warn(matching)
         return _receipts_text(args, kind, state, [run.found for run in matching.runs])
@@ -244,7 +245,7 @@ def _accounts(args: argparse.Namespace, runs: "Sequence[Listed]") -> "Iterator[A
             yield from accounts(each, days_of(in_zone), days)
     if left_out:
         what = "1 simulated run is" if left_out == 1 else f"{left_out:,} simulated runs are"
-        print(f"costmeter: {what} left out, since nobody pays for them; with them: --simulated", file=sys.stderr)
+        say(f"{what} left out, since nobody pays for them; with them: --simulated")
 
 
 def _warn(found: "Listing") -> None:
@@ -252,7 +253,7 @@ def _warn(found: "Listing") -> None:
     if found.unread:
         count = len(found.unread)
         what = "1 journal cannot be read and is" if count == 1 else f"{count:,} journals cannot be read and are"
-        print(f"costmeter: warning: {what} not counted: {found.unread[0]}", file=sys.stderr)
+        warn(f"{what} not counted: {found.unread[0]}")
     warn_of_copies(found.copies)
 
 

@@ -155,7 +155,9 @@ def _check(args: argparse.Namespace, environ: dict[str, str]) -> None:
     if args.json is not None and not os.path.isdir(os.path.dirname(args.json) or "."):
         raise UsageError(f'--json "{args.json}": no such folder')
     if args.textfile is not None and not os.path.isdir(args.textfile):
-        raise UsageError(f'--textfile "{args.textfile}": no such folder', f"mkdir -p {args.textfile}")
+        import shlex
+
+        raise UsageError(f'--textfile "{args.textfile}": no such folder', f"mkdir -p {shlex.quote(args.textfile)}")
     if args.record is not None:
         from costmeter.cli import recordings
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from decimal import Decimal
-from typing import TypeVar
 
+from costmeter.cli.attempts import told
 from costmeter.cli.scenariowords import described
 from costmeter.config.build import Merged as MergedSettings
 from costmeter.config.build import build
@@ -37,8 +37,6 @@ _LOSS_KEYS = ("interruptions_per_day", "lost_minutes")
 KEYS = (*_RENT_KEYS, *OWNED_KEYS, *_SITE_KEYS, *_LOSS_KEYS, "shift", "no_idle", "config")
 _FORM = re.compile(r"(catalog|per_instance_hour|series)\s*:\s*(.+)", re.DOTALL)
 _LENGTH = re.compile(r"([+-])\s?([0-9]{1,5}(?:\.[0-9]{1,3})?)\s?(m|min|h|d|w)")
-#: What an attempt makes.
-Made = TypeVar("Made")
 _MINUTES = {"m": 1, "min": 1, "h": 60, "d": 1_440, "w": 10_080}
 
 
@@ -93,15 +91,6 @@ def scenario(typed: Typed, around: Around) -> Scenario:
     if shift is not None:
         made = _shifted(made, shift, keys["shift"], around)
     return _lengthened(made, typed, losses)
-
-
-def told(faults: list[str], attempt: Callable[[], Made]) -> Made | None:
-    """What an attempt makes; of one that is refused None, and its refusal, with what to type, is among the faults."""
-    try:
-        return attempt()
-    except UsageError as error:
-        faults.append(f"{error.message}" + (f" ({error.hint})" if error.hint else ""))
-        return None
 
 
 def as_configured(settings: Settings, name: str = "as configured") -> Scenario:

@@ -32,6 +32,7 @@ keys: q quit, s sort by GPU, cost or idleness, i what is idle alone
 It asks the agent of this node, wherever that serves ({AGENT} by default). Where there
 is none it shows the runs that this user meters without one, from their journals.
 """
+_START = "start one: costmeter agent.  One elsewhere: costmeter top --from http://gpu02:26786"
 _LEAST_SECONDS, _MOST_SECONDS = 0.2, 3600.0
 
 
@@ -71,9 +72,6 @@ def run(args: argparse.Namespace) -> int:
     return show(look, nodes, seconds, _style)
 
 
-_START = "start one: costmeter agent.  One elsewhere: costmeter top --from http://gpu02:26786"
-
-
 def screen(nodes: "list[dict[str, Any]]", style: "Style", view: "View") -> list[str]:
     """The lines of one look. Raises CostmeterError where an agent said what no agent of ours says."""
     from costmeter.outputs.top import top
@@ -110,8 +108,7 @@ def _looking(args: argparse.Namespace) -> "Nodes":
     from costmeter.feeds.agent import Absent, Agent
 
     if args.url is not None:
-        named = Agent(args.url, args.ca)
-        return lambda: [named.node()]
+        return partial(_one, Agent(args.url, args.ca))
     from costmeter.runtime.agent.found import urls
 
     absences: list[CostmeterError] = []

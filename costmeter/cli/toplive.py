@@ -13,7 +13,7 @@ from costmeter.cli.top import screen
 from costmeter.clock import Clock, RealClock
 from costmeter.errors import CostmeterError
 from costmeter.outputs.style import Style
-from costmeter.outputs.top import SORTS, View
+from costmeter.outputs.top import View
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: The other screen, no cursor, and lines that are cut rather than wrapped; and back.
@@ -141,7 +141,7 @@ class _View:
 
     def _take(self, key: str) -> None:
         if key == "s":
-            self._view = replace(self._view, sort=SORTS[(SORTS.index(self._view.sort) + 1) % len(SORTS)])
+            self._view = replace(self._view, sort=self._view.next_sort)
         elif key == "i":
             self._view = replace(self._view, idle_only=not self._view.idle_only)
 
@@ -163,7 +163,7 @@ class _View:
         lines = screen(self._nodes, style, replace(self._view, lines=room))[: height - 1]
         shown = "".join(f"{line}{_TO_LINE_END}\r\n" for line in lines)
         only = "all" if self._view.idle_only else "idle only"
-        keys = self._why or f"q quit  s sort by {SORTS[(SORTS.index(self._view.sort) + 1) % len(SORTS)]}  i {only}"
+        keys = self._why or f"q quit  s sort by {self._view.next_sort}  i {only}"
         self._terminal.write(f"{_HOME}{shown}{keys[: style.width]}{_TO_LINE_END}{_TO_END}")
 
 

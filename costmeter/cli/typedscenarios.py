@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from costmeter.cli.scenarios import KEYS, OWNED_KEYS, Typed, told
+from costmeter.cli.attempts import told
+from costmeter.cli.scenarios import KEYS, OWNED_KEYS, Typed
 from costmeter.config.parse import text as as_text
 from costmeter.config.textfile import all_within
 from costmeter.config.textfile import text as read_text

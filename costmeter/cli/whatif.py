@@ -163,7 +163,8 @@ def _made(rows: "Sequence[Typed]", around: "Around", faults: list[str]) -> "list
     """The scenarios that were typed. Raises UsageError with these faults and all others."""
     from functools import partial
 
-    from costmeter.cli.scenarios import scenario, told
+    from costmeter.cli.attempts import told
+    from costmeter.cli.scenarios import scenario
 
     made = [told(faults, partial(scenario, row, around)) for row in rows]
     if faults:

@@ -7,7 +7,7 @@ from decimal import Context, localcontext
 from typing import TYPE_CHECKING
 
 from costmeter.cli import folder
-from costmeter.cli.lines import write_data
+from costmeter.cli.lines import warn, write_data
 from costmeter.cli.siteflags import add_site_flags, site_settings, unused_settings
 from costmeter.errors import UsageError
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
     loaded = _loaded(args, folder.current())
     for fault in loaded.faults:
-        print(f"costmeter: warning: {fault}", file=sys.stderr)
+        warn(fault)
     with localcontext(Context(prec=_DIGITS)):
         found = opening(asked(args), loaded.settings, RealClock().utc_ns())
         if args.json:

@@ -6,10 +6,10 @@ import fcntl
 import os
 import re
 import stat
-import sys
 import threading
 from collections.abc import Iterator
 
+from costmeter.cli.lines import warn
 from costmeter.clock import RealClock
 from costmeter.errors import CostmeterError
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_SECOND
@@ -30,7 +30,7 @@ def write(path: str, text: str, shown_as: str, hint: str = "-o /another/folder/f
     except OSError as problem:
         raise CostmeterError(f"{shown_as} was not written: {problem.strerror or problem}", hint) from None
     if warning:
-        print(f"costmeter: warning: {shown_as}: {warning}", file=sys.stderr)
+        warn(f"{shown_as}: {warning}")
 
 
 def replace(path: str, text: str, is_hasty: bool = False) -> str:
@@ -131,7 +131,7 @@ def _lock(descriptor: int, shown_as: str, patience_ns: int) -> None:
         except OSError as problem:
             if problem.errno in _NO_LOCKS:
                 what = "its folder cannot be locked, so let no second fetch write into it meanwhile"
-                print(f"costmeter: warning: {shown_as}: {what}", file=sys.stderr)
+                warn(f"{shown_as}: {what}")
                 return
         now_ns = clock.boottime_ns()
         if now_ns >= ends_ns:

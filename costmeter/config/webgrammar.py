@@ -21,6 +21,7 @@ CLIENT_AUTH_TYPES = (
 )
 #: Of these two a client must show a certificate, so that there are names to look at.
 _WITH_NAMES = ("RequireAnyClientCert", "RequireAndVerifyClientCert")
+_BOUNDS = ("min_version", "max_version")
 VERSIONS = ("TLS12", "TLS13")
 _RETIRED_VERSIONS = ("TLS10", "TLS11")
 #: The suites of crypto/tls up to TLS 1.2 and what OpenSSL calls them; None are those of TLS 1.3, which are always on.
@@ -51,6 +52,8 @@ _LOWEST_COST, _HIGHEST_COST = 4, 16
 _HASH = re.compile(r"\$2[abxy]\$([0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s|m|h)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+#: What YAML 1.1 takes for a boolean, as the other exporters do.
+_YES, _NO = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 _HTPASSWD = "make one with  htpasswd -nBC 10 USER"
 
 
@@ -241,7 +244,7 @@ class _Reader:
 
     def _yes(self, found: dict[str, Node], key: str, default: bool) -> bool:
         text = self._known_text(found, key)
-        if text and text.lower() not in _YES | _NO:  # what YAML 1.1 takes for a boolean, as the other exporters do
+        if text and text.lower() not in _YES | _NO:
             self._fault(found[key].place, f"{key}: expected true or false, not {shown(text)}")
         return text.lower() in _YES if text else default
 
@@ -299,10 +302,6 @@ class _Reader:
     def _fault(self, place: Place | None, what: str) -> None:
         if place is not None:
             self.faults.append(Fault(place, what))
-
-
-_BOUNDS = ("min_version", "max_version")
-_YES, _NO = frozenset({"true", "yes", "on"}), frozenset({"false", "no", "off"})
 
 
 def _near(text: str, words: tuple[str, ...]) -> str:

@@ -51,7 +51,7 @@ def fold_path(path: Path, prices: PricesFor | None = None, elsewhere: Windows | 
 def fold_each(path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows | None = None) -> list[Part | Refusal]:
     """The same under one set of prices after another, in one go; where one has no answer, why. Raises as `records`."""
     with no_collecting():
-        for is_ordered, read in ((False, line_blocks), (True, _one_by_one)):
+        for is_ordered, read in ((False, line_blocks), (True, one_by_one)):
             torn: list[str] = []
             folding = _Folding(path, prices, elsewhere or {}, is_ordered)
             for first, block in read(path, torn):
@@ -62,7 +62,7 @@ def fold_each(path: Path, prices: Sequence[PricesFor | None], elsewhere: Windows
         return folding.finished(torn)
 
 
-def _one_by_one(path: Path, torn: list[str]) -> Iterator[tuple[int, list[bytes]]]:
+def one_by_one(path: Path, torn: list[str]) -> Iterator[tuple[int, list[bytes]]]:
     """The lines of a journal in their order, none of which need follow each other in the file."""
     return ((number, [line]) for number, line in lines_in_order(path, torn))
 

@@ -27,13 +27,13 @@ from costmeter.ledger.slotline import (
     take_counters,
     take_progress,
 )
+from costmeter.meter.activity import STATES
 from costmeter.meter.bulk import Block, Charged
 from costmeter.meter.charge import Rates
 from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
 from costmeter.meter.tally import charged
 
-_STATES = ("busy", "idle", "unknown")
 _ARRAYS = frozenset((*STATE_ARRAYS, "busy_ns", "observed_ns", *(f"{method}_uj" for method in METHOD_ARRAYS)))
 _COUNTERS = frozenset(("counters_mj", "counters_uj"))
 _DIGITS, _DIGIT = b"0123456789", re.compile("[0-9]")
@@ -259,7 +259,7 @@ def by_field(rows: Mapping[str, Rows], count: int) -> dict[str, list[int]]:
     columns["busy_nanoseconds"] = left
     columns["observed_nanoseconds"] = taken.get("observed_ns", held)
     method = rows["method"][0] if "method" in rows else None
-    energy = [columns[name] for state in _STATES if (name := f"{state}_microjoules") in columns]
+    energy = [columns[name] for state in STATES if (name := f"{state}_microjoules") in columns]
     for each, name in METHOD_ARRAYS.items():
         if each == method and energy:
             columns[name] = _summed(energy, count)

@@ -52,7 +52,7 @@ def journal_at(place: str, part: Brief) -> str:
     return place if place.endswith(JOURNAL) else f"{place}/{part.file}"
 
 
-def called(path: str, run: str) -> str:
+def copy_name(path: str, run: str) -> str:
     """What a copy is called: by its folder, or by itself where it lies in that of the run that it is a copy of."""
     folder = os.path.dirname(path)
     return path if os.path.basename(folder) == safe_name(run) else folder

@@ -16,14 +16,18 @@ _BLANKS = re.compile(r"(\s+)")
 _SECRET_NAME = re.compile(r"(key|token|secret|passw(or)?d|credential)s?$", re.IGNORECASE)
 
 
+def is_fit_id(given: str) -> bool:
+    """Whether a name can be a run's id. One of dots alone is not: it would be a folder's own or parent's name."""
+    return bool(_GIVEN_ID.fullmatch(given) and given.strip("."))
+
+
 def run_id(environ: Mapping[str, str], utc_ns: int) -> str:
     """`COSTMETER_RUN_ID` where it is a fit name; in a Slurm step, the step's; else `r-` and 12 base-32 characters.
 
-    A name of dots alone is not fit: it would be a folder's own or parent's name. The characters begin with the time, in
-    seconds.
+    The characters begin with the time, in seconds.
     """
     given = environ.get("COSTMETER_RUN_ID", "")
-    if _GIVEN_ID.fullmatch(given) and given.strip("."):
+    if is_fit_id(given):
         return given
     if step := _slurm_step(environ):
         return step

@@ -13,12 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from costmeter.errors import JournalError
-from costmeter.ledger.line import encode, encode_names, seal
+from costmeter.ledger.line import decode, encode, encode_names, seal
 from costmeter.ledger.lines import LONGEST_LINE, lines, opened
 from costmeter.ledger.node.record import Line
 from costmeter.ledger.ratesline import fingerprint
 from costmeter.ledger.reading import Scan, open_slot, ran_outside, records
-from costmeter.ledger.record import Devices, Footer, Place, RatesChange, SlotEntry, Subtotal
+from costmeter.ledger.record import Devices, Footer, Place, RatesChange, SlotEntry, Subtotal, Summary
 from costmeter.ledger.sequence import Numbering
 from costmeter.ledger.slotline import encode_slot
 from costmeter.meter.slot import Slot
@@ -153,6 +153,18 @@ def is_whole(path: Path, place: Place) -> bool:
     return not left and crc == place.crc
 
 
+def summed_up(line: bytes, size_bytes: int) -> tuple[Summary, Place] | None:
+    """What the last line of a file sums up, and its place; None where it is no footer that was written to stand there.
+
+    Raises ValueError and JournalError as `decode`.
+    """
+    footer = decode(line)
+    if not isinstance(footer, Footer) or footer.summary is None or footer.place is None:
+        return None
+    is_there = footer.place.at == size_bytes - len(line) - 1 and footer.slots == footer.summary.slots
+    return (footer.summary, footer.place) if is_there else None
+
+
 def _put(file: int, record: bytes, at: int) -> None:
     """Write one record whole. Raises OSError where the disk takes a part of it only."""
     if os.pwrite(file, record, at) < len(record):
@@ -201,4 +213,5 @@ __all__ = [
     "records",
     "safe_name",
     "state_directory",
+    "summed_up",
 ]

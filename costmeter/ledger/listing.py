@@ -16,7 +16,7 @@ from pathlib import Path
 from costmeter.errors import JournalError
 from costmeter.ledger.brief import Brief, brief
 from costmeter.ledger.bulk import fold_path
-from costmeter.ledger.copies import called, journal_at, without_copies
+from costmeter.ledger.copies import copy_name, journal_at, without_copies
 from costmeter.ledger.ending import Ending, Lost, Stretch, lost, part_ending, part_goes_on, together
 from costmeter.ledger.finding import JOURNAL, paths_of
 from costmeter.ledger.overlap import meeting, metered_elsewhere
@@ -201,7 +201,7 @@ class Listing:
     @property
     def copies(self) -> tuple[str, ...]:
         """What is said of copies: a line for each folder that has some, and for each in a run's own folder."""
-        places = {called(path, run): run for path, run in self.copied.items()}
+        places = {copy_name(path, run): run for path, run in self.copied.items()}
         return tuple(f"{place} is a copy of {run}: not counted" for place, run in places.items())
 
 

@@ -36,25 +36,26 @@ def lines_in_order(path: Path, problems: list[str]) -> Iterator[tuple[int, bytes
 
     Lines of a journal without numbers of rates stay as they are. Raises JournalError as `lines` does.
     """
-    scan = _Scan()
+    places = _Places()
     for _, at, line in placed_lines(path, problems):
-        scan.take(at, line)
-    order, moved = scan.order()
+        places.take(at, line)
+    order, moved = places.order()
     if moved:
         problems.append(PUT_BACK.format(moved))
     with opened(path) as file:
         for place in order:
-            file.seek(scan.starts[place])
+            file.seek(places.starts[place])
             yield place + 1, file.readline().rstrip(b"\r\n")
 
 
 @dataclass(slots=True)
-class _Scan:
+class _Places:
     """What the lines of a file say of where they belong.
 
     `keys` and `starts` (first bytes) are of all lines; `firsts` are the lines with a key of their own that none before
     has. `devices` are lines of devices, how many these are, and the rates before them; `sizes` has for how many devices
-    rates are.
+    rates are. `_late` counts what stands behind a slot that needs it: a line of holders (`_held` so far) that one had
+    named (`_named`), and an opening behind any.
     """
 
     keys: list[Key] = field(default_factory=list)

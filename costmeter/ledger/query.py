@@ -1,5 +1,6 @@
 """Folding journals into runs. The live meter and the report use this same fold, so they cannot disagree."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -41,8 +42,8 @@ class Part:
     to say of some. `phases` has all GPUs' totals of every phase that the run told; what is in none of them was before
     it told of any. `redone` is work done again, `saved` the last checkpoint of so many `checkpoints`; `progress` is the
     last that was told. `milestones` are marks of budgets and of going back to an earlier step. `problems` are what
-    could not be read, `remarks` what was metered and counts from another part. `last_ns` is
-    when (CLOCK_BOOTTIME) the last slot ended, where whoever folded them followed that.
+    could not be read, `remarks` what was metered and counts from another part. `last_ns` is when (CLOCK_BOOTTIME) the
+    last slot ended, where whoever folded them followed that.
     """
 
     header: Header
@@ -98,9 +99,7 @@ class Part:
     @property
     def summary(self) -> Summary:
         """What it comes to so far, for a list of runs."""
-        gpus: dict[str, int] = {}
-        for device in self.devices.values():
-            gpus[device.name] = gpus.get(device.name, 0) + 1
+        gpus = Counter(device.name for device in self.devices.values())
         return Summary(
             self.slots,
             self.ended_utc_ns,

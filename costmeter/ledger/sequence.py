@@ -1,8 +1,8 @@
 """What the lines of a journal say of each other: by numbers alone, for a wall clock may be set meanwhile.
 
 Slots are numbered. Rates are, too, and every slot names those it is priced under; so are, on a node, the lines that say
-who holds what. So a line that went missing, stands
-twice or was moved shows in those that are left, and what it costs can be said. `order` puts back what was moved.
+who holds what. So a line that went missing, stands twice or was moved shows in those that are left, and what it costs
+can be said. `order` puts back what was moved.
 """
 
 from dataclasses import dataclass, field, replace

@@ -6,6 +6,7 @@ It is `query.fold` without all that stands in no list. Slots that follow each ot
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence as Lines
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -63,8 +64,7 @@ class Folding:
     @property
     def summary(self) -> Summary:
         """What it comes to so far."""
-        names = list(self.models.values())
-        gpus = tuple((name, names.count(name)) for name in dict.fromkeys(names))
+        gpus = tuple(Counter(self.models.values()).items())
         return Summary(self.slots, self.ended_utc_ns, self.whole, gpus, self.redone, self.saved, self.progress)
 
     def takes_summary(self, summary: Summary) -> None:

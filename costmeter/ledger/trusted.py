@@ -22,13 +22,14 @@ import orjson
 from costmeter.errors import JournalError
 from costmeter.ledger.bulk import Refusal, fold_each, no_collecting
 from costmeter.ledger.columns import by_field
-from costmeter.ledger.journal import is_whole
-from costmeter.ledger.line import CHECK_LENGTH, decode
+from costmeter.ledger.journal import is_whole, summed_up
+from costmeter.ledger.line import CHECK_LENGTH
 from costmeter.ledger.lines import LONGEST_LINE, line_blocks, opened
 from costmeter.ledger.pricing import PricesFor, Pricing, Unpriceable
 from costmeter.ledger.query import Part
 from costmeter.ledger.reading import Scan
-from costmeter.ledger.record import Footer, Header, Summary
+from costmeter.ledger.record import Header, Place, Summary
+from costmeter.meter.activity import STATES
 from costmeter.meter.bulk import Block, Charged
 from costmeter.meter.charge import Rates
 from costmeter.meter.slot import Quantities
@@ -37,10 +38,9 @@ from costmeter.meter.totals import DeviceTotals, Totals
 
 #: So many slots are charged at once: their numbers just fit into a processor's cache.
 _SLOTS_AT_ONCE = 4_096
-_STATES = ("busy", "idle", "unknown")
 #: What of a slot is charged, and which fields of Quantities that is.
-_CHARGED = frozenset(f"{state}_{what}" for state in _STATES for what in ("ns", "uj", "host_uj"))
-_HELD = [f"{state}_{what}" for state in _STATES for what in ("nanoseconds", "microjoules", "host_microjoules")]
+_CHARGED = frozenset(f"{state}_{what}" for state in STATES for what in ("ns", "uj", "host_uj"))
+_HELD = [f"{state}_{what}" for state in STATES for what in ("nanoseconds", "microjoules", "host_microjoules")]
 #: Lines that say how slots are priced, and whose they are.
 _DECODED = frozenset({"header", "devices", "rates", "footer"})
 _DEVICES = b'{"type":"devices"'
@@ -64,28 +64,29 @@ def _vouched_for(path: Path, prices: Sequence[PricesFor | None]) -> list[Part | 
     """The parts as the footer has them; None where it does not vouch for what is before it."""
     try:
         footer = _footer(path)
-        if footer is None or footer.summary is None or footer.place is None or not is_whole(path, footer.place):
+        if footer is None:
+            return None
+        summary, place = footer
+        if not is_whole(path, place):
             return None
         journal = _Journal(path, prices)
         for first, block in line_blocks(path, []):
             journal.take(first, block)
-        return [*journal.parts(footer.summary)]
+        return [*journal.parts(summary)]
     except (*_NOT_PLAIN, JournalError, Unpriceable):  # be it a fault of the prices: the other way tells of each
         return None
 
 
-def _footer(path: Path) -> Footer | None:
-    """The last line of a journal, where it is a footer that was written to stand there, and no slot is open."""
+def _footer(path: Path) -> tuple[Summary, Place] | None:
+    """What the last line of a journal sums up, where it is a footer in its place and no slot is open."""
     with opened(path) as file:
         end = file.seek(0, 2)
         at = max(0, end - LONGEST_LINE)
         file.seek(at)
         *before, line, rest = (b"", *file.read().rsplit(b"\n", 2))
-    record = decode(line)
-    if not isinstance(record, Footer) or record.place is None or record.summary is None or rest:
+    if rest or not any(before) or path.with_suffix(".open").exists():
         return None
-    is_there = record.place.at == end - len(line) - 1 and record.slots == record.summary.slots
-    return None if not is_there or not any(before) or path.with_suffix(".open").exists() else record
+    return summed_up(line, end)
 
 
 class _Journal:

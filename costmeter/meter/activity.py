@@ -8,6 +8,8 @@ from costmeter.readings import Missing
 #: `busy` computes; `idle` is held and does not; `unknown` is when nobody could say.
 State = Literal["busy", "idle", "unknown"]
 STATES: tuple[State, ...] = ("busy", "idle", "unknown")
+#: What a GPU is, on a node, that nobody holds, whatever it does.
+UNHELD = "unheld"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECOND
 
 #: Charges are quantised to this, so that sums are exact in any order.
 QUANTUM = Decimal("1e-12")
+#: And a cost per hour that depends on power to this: it changes with every reading.
+_HOURLY_QUANTUM = Decimal("1e-6")
 #: As decimals once and for all: a minute of 1,024 GPUs divides by them 10,000 times.
 _NANOSECONDS_PER_HOUR = Decimal(NANOSECONDS_PER_HOUR)
 _MICROJOULES_PER_KWH = Decimal(MICROJOULES_PER_KWH)
@@ -82,6 +84,23 @@ def charge(slot: Slot, rates: Rates) -> dict[str, DeviceCharge]:
     factor; ``embodied = g/h × h held``.
     """
     return {uuid: _charge_device(held, rates.devices[uuid], rates) for uuid, held in slot.devices.items()}
+
+
+def cost_per_hour(rates: Rates | None, uuid: str, energy_microjoules: int, length_ns: int) -> Decimal | None:
+    """What a device costs by the hour: its price, and its electricity where that is paid for.
+
+    Power is the mean of `energy_microjoules`, of GPU and host, over `length_ns`; of no length it is not known, and
+    costs nothing. None for a device whose price nobody knows.
+    """
+    device = None if rates is None else rates.devices.get(uuid)
+    if rates is None or device is None or not (device.hourly or device.pays_electricity):
+        return None
+    hourly = sum((price for _, price in device.hourly), Decimal(0))
+    if not device.pays_electricity or not length_ns:
+        return hourly
+    hour_uj = energy_microjoules * _NANOSECONDS_PER_HOUR / length_ns
+    electricity = hour_uj / _MICROJOULES_PER_KWH * rates.pue * rates.electricity_per_kwh
+    return hourly + electricity.quantize(_HOURLY_QUANTUM)
 
 
 def _charge_device(held: Quantities, device: DeviceRates, rates: Rates) -> DeviceCharge:

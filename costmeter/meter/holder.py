@@ -1,5 +1,6 @@
 """Who holds a GPU on a node: a run, or a user of whom no run is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,3 +30,11 @@ class Holder:
     def key(self) -> RunKey:
         """Which run this is."""
         return self.uid, self.run
+
+    def without_run(self) -> "Holder":
+        """What its user holds where the run cannot be known."""
+        return Holder(self.uid, "", self.user, "user")
+
+
+#: Who holds which device, by its UUID.
+HeldBy = Mapping[str, tuple[Holder, ...]]

@@ -1,4 +1,4 @@
-"""A share of what a device did: for time of which only a part counts."""
+"""A share of what a device did: of time of which only a part counts, or which several hold."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -49,10 +49,10 @@ def shares(held: Quantities, count: int) -> list[Quantities]:
     found: list[Quantities] = []
     left: tuple[int, ...] = (held.counter_microjoules, held.power_microjoules, held.estimated_microjoules)
     for turn in range(count):
-        fields = {name: (getattr(held, name) + turn) // count for name in _FIELDS if name not in _METHODS}
-        energy_uj = sum(fields[name] for name in _ENERGIES)
+        own = {name: (getattr(held, name) + turn) // count for name in _FIELDS if name not in _METHODS}
+        energy_uj = sum(own[name] for name in _ENERGIES)
         ways, left = _ways(left, energy_uj, turn == count - 1)
-        found.append(Quantities(**fields, **dict(zip(_METHODS, ways, strict=True))))
+        found.append(Quantities(**own, **dict(zip(_METHODS, ways, strict=True))))
     return found
 
 
@@ -66,12 +66,12 @@ def shared_columns(columns: Columns, count: int) -> list[Columns]:
     found: list[Columns] = []
     for turn in range(count):
         by_list = {id(values): [(value + turn) // count for value in values] for values in columns.values()}
-        share = {name: by_list[id(values)] for name, values in columns.items() if name not in _METHODS}
-        energies = [share[name] for name in _ENERGIES if name in share]
+        own = {name: by_list[id(values)] for name, values in columns.items() if name not in _METHODS}
+        energies = [own[name] for name in _ENERGIES if name in own]
         energy_uj = [sum(row) for row in zip(*energies, strict=True)] if energies else [0] * len(left)
         divided = [_ways(ways, uj, turn == count - 1) for ways, uj in zip(left, energy_uj, strict=True)]
         left = [rest for _, rest in divided]
-        found.append(share | {name: [ways[place] for ways, _ in divided] for place, name in enumerate(names)})
+        found.append(own | {name: [ways[place] for ways, _ in divided] for place, name in enumerate(names)})
     return found
 
 

@@ -27,6 +27,11 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
     return lines
 
 
+def shortened(text: str, room: int, cut: str) -> str:
+    """A text that takes no more room; `cut` stands for an end that is left out."""
+    return text if len(text) <= room else text[: max(0, room - len(cut))] + cut
+
+
 def folded(label: str, text: str, width: int) -> list[str]:
     """A text after its label, folded at blanks under its own beginning; a number keeps its per cent.
 

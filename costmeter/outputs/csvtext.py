@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from costmeter.outputs.figures import plain
+from costmeter.outputs.style import printable
 from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_JOULE, MICROJOULES_PER_KWH, NANOSECONDS_PER_SECOND
 
 #: So finely quantities are told that are no integers of their smallest unit.
@@ -23,14 +24,9 @@ def csv_text(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def shown(text: str) -> str:
-    """A text with a question mark for all that is no sign: controls of terminals and of direction, line ends."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
-
-
 def harmless(text: str) -> str:
-    """The same, and no spreadsheet takes it for a formula: one that begins like one has an apostrophe before it."""
-    text = shown(text)
+    """A printable text that no spreadsheet takes for a formula: what begins like one has an apostrophe before it."""
+    text = printable(text)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

@@ -8,8 +8,8 @@ from typing import Literal
 class Family:
     """One family. `name` is without `_total` and, where it is `ours`, without the prefix.
 
-    A name with `{currency}` is one per currency. What is not ours is named as every exporter names it. What `lasts` is
-    true after its agent has ended, too.
+    A name with `{currency}` is one per currency. What is not ours is named as every exporter names it. A gauge that
+    `is_past` tells of what happened once. What `lasts` is true after its agent has ended, too.
     """
 
     name: str
@@ -17,12 +17,12 @@ class Family:
     help: str
     labels: tuple[str, ...] = ()
     ours: bool = True
-    is_end: bool = False
+    is_past: bool = False
 
     @property
     def lasts(self) -> bool:
         """Counters stay what they came to, and a run that began or ended did so then; a gauge would be of nothing."""
-        return self.ours and (self.kind == "counter" or self.is_end or self.name == "run")
+        return self.ours and (self.kind == "counter" or self.is_past or self.name == "run")
 
 
 _GPU = ("gpu_uuid",)
@@ -65,10 +65,10 @@ _ALL = (
         "Amount of each budget that this run counts against.",
         (*_RUN, "per", "project"),
     ),
-    Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN, is_end=True),
-    Family("run_end_timestamp_seconds", "gauge", "When the run ended, Unix time.", _RUN, is_end=True),
+    Family("run_start_timestamp_seconds", "gauge", "When the run began, Unix time.", _RUN, is_past=True),
+    Family("run_end_timestamp_seconds", "gauge", "When the run ended, Unix time.", _RUN, is_past=True),
     Family("run_active", "gauge", "1 while the run's command lives.", _RUN),
-    Family("run_exit_code", "gauge", "How the run ended: its exit code, or 128 and the signal.", _RUN, is_end=True),
+    Family("run_exit_code", "gauge", "How the run ended: its exit code, or 128 and the signal.", _RUN, is_past=True),
     Family("runs_ended", "counter", "Runs of this node that ended, by outcome.", _OUTCOME),
     Family("runs_sunk_cost_{currency}", "counter", "What runs had cost that did not end well, by outcome.", _OUTCOME),
     Family(

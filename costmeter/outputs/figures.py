@@ -127,3 +127,8 @@ def gpu_hours(seconds: Iterable[float]) -> list[Decimal]:
 def local_time(text: str) -> datetime:
     """An instant of a receipt by the clock of whoever reads it."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
+
+
+def seconds_between(first: str, second: str) -> float:
+    """From one instant of JSON to another; 0 where a clock was set back between them."""
+    return max(0.0, (local_time(second) - local_time(first)).total_seconds())

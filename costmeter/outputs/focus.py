@@ -19,10 +19,11 @@ from costmeter.ledger.charged import Account
 from costmeter.ledger.cutting import Piece
 from costmeter.ledger.query import Part, Run
 from costmeter.meter.totals import DeviceTotals, by_component, net
-from costmeter.outputs.csvtext import NANO, billionths, csv_text, exact_grams, exact_kwh, harmless, shown
+from costmeter.outputs.csvtext import NANO, billionths, csv_text, exact_grams, exact_kwh, harmless
 from costmeter.outputs.figures import plain
 from costmeter.outputs.items import item_rows, items_of
 from costmeter.outputs.pricefacts import PriceFacts, price_facts
+from costmeter.outputs.style import printable
 from costmeter.units import MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 
 #: The version whose columns these are.
@@ -206,7 +207,7 @@ def _common(of: Account, day: str, currency: str) -> dict[str, str]:
     month = first.replace(day=1)
     labels = run.header.labels
     account, project = harmless(labels.get("account") or _ACCOUNT), harmless(labels.get("project", ""))
-    tags = {shown(key): shown(value) for key, value in (dict(labels) | {"run_id": run.id}).items()}
+    tags = {printable(key): printable(value) for key, value in (dict(labels) | {"run_id": run.id}).items()}
     return {
         "BillingAccountId": account,
         "BillingAccountName": account,

@@ -6,11 +6,11 @@ from typing import Any
 
 from costmeter.ledger.grouping import NONE, Group
 from costmeter.outputs.columns import columns
-from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
+from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless
 from costmeter.outputs.figures import carbons, energies, gpu_hours, plain, quantum, rounded
 from costmeter.outputs.markdowntext import escaped, table
 from costmeter.outputs.runlist import SIMULATED
-from costmeter.outputs.style import Style, unadorned
+from costmeter.outputs.style import Style, printable, unadorned
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
     MICROJOULES_PER_JOULE,
@@ -44,7 +44,7 @@ def document(groups: Sequence[Group], key: str) -> dict[str, Any]:
 
 def _word(group: Group) -> str:
     """What a group has in common, as every file has it; nothing where nobody knows."""
-    return "" if group.word == NONE else shown(group.word)
+    return "" if group.word == NONE else printable(group.word)
 
 
 def _facts(group: Group) -> dict[str, Any]:

@@ -16,8 +16,6 @@ from costmeter.outputs.svg import letter
 from costmeter.outputs.unitlines import unit_lines
 from costmeter.outputs.where import Where
 
-#: A page has room for what a line of a terminal would cut off.
-
 
 def where_table(receipt: Mapping[str, Any], where: Where, kinds: list[str]) -> Markup:
     """Rows that add up, each with the colour and letter that it has in the charts."""

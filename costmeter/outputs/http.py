@@ -1,8 +1,8 @@
 """The pages over HTTP: loopback unless told otherwise, a bounded number of clients, and none of them waited for.
 
 One daemon thread with an event loop of its own has all connections; pages are made in a second thread, passwords are
-checked in a third. A client that connects and says nothing costs a descriptor for a few seconds and delays nobody. When
-there are too many, who has stood still longest goes first.
+checked in a third, files of the configuration are read in a fourth. A client that connects and says nothing costs a
+descriptor for a few seconds and delays nobody. When there are too many, who has stood still longest goes first.
 """
 
 import asyncio

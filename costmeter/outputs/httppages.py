@@ -144,7 +144,7 @@ class Pages:
         if path == "/-/reload" and site.reload is not None:
             return await self._reload(asked, site.reload)
         node = site.node
-        pages: dict[str, Callable[[str], tuple[bytes, str]]] = {"/metrics": site.metrics}
+        pages: dict[str, Page] = {"/metrics": site.metrics}
         pages["/"] = lambda _: (site.landing(), HTML)
         if node is not None:
             pages["/api/v1/node"] = lambda _: (node(), JSON)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.figures import about, local_time, money, significant
-from costmeter.outputs.gpus import gpu_names, without_maker
+from costmeter.outputs.figures import about, local_time, money, seconds_between, significant
+from costmeter.outputs.gpus import gpu_names, numbers, without_maker
 from costmeter.outputs.landingframe import boxes, foot, page, section, simulated
 from costmeter.outputs.markup import Markup, element, joined
 
@@ -94,9 +94,7 @@ def _run(run: Mapping[str, Any], indexes: Mapping[str, int], currency: str) -> M
         "tr",
         element("th", name, *(Markup("<br>"), element("small", " · ".join(told))) if told else (), scope="row"),
         element("td", run["user"], class_="word more"),
-        element(
-            "td", _ranges(sorted({indexes[uuid] for uuid in run["gpus"] if uuid in indexes})) or "–", class_="more"
-        ),
+        element("td", numbers(indexes[uuid] for uuid in run["gpus"] if uuid in indexes) or "–", class_="more"),
         element("td", _at(run["started"]), class_="more"),
         element("td", "–" if is_over else _per_hour(run["per_hour"], currency)),
         element("td", _money(run["cost"], currency)),
@@ -124,7 +122,7 @@ def _gpu(gpu: Mapping[str, Any], names: Mapping[Any, str], at: str, currency: st
     power = "–" if watts is None else f"{watts:,.0f} W" + ("" if limit is None else f" of {limit:,.0f}")
     holders = ", ".join(_holder(holder, names) for holder in gpu["holders"])
     is_waste = gpu["since"] is not None and gpu["state"] in ("idle", "unheld")
-    state = gpu["state"] + (f" {_since(gpu['since'], at)}" if is_waste else "")
+    state = gpu["state"] + (f" {about(seconds_between(gpu['since'], at))}" if is_waste else "")
     state += f", {gpu['reason']}" if gpu["reason"] else ""
     return element(
         "tr",
@@ -155,17 +153,6 @@ def _table(caption: str, head: Sequence[str], rows: Sequence[Markup], count: int
     return joined(element("div", whole, class_="wide"), more)
 
 
-def _ranges(indexes: Sequence[int]) -> str:
-    """0–3, 6 of 0 1 2 3 6."""
-    spans: list[list[int]] = []
-    for index in indexes:
-        if spans and index == spans[-1][1] + 1:
-            spans[-1][1] = index
-        else:
-            spans.append([index, index])
-    return ", ".join(str(first) if first == last else f"{first}–{last}" for first, last in spans)
-
-
 def _as_devices(gpus: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": gpu["model"], "mig": gpu["mig"]} for gpu in gpus]
 
@@ -188,7 +175,3 @@ def _per_hour(amount: str | None, currency: str) -> str:
 def _at(text: str) -> str:
     at = local_time(text)
     return f"{at.day} {at:%b %H:%M}"
-
-
-def _since(then: str, now: str) -> str:
-    return about(max(0.0, (local_time(now) - local_time(then)).total_seconds()))

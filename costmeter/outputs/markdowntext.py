@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from costmeter.outputs.style import printable
+
 _MARKUP = re.compile(r"([\\`*_\[\]<>|~&#])")
 #: What a forge makes a link or a call of a person from; an empty comment after it breaks it.
 _LINKS = re.compile(r"(@|\\#|www\.)(?=\w)|(:)(?=//)")
@@ -11,13 +13,12 @@ _BACKTICKS = re.compile("`+")
 
 def escaped(words: str) -> str:
     """Words that mean nothing to Markdown, and to a forge no person, issue or link; line ends are question marks."""
-    shown = "".join(character if character.isprintable() else "?" for character in words)
-    return _LINKS.sub(lambda found: f"{found[0]}<!-- -->", _MARKUP.sub(r"\\\1", shown))
+    return _LINKS.sub(lambda found: f"{found[0]}<!-- -->", _MARKUP.sub(r"\\\1", printable(words)))
 
 
 def code(words: str) -> str:
     """Words as they are, in a fence that none of their backticks closes."""
-    shown = "".join(character if character.isprintable() else "?" for character in words)
+    shown = printable(words)
     fence = "`" * (1 + max(map(len, _BACKTICKS.findall(shown)), default=0))
     return f"{fence} {shown} {fence}" if len(fence) > 1 else f"{fence}{shown}{fence}"
 

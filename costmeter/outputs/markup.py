@@ -2,6 +2,8 @@
 
 import html
 
+from costmeter.outputs.style import printable
+
 
 class Markup(str):
     """Text that is markup already."""
@@ -11,7 +13,7 @@ class Markup(str):
 
 def text(words: str) -> Markup:
     """Words as markup: escaped, and what is not printable is a question mark, line ends and tabs included."""
-    return Markup(html.escape("".join(character if character.isprintable() else "?" for character in words)))
+    return Markup(html.escape(printable(words)))
 
 
 def element(name: str, *children: str, **attributes: str | int | None) -> Markup:

@@ -12,7 +12,8 @@ from typing import Any
 from costmeter import __version__
 from costmeter.ledger.node.query import NodePart
 from costmeter.ledger.node.record import RunAccount
-from costmeter.meter.charge import Rates
+from costmeter.meter.activity import UNHELD
+from costmeter.meter.charge import Rates, cost_per_hour
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import UNTOLD
@@ -25,15 +26,12 @@ from costmeter.readings import Device, Mig, Missing
 from costmeter.units import (
     MICROGRAMS_PER_GRAM,
     MICROJOULES_PER_KWH,
-    NANOSECONDS_PER_HOUR,
     NANOSECONDS_PER_SECOND,
     watts_from_energy,
 )
 
 SCHEMA = "costmeter.node/1"
-#: Held by nobody: the node's own cost, and nobody's idle spend.
-UNHELD = "unheld"
-#: What a cost per hour that depends on power is rounded to: it changes with every reading.
+#: What a holder's part of a cost per hour is rounded to.
 _STEP = Decimal("1e-6")
 
 
@@ -136,20 +134,11 @@ def _state(holders: Sequence[Holder], interval: Interval | None) -> str:
 
 
 def _per_hour(uuid: str, interval: Interval | None, rates: Rates | None) -> Decimal | None:
-    """By the hour, and for power as it was in the last interval; None for a GPU without a price.
-
-    Power that is not known costs nothing here, as in the totals.
-    """
-    of = None if rates is None else rates.devices.get(uuid)
-    if rates is None or of is None or not (of.hourly or of.pays_electricity):
-        return None
-    hourly = sum((price for _, price in of.hourly), Decimal(0))
-    if not of.pays_electricity or interval is None or interval.end_ns == interval.start_ns:
-        return hourly
+    """With power as it was in the last interval."""
+    if interval is None:
+        return cost_per_hour(rates, uuid, 0, 0)
     energy_uj = interval.microjoules + interval.host_microjoules
-    hour_uj = Decimal(energy_uj) * NANOSECONDS_PER_HOUR / (interval.end_ns - interval.start_ns)
-    power = hour_uj / MICROJOULES_PER_KWH * rates.pue * rates.electricity_per_kwh
-    return hourly + power.quantize(_STEP)
+    return cost_per_hour(rates, uuid, energy_uj, interval.end_ns - interval.start_ns)
 
 
 def _watts(interval: Interval | None) -> float | None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from costmeter import __version__
-from costmeter.meter.activity import STATES
+from costmeter.meter.activity import STATES, UNHELD
 from costmeter.meter.charge import Rates
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.prometheustext import Sheet, labels
@@ -16,8 +16,6 @@ from costmeter.units import NANOSECONDS_PER_SECOND, watts_from_energy
 Metered = Snapshot | NodeSnapshot
 #: The labels of each device by its UUID, as text.
 Labels = Mapping[str, str]
-#: The state on a node of what nobody holds, whatever the GPU did meanwhile.
-UNHELD = "unheld"
 #: Labels of runs that become labels of `run_info`: what people group by, and no name of which a page is full.
 RUN_LABELS = ("experiment", "project", "team")
 #: The labels of so many devices are made once and not at every scrape: of a large node, and of another one.

@@ -7,6 +7,7 @@ from itertools import chain
 from costmeter.meter.charge import Amounts
 from costmeter.meter.totals import DeviceTotals, by_state
 from costmeter.outputs.prometheusgpus import gpu_labels, gpu_states
+from costmeter.outputs.prometheusruns import held_seconds
 from costmeter.outputs.prometheustext import Rows, Sheet
 from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_SECOND
 
@@ -54,14 +55,9 @@ def _energy_kwh(lane: Lane) -> list[float]:
     return energy if lane.unheld is None else [*energy, lane.unheld.quantities.microjoules / MICROJOULES_PER_KWH]
 
 
-def _seconds(lane: Lane) -> list[float]:
-    held = lane.held.quantities
-    seconds = [
-        held.busy_nanoseconds / NANOSECONDS_PER_SECOND,
-        held.idle_nanoseconds / NANOSECONDS_PER_SECOND,
-        held.unknown_nanoseconds / NANOSECONDS_PER_SECOND,
-    ]
-    return seconds if lane.unheld is None else [*seconds, lane.unheld.quantities.nanoseconds / NANOSECONDS_PER_SECOND]
+def _seconds(lane: Lane) -> tuple[float, ...]:
+    held = held_seconds(lane.held)
+    return held if lane.unheld is None else (*held, lane.unheld.quantities.nanoseconds / NANOSECONDS_PER_SECOND)
 
 
 def _charges(lane: Lane) -> list[float]:

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Iterator
 
 from costmeter.ledger.listing import Listed
-from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless, shown
+from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless
 from costmeter.outputs.figures import plain
 from costmeter.outputs.gpus import brief_names
 from costmeter.outputs.receipt import timestamp
+from costmeter.outputs.style import printable
 
 COLUMNS = (
     "run",
@@ -48,7 +49,7 @@ def runs_csv(runs: Iterable[Listed]) -> str:
 
 
 def _rows(run: Listed) -> Iterator[list[str]]:
-    labels = {shown(key): shown(value) for key, value in run.header.labels.items()}
+    labels = {printable(key): printable(value) for key, value in run.header.labels.items()}
     for ours, spent in zip(run.apart, run.spendings, strict=True):  # each currency with its own hosts and time
         header, quantities = run.header, spent.whole.quantities
         ended, last = ours.ending, ours.progress

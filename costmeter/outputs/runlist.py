@@ -9,7 +9,7 @@ from decimal import Decimal
 from costmeter.ledger.ending import NOTHING_LOST, WORST_FIRST
 from costmeter.ledger.finding import when
 from costmeter.ledger.listing import Listed, Listing, Spending, all_together
-from costmeter.outputs.columns import columns
+from costmeter.outputs.columns import columns, shortened
 from costmeter.outputs.figures import energies, money, quantum, rounded
 from costmeter.outputs.gpus import brief_names
 from costmeter.outputs.markdowntext import escaped, table
@@ -120,7 +120,7 @@ def _fitted(rows: list[list[str]], width: int, cut: str) -> list[list[str]]:
         too_long = max(map(len, columns(rows, _RIGHT))) - width
         if too_long > 0:
             room = max(_LEAST_ROOM, max(len(row[column]) for row in rows) - too_long)
-            rows = [[*row[:column], _shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
+            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
     return rows
 
 
@@ -249,7 +249,3 @@ def _clock(nanoseconds: int) -> str:
     """3:12:07; hours go on beyond a day."""
     seconds = nanoseconds // NANOSECONDS_PER_SECOND
     return f"{seconds // 3_600:,}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-
-
-def _shortened(text: str, width: int, cut: str) -> str:
-    return text if len(text) <= width else text[: width - len(cut)] + cut

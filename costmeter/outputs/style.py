@@ -18,9 +18,14 @@ class Style:
     color: bool = False
 
 
+def printable(text: str) -> str:
+    """A text with a question mark for all that is no sign: controls of terminals and of direction, line ends."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
+
+
 def unadorned(line: str, style: Style) -> str:
     """A line that does nothing to a terminal but show text, whatever a command or a name contains."""
-    shown = "".join(character if character.isprintable() else "?" for character in line.rstrip())
+    shown = printable(line.rstrip())
     return shown if style.unicode else in_ascii(shown)
 
 

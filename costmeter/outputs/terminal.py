@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from costmeter.outputs.columns import shortened
 from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names as gpu_names
 from costmeter.outputs.heading import ending, headline, span
@@ -77,14 +78,14 @@ def _frame(receipt: Mapping[str, Any], width: int) -> str:
         room = width - len(left) - len(right) - 1 - _SHORTEST_RULE
         if room >= enough:
             break
-    right = f" {_shortened(run['id'], max(room, 1))}{right}"
+    right = f" {shortened(run['id'], max(room, 1), '…')}{right}"
     return left + "─" * max(_SHORTEST_RULE, width - len(left) - len(right)) + right
 
 
 def _heading(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
     run = receipt["run"]
     if run["command"] is not None:
-        yield " " + _shortened(shlex.join(run["command"]), width - 4)
+        yield " " + shortened(shlex.join(run["command"]), width - 4, "…")
     facts = [run["name"], ", ".join(run["hosts"]), gpu_names(receipt["devices"])]
     facts += [span(run["started_at"], run["ended_at"]), duration(run["seconds"])]
     yield from _packed(filter(None, facts), " ", " · ", width)
@@ -100,10 +101,6 @@ def _packed(pieces: Iterable[str], margin: str, between: str, width: int) -> Ite
             longer = margin + piece
         line = longer
     yield line
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _headline(receipt: Mapping[str, Any], width: int) -> Iterator[str]:
@@ -122,7 +119,8 @@ def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
         amount = f"{row.amount:,}" if is_money else ""
         bar = _bar(float(row.share) / 100, style, _BAR_CELLS // 2 if is_crowded else _BAR_CELLS)
         bar = bar.ljust(_BAR_CELLS // 2 if note and style.width >= _WIDTH_WITH_BARS else 0)
-        yield f" {_shortened(row.name, width):<{width}} {row.hours:>9,} {amount:>10}   {row.share:>5} %  {bar}  {note}"
+        name = shortened(row.name, width, "…")
+        yield f" {name:<{width}} {row.hours:>9,} {amount:>10}   {row.share:>5} %  {bar}  {note}"
     yield f" {'total':<{width}} {where.hours:>9,} {f'{where.amount:,}' if is_money else '':>10}"
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.columns import columns
-from costmeter.outputs.figures import about, local_time, money, quantum, rounded, significant
+from costmeter.outputs.columns import columns, shortened
+from costmeter.outputs.figures import about, local_time, money, quantum, rounded, seconds_between, significant
 from costmeter.outputs.gpus import numbers, short_model
 from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 
@@ -31,6 +31,11 @@ class View:
     sort: str = "gpu"
     idle_only: bool = False
     lines: int | None = None
+
+    @property
+    def next_sort(self) -> str:
+        """What the key that steps through the sorts comes to next."""
+        return SORTS[(SORTS.index(self.sort) + 1) % len(SORTS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,7 @@ def _coloured(line: str, is_idle: bool, style: Style) -> str:
 def _first_lines(node: Mapping[str, Any], width: int) -> Iterator[str]:
     """What is spent now, in as many lines as hold it; the clock stands at the end of the first where there is room."""
     now, currency = node["now"], node["currency"]
-    pieces = [_shortened(node["host"], width // 2, "…"), *(["simulated GPUs"] if node["simulated"] else [])]
+    pieces = [shortened(node["host"], width // 2, "…"), *(["simulated GPUs"] if node["simulated"] else [])]
     pieces += [f"now {_rate(now['per_hour'], currency)}", f"idle {_rate(now['idle_per_hour'], currency)}"]
     if now["unheld_per_hour"] is None or Decimal(now["unheld_per_hour"]):
         pieces.append(f"unheld {_rate(now['unheld_per_hour'], currency)}")
@@ -134,7 +139,7 @@ def _warnings(node: Mapping[str, Any]) -> Iterator[str]:
     if node["now"]["unpriced_gpus"]:
         yield f"{_counted(node['now']['unpriced_gpus'], 'GPU')} without a price; set one: costmeter init"
     last = health["last_reading"]
-    late = 0.0 if last is None else _seconds_between(last, node["at"])
+    late = 0.0 if last is None else seconds_between(last, node["at"])
     if late > _LATE_SECONDS:
         yield f"the last reading is of {about(late)} ago"
 
@@ -225,7 +230,7 @@ def _state(
 def _how_long(gpus: Iterable[Mapping[str, Any]], at: str) -> str:
     """For how long all of them have been so, where that is known."""
     began = [gpu["since"] for gpu in gpus]
-    return "" if None in began else about(_seconds_between(max(began), at))
+    return "" if None in began else about(seconds_between(max(began), at))
 
 
 def _steps(run: Mapping[str, Any]) -> str:
@@ -237,7 +242,7 @@ def _without_gpu(run: Mapping[str, Any], at: str) -> _Row:
     """A run that holds nothing: it ended, or has nothing yet."""
     state = "holds no GPU"
     if run["ended"] is not None:
-        state = f"ended {about(_seconds_between(run['ended'], at))} ago: {run['outcome'] or 'unknown'}"
+        state = f"ended {about(seconds_between(run['ended'], at))} ago: {run['outcome'] or 'unknown'}"
     return _Row((), run["shown"], run["user"], None, Decimal(run["cost"]), state)
 
 
@@ -291,13 +296,5 @@ def _fitted(rows: list[list[str]], width: int, cut: str) -> list[list[str]]:
         too_long = max(map(len, columns(rows, _RIGHT))) - width
         if too_long > 0:
             room = max(least, max(len(row[column]) for row in rows) - too_long)
-            rows = [[*row[:column], _shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
+            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
     return rows
-
-
-def _shortened(text: str, room: int, cut: str) -> str:
-    return text if len(text) <= room else text[: max(0, room - len(cut))] + cut
-
-
-def _seconds_between(first: str, second: str) -> float:
-    return max(0.0, (local_time(second) - local_time(first)).total_seconds())

@@ -6,15 +6,13 @@ from typing import Any
 
 from costmeter import __version__
 from costmeter.ledger.liveruns import LiveRun
-from costmeter.meter.charge import charge
+from costmeter.meter.charge import cost_per_hour
 from costmeter.meter.progress import UNTOLD
-from costmeter.meter.slot import Quantities, Slot
+from costmeter.meter.slot import ZERO, Quantities, Slot
 from costmeter.outputs.figures import plain
 from costmeter.outputs.gpus import shown_order
 from costmeter.outputs.receipt import timestamp
-from costmeter.units import NANOSECONDS_PER_HOUR, watts_from_energy
-
-_STEP = Decimal("1e-6")
+from costmeter.units import watts_from_energy
 
 
 def nodes_of(runs: Sequence[LiveRun], at_utc_ns: int) -> list[dict[str, Any]]:
@@ -102,16 +100,8 @@ def _did(held: Quantities | None) -> dict[str, Any]:
 
 
 def _per_hour(run: LiveRun, uuid: str, slot: Slot | None) -> str | None:
-    """By the hour, and for power as it was in the open slot; None for a GPU without a price."""
-    rates = run.part.rates
-    of = None if rates is None else rates.devices.get(uuid)
-    if rates is None or of is None or not (of.hourly or of.pays_electricity):
-        return None
-    hourly = sum((price for _, price in of.hourly), Decimal(0))
-    held = None if slot is None else slot.devices.get(uuid)
-    if slot is None or held is None or not held.nanoseconds or not of.pays_electricity:
-        return plain(hourly)
-    priced = charge(Slot(slot.start_utc_ns, slot.end_utc_ns, {uuid: held}), rates)[uuid]
-    electricity = sum((amount for (what, _), amount in priced.charges.items() if what == "electricity"), Decimal(0))
-    electricity -= sum((amount for (what, _), amount in priced.credits.items() if what == "electricity"), Decimal(0))
-    return plain(hourly + (electricity * NANOSECONDS_PER_HOUR / held.nanoseconds).quantize(_STEP))
+    """With power as it was in the open slot."""
+    held = (None if slot is None else slot.devices.get(uuid)) or ZERO
+    energy_uj = held.microjoules + held.host_microjoules
+    amount = cost_per_hour(run.part.rates, uuid, energy_uj, held.nanoseconds)
+    return None if amount is None else plain(amount)

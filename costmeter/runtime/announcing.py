@@ -25,13 +25,12 @@ from costmeter.runtime.agent.announceline import (
     refusal,
     saying_line,
 )
+from costmeter.runtime.agent.places import SYSTEM_SOCKET, user_socket
 from costmeter.runtime.events import Ended, Told
 from costmeter.runtime.outcome import outcome
 
 #: Names the agent's socket to a wrapper; or says that there shall be none.
 VARIABLE, OFF = "COSTMETER_AGENT", "off"
-#: Where agents listen that are set up as the documentation has it.
-SYSTEM_SOCKET, USER_SOCKET = "/run/costmeter/agent.sock", "costmeter/agent.sock"
 #: An agent that is not there, or has gone, is looked for again this often; one that refused, for a reason, less often.
 AGAIN_SECONDS, AFTER_REFUSAL_SECONDS = 5.0, 60.0
 _ANSWER_BYTES = 4_096
@@ -43,8 +42,7 @@ def sockets(environ: Mapping[str, str]) -> tuple[str, ...]:
     named = environ.get(VARIABLE, "")
     if named:
         return () if named.casefold() == OFF else (named,)
-    runtime = environ.get("XDG_RUNTIME_DIR", "")
-    return (SYSTEM_SOCKET, f"{runtime.rstrip('/')}/{USER_SOCKET}") if os.path.isabs(runtime) else (SYSTEM_SOCKET,)
+    return tuple(str(each) for each in (SYSTEM_SOCKET, user_socket(environ)) if each is not None)
 
 
 def greeting(header: Header, pid: int) -> Greeting:

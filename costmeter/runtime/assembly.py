@@ -20,7 +20,6 @@ from costmeter.ledger.journal import safe_name, state_directory
 from costmeter.ledger.query import Part, Run, fold
 from costmeter.ledger.record import Header, SlotEntry
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, left_behind
-from costmeter.meter.charge import Origin
 from costmeter.meter.item import LineItem
 from costmeter.outputs.prometheus import run_page
 from costmeter.outputs.receipt import receipt
@@ -32,6 +31,7 @@ from costmeter.readings import Device, Missing, unidentified
 from costmeter.runtime.announcing import announcing, farewell
 from costmeter.runtime.events import Ended, Event, Noted, Opened, OpenFailed, Told
 from costmeter.runtime.heldset import HeldSet
+from costmeter.runtime.hostcounters import open_counters
 from costmeter.runtime.items import ItemWatch
 from costmeter.runtime.limits import Limits, Stop, Voices
 from costmeter.runtime.notify import notify
@@ -42,7 +42,6 @@ from costmeter.runtime.runsite import serve_run
 from costmeter.runtime.stopping import Stopper
 from costmeter.runtime.telling import Teller
 from costmeter.runtime.writer import Writer
-from costmeter.sources.host import HostSource
 from costmeter.sources.nvml import NvmlSource
 from costmeter.units import NANOSECONDS_PER_SECOND
 
@@ -52,10 +51,6 @@ TELLING_SHARE, READING_SHARE, WRITING_SHARE = 0.05, 0.5, 0.45
 _AGENT_SECONDS = 0.05
 #: And for the last page of a text file for no longer than this.
 _TEXTFILE_SECONDS = 0.25
-#: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
-_WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
-#: Where the host's /sys is, for containers that mount it elsewhere.
-SYSFS_VARIABLE = "COSTMETER_SYSFS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +104,6 @@ def assumed(book: Book, count: int) -> tuple[Device, ...]:
     return tuple(unidentified(place, why) for place in range(count)) if book.gpus else ()
 
 
-def host_origin(zones: tuple[str, ...] | Missing) -> Origin:
-    """What the host's energy comes from when it is to be measured, or why it is not."""
-    if isinstance(zones, Missing):
-        return Origin("estimated", f"missing: {zones.reason}")
-    return Origin("measured", f"RAPL: {', '.join(zones)}")
-
-
 class Metering:
     """One metered run, from just after the child's start to just after its end."""
 
@@ -126,8 +114,8 @@ class Metering:
         self._warnings: list[str] = []
         self._events: queue.SimpleQueue[Event | Noted] = queue.SimpleQueue()
         self._recorded = threading.Event()
-        self._settings = self._load()
-        self._host = self._open_host()
+        is_simulated, environ = options.simulate is not None, options.environ
+        self._host, self._settings = open_counters(self._load(), environ, is_simulated, self._clock)
         header = self._header()
         driver, host = source(options.simulate, self._clock, self._warn), self._host.read if self._host else None
         pid = options.stop.pid if options.stop is not None else 0
@@ -244,19 +232,6 @@ class Metering:
             user=identity.user_name(),
         )
 
-    def _open_host(self) -> HostSource | None:
-        """The host's counters, where they are to be read and can be; the book says which, or why not.
-
-        Beside simulated GPUs this machine's counters mean nothing; a tree that is named for them does.
-        """
-        settings, sysfs = self._settings, self._options.environ.get(SYSFS_VARIABLE)
-        if settings.host.source != "auto" or (self._options.simulate is not None and sysfs is None):
-            return None
-        host = HostSource(self._clock, sysfs or "/sys")
-        zones = host.open()
-        self._settings = replace(settings, book=replace(settings.book, host=host_origin(zones)))
-        return None if isinstance(zones, Missing) else host
-
     def _earlier(self, folder: Path, header: Header) -> Earlier:
         """What a meter of this very run left that died here; a job that Slurm queued anew held nothing meanwhile."""
         if self._options.environ.get("SLURM_RESTART_COUNT", "0") != "0":
@@ -319,7 +294,7 @@ class Metering:
     def _record_for_ever(self) -> None:
         while True:
             try:
-                event = self._events.get(timeout=_WATCH_AGAIN_SECONDS if self._reader.is_waiting else _WATCH_SECONDS)
+                event = self._events.get(timeout=self._reader.watch_seconds)
             except queue.Empty:
                 self._reader.watch()
                 waited_ns = self._clock.boottime_ns() - self._options.spawned_ns

@@ -13,8 +13,9 @@ from costmeter.meter.charge import Origin
 from costmeter.readings import Device, Missing
 from costmeter.runtime import boardcheck, itemcheck
 from costmeter.runtime.agent import check as agentcheck
-from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin, source
+from costmeter.runtime.assembly import source
 from costmeter.runtime.finding import Finding, Verdict
+from costmeter.runtime.hostcounters import are_asked, host_origin, sysfs
 from costmeter.runtime.patience import within
 from costmeter.runtime.pricewarnings import price_warnings
 from costmeter.runtime.surroundings import surroundings
@@ -132,15 +133,14 @@ def _price_trust(origin: Origin) -> Verdict:
 
 def _host(settings: Settings, environ: Mapping[str, str], simulate: str | None, clock: RealClock) -> Iterator[Finding]:
     """Where the host's energy comes from. Beside simulated GPUs this machine's counters are not looked at."""
-    sysfs = environ.get(SYSFS_VARIABLE)
     if settings.host.source != "auto":
         watts = settings.host.watts
         yield Finding(
             "ok", f"host energy: {'not counted, as configured' if watts is None else f'{watts} W, configured'}"
         )
-    elif simulate is None or sysfs is not None:
-        source = HostSource(clock, sysfs or "/sys")
-        hung = Missing(f"{sysfs or '/sys'} does not answer, set host.power in watts")
+    elif are_asked(settings, environ, simulate is not None):
+        source = HostSource(clock, sysfs(environ))
+        hung = Missing(f"{sysfs(environ)} does not answer, set host.power in watts")
         origin = host_origin(within(FILE_SECONDS, source.open, hung))
         is_read = origin.word == "measured"
         detail = origin.detail.removeprefix("missing: ")

@@ -20,6 +20,8 @@ from costmeter.units import NANOSECONDS_PER_MINUTE, NANOSECONDS_PER_SECOND
 STUCK_AFTER_NS = 2 * NANOSECONDS_PER_SECOND
 #: Once one call hangs, others that do are not waited for as long: a sick driver seldom hangs alone. Nor at the end.
 STUCK_AGAIN_AFTER_NS = NANOSECONDS_PER_SECOND // 2
+#: Without news for so long it is looked whether a call hangs; then, and at the end, after the shorter time.
+_WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
 #: Values that change slowly or cost much (memory; power where it does not come with the counter) are asked this often.
 SLOW_EVERY_NS = 15 * NANOSECONDS_PER_SECOND
 
@@ -75,8 +77,13 @@ class Reader:
         self._ending.set()
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether `watch` is worth calling more often: some call has hung, or none may last long any more."""
+    def watch_seconds(self) -> float:
+        """After so long without news `watch` is worth a call."""
+        return _WATCH_AGAIN_SECONDS if self._is_impatient else _WATCH_SECONDS
+
+    @property
+    def _is_impatient(self) -> bool:
+        """Whether some call has hung, or none may last long any more."""
         return bool(self._stuck) or self._ending.is_set()
 
     def give_up(self, ended: Ended) -> None:
@@ -90,7 +97,7 @@ class Reader:
     def watch(self) -> None:
         """Leave a thread behind that is stuck in the driver. Called from outside, since a stuck thread cannot."""
         with self._changing:
-            patience_ns = STUCK_AGAIN_AFTER_NS if self.is_waiting else STUCK_AFTER_NS
+            patience_ns = STUCK_AGAIN_AFTER_NS if self._is_impatient else STUCK_AFTER_NS
             if self._asking is None or self._clock.boottime_ns() - self._asking[1] < patience_ns:
                 return
             self._stuck.add(self._asking[0])

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from costmeter.clock import Anchor
 from costmeter.ledger.record import Mark
-from costmeter.meter.holder import Holder
+from costmeter.meter.holder import HeldBy
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
@@ -30,7 +30,7 @@ class Stretch(Generic[R]):
     phase: str = ""
     redone: bool = False
     progress: Progress | None = None
-    holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
+    holders: HeldBy = field(default_factory=dict)
     begins: tuple[R, ...] = ()
 
 

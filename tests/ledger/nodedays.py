@@ -21,8 +21,7 @@ _METHODS = ("counter", "power", "estimated")
 
 def facts(holder: Holder, at_utc_ns: int = BEGAN_UTC_NS, **changes: object) -> RunFacts:
     """What is known of a holder's run."""
-    known = RunFacts(holder.uid, holder.run, holder.user, holder.source, at_utc_ns, at_utc_ns)
-    return replace(known, **changes)  # type: ignore[arg-type]
+    return replace(RunFacts.of(holder, at_utc_ns), **changes)  # type: ignore[arg-type]
 
 
 def node_day(seed: int, slots: int = 60, gpus: tuple[Device, ...] = GPUS) -> list[Line]:

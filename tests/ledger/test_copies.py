@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from costmeter.ledger.bulk import load_run
-from costmeter.ledger.copies import called
+from costmeter.ledger.copies import copy_name
 from costmeter.ledger.listing import listing
 from costmeter.ledger.timeline import timeline
 from tests.ledger.recorded import minutes
@@ -78,4 +78,4 @@ def test_parts_of_one_run_are_no_copies(tmp_path: Path) -> None:
 )
 def test_a_copy_is_called_by_what_was_copied(expected: str, path: str, run: str) -> None:
     """A whole folder by its name, and one journal beside the original by its own."""
-    assert expected == called(os.fspath(path), run)
+    assert expected == copy_name(os.fspath(path), run)

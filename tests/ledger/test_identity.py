@@ -17,6 +17,7 @@ from costmeter.ledger.identity import (
     redacted,
     run_id,
     start_ticks,
+    user_name,
     user_of,
 )
 from tests.samples import BEGAN_UTC_NS, HOUR, SECOND
@@ -103,6 +104,12 @@ def test_a_process_is_its_users() -> None:
     """The real user's, by /proc; of a process that is not there it is nobody."""
     assert os.getuid() == user_of(os.getpid())
     assert user_of(2**22 + 1) is None
+
+
+@pytest.mark.parametrize(("expected", "uid"), [("root", 0), ("3999999", 3_999_999), (str(2**40), 2**40)])
+def test_a_user_has_a_name_or_a_number(expected: str, uid: int) -> None:
+    """A user whom the machine does not know is shown by number."""
+    assert expected == user_name(uid)
 
 
 def test_run_ids_sort_by_time() -> None:

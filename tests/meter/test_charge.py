@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.meter.charge import QUANTUM, DeviceCharge, Rates, charge
+from costmeter.meter.charge import QUANTUM, DeviceCharge, DeviceRates, Rates, charge, cost_per_hour
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import ZERO, Quantities, Slot, plus
 from tests.depth import examples
@@ -88,6 +88,27 @@ def test_market_based_carbon_stands_beside_the_grids() -> None:
     charged = priced_alone(busy, **grid, market_grams_per_kwh=Decimal("724.56"))
     assert (4_560_000_000, 8_694_720_000) == (charged.operational_micrograms, charged.market_micrograms)
     assert replace(charged, market_micrograms=0) == priced_alone(busy, **grid)
+
+
+@pytest.mark.parametrize(
+    ("device", "energy_microjoules", "length_ns", "expected"),
+    [
+        pytest.param(rental(), 700 * JOULE, SECOND, "2.49", id="rent-includes-electricity"),
+        pytest.param(owned("0.77"), 700 * JOULE, SECOND, "0.8708", id="bought"),
+        pytest.param(owned("0.77"), 7_000 * JOULE, 10 * SECOND, "0.8708", id="over-ten-seconds"),
+        pytest.param(owned("0.77"), 0, 0, "0.77", id="power-is-not-known"),
+        pytest.param(DeviceRates((), False), 700 * JOULE, SECOND, None, id="no-price"),
+    ],
+)
+def test_what_a_gpu_costs_by_the_hour(
+    device: DeviceRates, energy_microjoules: int, length_ns: int, expected: str | None
+) -> None:
+    """0.7 kW × PUE 1.2 × $0.12/kWh = $0.1008/h beside the price of a bought GPU; one without a price costs nothing."""
+    priced = rates({ONE: device}, electricity_per_kwh=Decimal("0.12"), pue=Decimal("1.2"))
+    amount = None if expected is None else Decimal(expected)
+    assert amount == cost_per_hour(priced, ONE, energy_microjoules, length_ns)
+    assert cost_per_hour(None, ONE, energy_microjoules, length_ns) is None
+    assert cost_per_hour(priced, "GPU-of-nobody", energy_microjoules, length_ns) is None
 
 
 def test_a_bought_gpu_costs_its_straight_line() -> None:

@@ -4,8 +4,7 @@ import base64
 import hashlib
 import json
 import re
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -37,6 +36,8 @@ from tests.samples import (
     rental,
     uuids,
 )
+
+pytestmark = pytest.mark.usefixtures("in_utc")
 
 HOSTILE = '"></title></script><script>alert(1)</script><img src=http://evil.example/x onerror=x>&amp;\x1b\u202e'
 VOID = {"meta"}
@@ -78,16 +79,6 @@ class Page(HTMLParser):
 
     def text(self, tag: str) -> str:
         return "".join(self.words.get(tag, []))
-
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local times are UTC here, wherever the tests run."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The metrics page over HTTP: a real server on a free port, and clients that behave badly."""
 
-import http.client
 import socket
 import urllib.error
 import urllib.request
@@ -12,11 +11,11 @@ import pytest
 from costmeter.outputs.http import Page, Site
 from costmeter.outputs.http import serve as served
 from costmeter.outputs.prometheus import page
+from tests.outputs import talking
+from tests.outputs.talking import PATIENCE_SECONDS
 from tests.outputs.test_prometheus import OPENMETRICS, in_the_middle
 
-PATIENCE_SECONDS = 60
-
-
+#: So many ask at once.
 WORKERS = 32
 
 
@@ -32,15 +31,10 @@ def address() -> str:
     return serve("127.0.0.1", 0, lambda accept: page(snapshot, accept))
 
 
-def ask(address: str, path: str, method: str = "GET", **headers: str) -> tuple[int, str, bytes]:
+def ask(address: str, path: str, method: str = "GET", accept: str = "") -> tuple[int, str, bytes]:
     """Status, content type and body of one request."""
-    connection = http.client.HTTPConnection(address, timeout=PATIENCE_SECONDS)
-    try:
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers["Content-Type"], answer.read()
-    finally:
-        connection.close()
+    status, told, body = talking.ask(address, path, method, Accept=accept)
+    return status, told["content-type"], body
 
 
 def test_the_page_is_served(address: str) -> None:
@@ -52,7 +46,7 @@ def test_the_page_is_served(address: str) -> None:
 def test_openmetrics_is_served_to_who_asks(address: str) -> None:
     """The Accept header reaches the page."""
     expected = page(in_the_middle(), OPENMETRICS)
-    assert (200, expected[1], expected[0]) == ask(address, "/metrics", Accept=OPENMETRICS)
+    assert (200, expected[1], expected[0]) == ask(address, "/metrics", accept=OPENMETRICS)
 
 
 @pytest.mark.parametrize(

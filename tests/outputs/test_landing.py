@@ -1,8 +1,6 @@
 """The first page of a server: what stands on it, and that nothing of what runs are called gets out of its place."""
 
 import re
-import time
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -13,6 +11,8 @@ from hypothesis import strategies as st
 from costmeter.outputs.landing import landing
 from costmeter.outputs.runlanding import run_landing
 from tests.outputs.test_prometheus import in_the_middle
+
+pytestmark = pytest.mark.usefixtures("in_utc")
 
 GPU: dict[str, Any] = {
     "uuid": "GPU-0",
@@ -46,16 +46,6 @@ RUN: dict[str, Any] = {
     "of_steps": 12400,
 }
 IDLE = {"state": "idle", "since": "2026-11-22T11:22:53Z", "reason": "no process", "utilization": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local times are those of UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 WELL = {"journal_writable": True, "collectors": {"slurm": True}, "runs_hidden": 0, "runs_refused": 0}
@@ -117,7 +107,7 @@ def test_the_node_stands_on_its_page() -> None:
         "3.67 kW",
         "sft-llama",
         "maya",
-        "0–2, 5",
+        "0-2, 5",
         "$41.06",
     ):
         assert word in words, word

@@ -1,8 +1,6 @@
 """The receipt as Markdown: as approved, and deaf to whatever a name or a command contains."""
 
 import re
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,17 +14,9 @@ from tests.golden.compare import golden
 from tests.outputs import runs
 from tests.samples import SECOND, measured
 
+pytestmark = pytest.mark.usefixtures("in_utc")
+
 HOSTILE = "</details><script>x</script> | a @maya #12 `rm` *b* [x](http://evil.example) \n# h www.evil.example"
-
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local times are UTC here, wherever the tests run."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.mark.parametrize(

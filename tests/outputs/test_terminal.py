@@ -6,7 +6,6 @@ a newcomer would.
 
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -26,20 +25,12 @@ from tests.golden.compare import golden
 from tests.outputs import runs
 from tests.samples import HOUR, SECOND, device, footer, header, recordings
 
+pytestmark = pytest.mark.usefixtures("in_utc")
+
 WARNINGS = ('./costmeter.yaml:12:1: unknown key "tarrif". Did you mean "tariff"?',)
 UNSAVED = "/home/maya/.local/state/costmeter/runs/r-0123456789ab: No space left on device"
 LONGER = "r-0123456789ab-again-1"
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202e\r\n\x9b31m"
-
-
-@pytest.fixture(autouse=True)
-def _in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local times are UTC here, wherever the tests run."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def zone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -1,7 +1,5 @@
 """The screen of `top`, compared whole with golden files, and what must hold of it for every node."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -21,6 +19,8 @@ from tests.golden.compare import golden
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, held_node
 from tests.runtime.metered import SECOND
 from tests.runtime.test_recorder import owned_book
+
+pytestmark = pytest.mark.usefixtures("in_utc")
 
 #: Four GPUs that compute, and four that hold memory and do nothing.
 NODE = """
@@ -42,16 +42,6 @@ devices:
     processes:
       - {pid: 31337, memory: 36 GiB}
 """
-
-
-@pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Local times are those of UTC."""
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture(scope="module")

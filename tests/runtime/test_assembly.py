@@ -1,4 +1,4 @@
-"""The composition root: what it makes of the host, and of a recorder that cannot go on."""
+"""The composition root: what becomes of a run whose recorder cannot go on."""
 
 import threading
 from pathlib import Path
@@ -6,25 +6,11 @@ from pathlib import Path
 import pytest
 
 from costmeter.clock import RealClock
-from costmeter.meter.charge import Origin
-from costmeter.readings import Missing
-from costmeter.runtime.assembly import Metering, Options, host_origin
+from costmeter.runtime.assembly import Metering, Options
 from costmeter.runtime.events import Ended, Event
 from costmeter.runtime.recorder import Recorder
 
 PATIENCE_SECONDS = 30
-
-
-@pytest.mark.parametrize(
-    ("expected", "zones"),
-    [
-        pytest.param(Origin("measured", "RAPL: package-0, package-0 dram"), ("package-0", "package-0 dram"), id="read"),
-        pytest.param(Origin("estimated", "missing: root only"), Missing("root only"), id="refused"),
-    ],
-)
-def test_the_hosts_energy_has_an_origin(expected: Origin, zones: tuple[str, ...] | Missing) -> None:
-    """Counters that are read are named; where none is, the reason is."""
-    assert expected == host_origin(zones)
 
 
 def options(folder: Path) -> Options:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from costmeter.ledger.bulk import no_collecting
+from costmeter.ledger.bulk import no_collecting, one_by_one
 from costmeter.ledger.columns import SlotColumns, slot_columns
 from costmeter.ledger.line import CHECK_LENGTH
 from costmeter.ledger.lines import line_blocks
 from costmeter.ledger.node.record import Holders, Line
-from costmeter.ledger.order import lines_in_order
 from costmeter.ledger.reading import Scan
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.bulk import Block
@@ -97,7 +96,7 @@ def read_node(path: Path, problems: list[str], begin: Callable[[], T]) -> T:
     Where lines are out of their order, another one takes them, in order. Raises JournalError as `all_records`.
     """
     with no_collecting():
-        for is_ordered, read in ((False, line_blocks), (True, _one_by_one)):
+        for is_ordered, read in ((False, line_blocks), (True, one_by_one)):
             found, torn, said = begin(), list[str](), list[str]()
             reading = _Reading(path, said, is_ordered)
             for first, block in read(path, torn):
@@ -113,10 +112,6 @@ def read_node(path: Path, problems: list[str], begin: Callable[[], T]) -> T:
             found.take(last)
     problems += said
     return found
-
-
-def _one_by_one(path: Path, torn: list[str]) -> Iterator[tuple[int, list[bytes]]]:
-    return ((number, [line]) for number, line in lines_in_order(path, torn))
 
 
 class _Reading:

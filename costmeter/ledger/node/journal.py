@@ -98,17 +98,17 @@ def node_paths(folder: Path, host: str | None = None) -> list[Path]:
     return [path for *_, path in sorted(ours)]
 
 
-def fold_node_path(path: Path, from_zero: bool = False) -> NodePart:
-    """A journal of a node folded, the open slot included. `from_zero` leaves out what its opening brought.
+def fold_node_path(path: Path) -> NodePart:
+    """A journal of a node folded, its opening and the open slot included.
 
     Raises JournalError when there is no readable header, or a schema of a newer costmeter.
     """
-    return _read(path, from_zero).part
+    return _read(path).part
 
 
-def _read(path: Path, from_zero: bool = False) -> _Read:
+def _read(path: Path) -> _Read:
     problems: list[str] = []
-    folding = read_node(path, problems, lambda: _Folding(from_zero))
+    folding = read_node(path, problems, _Folding)
     assert folding.part is not None  # a header is first, or it was no journal
     part = replace(folding.part, problems=(*problems, *folding.part.problems))
     return _Read(path, part, folding.opening)
@@ -117,8 +117,7 @@ def _read(path: Path, from_zero: bool = False) -> _Read:
 class _Folding:
     """A journal while it is folded."""
 
-    def __init__(self, from_zero: bool) -> None:
-        self._from_zero = from_zero
+    def __init__(self) -> None:
         self.part: NodePart | None = None
         self.opening: Opening | None = None
 
@@ -130,17 +129,9 @@ class _Folding:
             return
         if isinstance(told, Opening):
             self.opening = told
-        if isinstance(told, RunSeen) and not self._from_zero:
+        if isinstance(told, RunSeen):
             self.part = retired(self.part, told.at_utc_ns - FORGOTTEN_AFTER_END_NS)
-        record = _from_zero(told) if self._from_zero else told
-        self.part = self.part if record is None else fold_node(self.part, record)
-
-
-def _from_zero(record: Line | Stretch) -> Line | Stretch | None:
-    """A record without what the counters stood at before; of a run that goes on, who it is."""
-    if isinstance(record, RunAccount):
-        return None if record.ended is not None else RunAccount(record.facts, called=record.called)
-    return Opening(record.at_utc_ns) if isinstance(record, Opening) else record
+        self.part = fold_node(self.part, told)
 
 
 # Where counters begin

@@ -17,9 +17,6 @@ from costmeter.meter.holder import Holder, HolderSource
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
 
-#: How lines begin that only a node's journal has.
-NODE_TYPES = ("run", "ended", "holders", "account", "opening", "stint")
-
 Body = Mapping[str, Any]
 
 _OUTCOMES = frozenset(get_args(Outcome))
@@ -38,9 +35,12 @@ _FACTS: kinds.Shape = {
     "pid": kinds.count,
     "pid_start_ticks": kinds.count,
 }
+#: What is not written of a DeviceTotals where there is none of it.
+_NOTHING: Body = {"quantities": {}, "charges": {}, "credits": {}}
 #: Those of a run of which nothing more is known.
 _BARE = RunFacts(0, "", "", "user", 0, 0)
 _ALWAYS = ("uid", "run", "user", "source", "seen_utc_ns", "started_utc_ns")
+_SELDOM = tuple(name for name in _FACTS if name not in _ALWAYS)
 _SEEN: kinds.Shape = {"utc_ns": kinds.instant, "called": kinds.text}
 _END: kinds.Shape = {
     "utc_ns": kinds.instant,
@@ -205,7 +205,7 @@ def _decode_stint(body: Body, _: object) -> Stint:
         body["currency"],
         body["began_utc_ns"],
         body["until_utc_ns"],
-        decode_whole({"quantities": {}, "charges": {}, "credits": {}, **body}),
+        decode_whole({**_NOTHING, **body}),
         Decimal(body["redone"]) if "redone" in body else Decimal(0),
         tuple(map(tuple, body.get("gpus", ()))),
         None if ended is None else _decode_ended(ended, None),
@@ -229,9 +229,6 @@ def _encode_facts(facts: RunFacts) -> dict[str, object]:
 def _decode_facts(body: Body) -> RunFacts:
     kinds.expect(body, _FACTS)
     return RunFacts(*(body[name] for name in _ALWAYS), **{name: body[name] for name in _SELDOM if name in body})
-
-
-_SELDOM = tuple(name for name in _FACTS if name not in _ALWAYS)
 
 
 def _encode_end(end: RunEnded) -> dict[str, object]:
@@ -271,7 +268,7 @@ def _encode_each(whole: DeviceTotals) -> dict[str, object]:
 
 def _decode_each(body: Body) -> DeviceTotals:
     kinds.expect(body, WHOLE)
-    return decode_whole({"quantities": {}, "charges": {}, "credits": {}, **body})
+    return decode_whole({**_NOTHING, **body})
 
 
 ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
@@ -290,3 +287,5 @@ DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Any]] = {
     "opening": _decode_opening,
     "stint": _decode_stint,
 }
+#: Of which types lines are that only a node's journal has.
+NODE_TYPES = tuple(DECODERS)

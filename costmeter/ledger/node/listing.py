@@ -4,7 +4,7 @@ Where a wrapper recorded a run on a host, the wrapper counts there.
 """
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def _seen(state: Path, is_checked: bool, unread: list[str]) -> dict[RunKey, list
         for stint in told.stints:
             if stint.facts is not None and stint.facts.run:
                 _add(found.setdefault(stint.facts.key, []), stint, told, str(path))
-    return {key: list(_with_last_ends(parts)) for key, parts in found.items() if parts}
+    return {key: _with_last_ends(parts) for key, parts in found.items() if parts}
 
 
 def _add(parts: list[Brief], stint: Stint, told: Told, path: str) -> None:
@@ -137,7 +137,7 @@ def _ended(ending: Ending, end: RunEnded) -> Ending:
     return Ending(ending.started_utc_ns, ended_utc_ns, length_ns, end.outcome, end.exit_code, end.signal)
 
 
-def _with_last_ends(parts: Iterable[Brief]) -> Iterable[Brief]:
+def _with_last_ends(parts: Sequence[Brief]) -> list[Brief]:
     """The parts with how the last on each host came out, where nobody told: as long as its agent lives it goes on."""
     listed = list(parts)
     lasts = {part.header.host: place for place, part in enumerate(listed)}

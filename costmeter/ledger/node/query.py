@@ -193,4 +193,4 @@ def _charged(account: RunAccount, holder: Holder, priced: Totals) -> RunAccount:
 
 def _unseen(holder: Holder, began_utc_ns: int) -> RunAccount:
     """A run whose line was lost: what its slots say of it."""
-    return RunAccount(RunFacts(holder.uid, holder.run, holder.user, holder.source, began_utc_ns, began_utc_ns))
+    return RunAccount(RunFacts.of(holder, began_utc_ns))

@@ -33,6 +33,11 @@ class RunFacts:
     pid: int = 0
     pid_start_ticks: int = 0
 
+    @classmethod
+    def of(cls, holder: Holder, seen_utc_ns: int) -> "RunFacts":
+        """A run of which no more is known than that it held a device then."""
+        return cls(holder.uid, holder.run, holder.user, holder.source, seen_utc_ns, seen_utc_ns)
+
     @property
     def key(self) -> RunKey:
         """Which run this is."""

@@ -161,7 +161,7 @@ class _Reading:
         self._rates: Rates | None = None
         self._listed: Devices | None = None
         self._devices: dict[str, Device] = {}
-        self._touched: set[int] = set()
+        self._touched: set[_Fold] = set()
 
     def read(self) -> None:
         """Add what it says. Raises JournalError for what is no journal."""
@@ -169,9 +169,8 @@ class _Reading:
         for said in kept.told:
             self._take(said)
         told = tuple(f"{self._path.name}: {problem}" for problem in self._problems)
-        for each in self._folds.values():
-            if id(each) in self._touched:
-                each.part = replace(each.part, problems=(*each.part.problems, *told))
+        for each in self._touched:
+            each.part = replace(each.part, problems=(*each.part.problems, *told))
 
     def _take(self, told: Line | Stretch) -> None:
         if isinstance(told, Header):
@@ -197,9 +196,9 @@ class _Reading:
             return
         for holder, own in self._held(slot):
             found = self._fold(self._header, holder, own, self._rates)
-            if id(found) not in self._touched:
+            if found not in self._touched:
                 found.is_of(self._header)
-                self._touched.add(id(found))
+                self._touched.add(found)
             found.add(own, self._rates, self._devices, self._listed)
 
     def _held(self, slot: Slot) -> Iterator[tuple[Holder, Slot]]:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.headerline import decode_header
-from costmeter.ledger.journal import is_whole
-from costmeter.ledger.line import decode, unseal
+from costmeter.ledger.journal import is_whole, summed_up
+from costmeter.ledger.line import unseal
 from costmeter.ledger.lines import LONGEST_LINE, opened
 from costmeter.ledger.node.bulk import Stretch, read_node
 from costmeter.ledger.node.line import DECODERS
@@ -32,7 +32,7 @@ from costmeter.meter.totals import DeviceTotals, Totals, totals
 STINTS_KEPT = 1_000
 #: What is read of an end at first.
 _BYTES = 2**15
-_STINT, _FOOTER = b'{"type":"stint"', b'{"type":"footer"'
+_STINT = b'{"type":"stint"'
 #: What readers raise of what is not as an agent writes it.
 _GARBLED = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, AttributeError, OSError, JournalError)
 
@@ -42,7 +42,7 @@ _Whose = tuple[RunKey | None, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a file comes to by run. `header` says which agent wrote it, `slots` how many slots it has."""
+    """What a file comes to by run. `header` says which agent wrote it, `has_ended` whether that one ended it."""
 
     header: Header
     stints: tuple[Stint, ...]
@@ -127,7 +127,7 @@ class Stints:
         facts, ended = None, None
         if key is not None:
             uid, run = key
-            facts = self._facts.get(key) or RunFacts(uid, run, user, "user", of.began_utc_ns, of.began_utc_ns)
+            facts = self._facts.get(key) or RunFacts.of(Holder(uid, run, user, "user"), of.began_utc_ns)
             ended = self._ends.get(key)
         return Stint(facts, currency, of.began_utc_ns, of.until_utc_ns, of.whole, of.redone, gpus, ended)
 
@@ -173,8 +173,7 @@ class Stints:
             key = None if holder is None else holder.key
             whose = key, "" if holder is None or holder.run else holder.user, rates.currency
             if holder is not None and holder.run and holder.key not in self._facts:  # its line was lost
-                known = RunFacts(holder.uid, holder.run, holder.user, holder.source, began_utc_ns, began_utc_ns)
-                self._facts[holder.key] = known
+                self._facts[holder.key] = RunFacts.of(holder, began_utc_ns)
             found = self._sums.get(whose)
             if found is None:
                 found = self._sums[whose] = _Sum(began_utc_ns, until_utc_ns)
@@ -224,15 +223,14 @@ def _at_end(path: Path, is_checked: bool) -> Told | None:
                 break
             size *= 8
     *before, last, rest = lines
-    footer = decode(last) if last.startswith(_FOOTER) else None
-    if not isinstance(footer, Footer) or footer.summary is None or footer.place is None or rest:
+    footer = None if rest else summed_up(last, end)
+    if footer is None:
         return None
-    if footer.place.at != end - len(last) - 1 or footer.slots != footer.summary.slots:
-        return None
-    if is_checked and not is_whole(path, footer.place):
+    summary, place = footer
+    if is_checked and not is_whole(path, place):
         return None
     found = tuple(map(_stint, _trailing(before)))
-    if is_checked and sum((each.whole for each in found), DeviceTotals()) != footer.summary.whole:
+    if is_checked and sum((each.whole for each in found), DeviceTotals()) != summary.whole:
         return None
     return Told(decode_header(unseal(head)), found, True)
 

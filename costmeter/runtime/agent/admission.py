@@ -1,9 +1,9 @@
 """Which runs a node knows, and how much each may make it remember: what others tell us must not fill memory or disk."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.holder import HeldBy, Holder, RunKey
 from costmeter.runtime.agent.room import room
 from costmeter.units import NANOSECONDS_PER_SECOND
 
@@ -57,9 +57,7 @@ class Admission:
         self._refused = refused
         return frozenset(asked) - refused, forgotten
 
-    def fit(
-        self, holders: Mapping[str, tuple[Holder, ...]], admitted: Collection[RunKey], at_ns: int
-    ) -> dict[str, tuple[Holder, ...]]:
+    def fit(self, holders: HeldBy, admitted: Collection[RunKey], at_ns: int) -> dict[str, tuple[Holder, ...]]:
         """Who holds which device, with the phases that hold; what a refused run holds is its user's."""
         fitting = {uuid: tuple(self._each(each, admitted, at_ns)) for uuid, each in holders.items() if each}
         self._manners = {key: manners for key, manners in self._manners.items() if key in admitted}
@@ -70,7 +68,7 @@ class Admission:
         seen: set[RunKey] = set()
         for holder in holders:
             known = not holder.run or holder.key in admitted
-            fitting = self._heard(holder, at_ns) if known else Holder(holder.uid, "", holder.user, "user")
+            fitting = self._heard(holder, at_ns) if known else holder.without_run()
             if fitting.key not in seen:
                 seen.add(fitting.key)
                 yield fitting

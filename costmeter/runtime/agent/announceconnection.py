@@ -2,14 +2,13 @@
 
 import contextlib
 import socket
-import struct
 
 from costmeter.runtime.agent.announcedruns import Session
 from costmeter.runtime.agent.announceline import LONGEST_LINE
+from costmeter.runtime.agent.peer import peer
 
 #: A connection may send so much at once, and so much more every second: a state has a few hundred bytes.
 BYTES_AT_ONCE, BYTES_AGAIN = 2 * LONGEST_LINE, 4_096
-_CREDENTIALS = struct.Struct("iII")
 
 
 class Connection:
@@ -19,8 +18,7 @@ class Connection:
 
     def __init__(self, connected: socket.socket, opened_ns: int) -> None:
         self.socket, self.opened_ns = connected, opened_ns
-        credentials = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        self.pid, self.uid, _ = _CREDENTIALS.unpack(credentials)
+        self.pid, self.uid = peer(connected)
         self.buffer = bytearray()
         self.bytes_left = BYTES_AT_ONCE
         self.session: Session | None = None

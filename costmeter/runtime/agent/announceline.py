@@ -6,11 +6,12 @@ it, in what follows it is passed over.
 """
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, get_args
 
+from costmeter.ledger.identity import is_fit_id
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME
 from costmeter.ledger.record import Outcome
 from costmeter.meter.progress import UNTOLD, Progress
@@ -22,7 +23,6 @@ PROTOCOL = "announce/1"
 LONGEST_LINE = 65_536
 #: What is kept of a name, of a label and its value, of how many labels, and of how many GPUs.
 LONGEST_TEXT, MOST_LABELS, MOST_GPUS = 128, 16, 1_024
-_FIT_RUN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LARGEST_NANOSECONDS = 2**63
 _LARGEST_PID = 2**22
 _COUNTS = ("steps", "tokens", "of_steps", "from_steps", "from_tokens")
@@ -154,12 +154,12 @@ def _object(line: bytes) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _faults(said: Mapping[str, Any]) -> Any:
+def _faults(said: Mapping[str, Any]) -> Iterator[str]:
     """What keeps a greeting from being taken, each in words."""
     if said.get("costmeter") != PROTOCOL:
         yield f'"costmeter" has to be "{PROTOCOL}"'
     run = said.get("run")
-    if not (isinstance(run, str) and _FIT_RUN.fullmatch(run) and run.strip(".")):
+    if not (isinstance(run, str) and is_fit_id(run)):
         yield '"run" has to be 1 to 64 letters, digits, ., _ and -, and not dots alone'
     if not isinstance(said.get("name", ""), str):
         yield '"name" has to be a text'
@@ -202,8 +202,9 @@ def _uuids(gpus: object) -> frozenset[str] | None:
 
 
 def _whole(value: object, largest: int) -> int | None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_whole and isinstance(value, int) and 0 <= value <= largest else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= largest else None
 
 
 def _loss(value: object) -> float | None:
@@ -214,7 +215,7 @@ def _loss(value: object) -> float | None:
         loss = float(value)
     except OverflowError:
         return None
-    return loss if loss - loss == 0 else None
+    return loss if isfinite(loss) else None
 
 
 def _shown(text: str) -> str:

@@ -7,8 +7,7 @@ later is told once, shown on the page, and goes on being tried.
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,41 +26,21 @@ from costmeter.runtime.agent.leftholders import announced_before
 from costmeter.runtime.agent.lock import AgentLock
 from costmeter.runtime.agent.places import SLURM_FOLDER, runtime_folder, socket_path
 from costmeter.runtime.agent.recorder import NodeRecorder
-from costmeter.runtime.agent.settings import NodeSettings
+from costmeter.runtime.agent.settings import AgentOptions, NodeSettings
 from costmeter.runtime.agent.site import Asked, Serving
 from costmeter.runtime.agent.state import AgentState
 from costmeter.runtime.agent.telling import AgentTeller
 from costmeter.runtime.agent.writer import NodeWriter
-from costmeter.runtime.assembly import SYSFS_VARIABLE, source
+from costmeter.runtime.assembly import source
 from costmeter.runtime.events import Batch, Ended, Opened
+from costmeter.runtime.hostcounters import sysfs
 from costmeter.runtime.reader import Reader
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: How the time for the end is divided between a driver and a disk that may both hang.
 READING_SHARE, WRITING_SHARE, CLOSING_SHARE = 0.45, 0.45, 0.1
-#: Without news from the reader for this long, the recorder looks whether it is stuck in the driver.
-_WATCH_SECONDS, _WATCH_AGAIN_SECONDS = 1.0, 0.25
 #: A recorder that has not looked at its events for this long is stuck.
 _HEALTHY_NS = 15 * NANOSECONDS_PER_SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class AgentOptions:
-    """What the command line asked for. Empty or None: nothing, so that the defaults hold."""
-
-    addresses: tuple[tuple[str, int], ...]
-    web_config: str | None
-    config: str | None
-    strict: bool
-    period_seconds: float
-    simulate: str | None
-    state: str | None
-    socket: str | None
-    textfile: str | None
-    max_runs: int
-    environ: Mapping[str, str]
-    cwd: str
-    kubelet_socket: str | None = None
 
 
 def _lock(socket: Path) -> AgentLock:
@@ -246,7 +225,7 @@ class Agent:
         slurm = None if self._socket is None else self._socket.parent / SLURM_FOLDER
         yield from rights.lacks(os.getpid(), slurm, Path(options.kubelet_socket or DEFAULT_SOCKET), is_simulated)
         if self._settings.measures_host:
-            lack = rights.host_energy(Path(options.environ.get(SYSFS_VARIABLE) or "/sys"))
+            lack = rights.host_energy(Path(sysfs(options.environ)))
             if lack is not None:
                 yield lack
 
@@ -269,7 +248,7 @@ class Agent:
         while True:
             self._alive_ns = self._clock.boottime_ns()
             try:
-                event = self._events.get(timeout=_WATCH_AGAIN_SECONDS if self._reader.is_waiting else _WATCH_SECONDS)
+                event = self._events.get(timeout=self._reader.watch_seconds)
             except queue.Empty:
                 self._reader.watch()
                 continue

@@ -17,12 +17,13 @@ from costmeter.attribution.attribute import Announced, Attribution, Told, attrib
 from costmeter.attribution.kubernetes import Pod
 from costmeter.attribution.processes import Process, Processes
 from costmeter.clock import Anchor, Clock
+from costmeter.ledger.identity import user_name
 from costmeter.ledger.node.record import RunFacts
-from costmeter.meter.holder import UNKNOWN_UID, Holder
+from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder
 from costmeter.readings import Device, Missing
 from costmeter.runtime.agent.events import Held, RunGone
 from costmeter.runtime.agent.known import KnownRuns
-from costmeter.runtime.agent.leftholders import HeldBy, LeftHolders
+from costmeter.runtime.agent.leftholders import LeftHolders
 from costmeter.runtime.patience import within
 
 if TYPE_CHECKING:  # loads grpc, where there is a kubelet to ask
@@ -166,22 +167,27 @@ class Attributor:
             self._notice({uuid: frozenset(pids) - seen.keys() for uuid, pids in listed.items()})
             self._left.listed(at_ns)
         holders = self._with_unseen(found, listed)
-        collectors = {"processes": not refused and (self._is_simulated or not self._unseen)}
-        if self._places.slurm_folder:
-            collectors["slurm"] = not jobs.faults
-        if self._kubelet is not None:
-            collectors["kubernetes"] = not self._kubelet.failing
-        if self._is_heard is not None:
-            collectors["announcements"] = self._is_heard()
         seen_here, runs, gone = self._known.settle(holders, found.runs, now_ns)
         by_device = self._left.still(seen_here, found.runs.keys(), now_ns)
         since_ns = self._since_ns(by_device, found)
-        held = Held(at_ns or now_ns, by_device, runs, collectors, self._known.dropped, since_ns)
+        working = self._working(not refused, not jobs.faults)
+        held = Held(at_ns or now_ns, by_device, runs, working, self._known.dropped, since_ns)
         if self._last is None or _says(held) != _says(self._last):
             self._last = held
             self._post(held)
         for each in gone:
             self._post(each)
+
+    def _working(self, are_listed: bool, are_jobs_read: bool) -> dict[str, bool]:
+        """Of each way of finding holders that there is here, whether it works."""
+        working = {"processes": are_listed and (self._is_simulated or not self._unseen)}
+        if self._places.slurm_folder:
+            working["slurm"] = are_jobs_read
+        if self._kubelet is not None:
+            working["kubernetes"] = not self._kubelet.failing
+        if self._is_heard is not None:
+            working["announcements"] = self._is_heard()
+        return working
 
     def _since_ns(self, by_device: HeldBy, found: Attribution) -> int | None:
         """From when the holders hold, where all that is new is runs that announced themselves after they had begun.
@@ -240,16 +246,6 @@ class Attributor:
         if (about or what) not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(about or what)
             self._warn(what)
-
-
-def user_name(uid: int) -> str:
-    """What a user is called; his number where he has no name."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except (KeyError, OverflowError):
-        return str(uid)
 
 
 def _root(announcement: Announcement, seen: Mapping[int, Process]) -> Process | None:

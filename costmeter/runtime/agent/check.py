@@ -12,13 +12,12 @@ from typing import Any
 from costmeter.attribution.kubelet import DEFAULT_SOCKET
 from costmeter.clock import Clock
 from costmeter.feeds.http import Door, FeedError, FeedLate, Limits
-from costmeter.ledger.identity import start_ticks
 from costmeter.outputs.figures import about
+from costmeter.outputs.nodejson import SCHEMA
 from costmeter.runtime.agent import rights
-from costmeter.runtime.agent.found import listening, places
-from costmeter.runtime.agent.lock import described
-from costmeter.runtime.agent.places import SLURM_FOLDER, socket_path, state_folder
-from costmeter.runtime.announcing import SYSTEM_SOCKET
+from costmeter.runtime.agent.found import listening, served_at
+from costmeter.runtime.agent.lock import described, up_seconds
+from costmeter.runtime.agent.places import SLURM_FOLDER, SYSTEM_SOCKET, socket_path, state_folder
 from costmeter.runtime.finding import Finding
 from costmeter.runtime.patience import within
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -79,8 +78,7 @@ def _page(path: str, pid: int) -> _Found:
     """
     door = Door(Limits(_PAGE_SECONDS, _PAGE_SECONDS, _MOST_BYTES), False)
     unread = ""
-    for place in places(pid):
-        url = f"http://{place}"
+    for url in served_at(pid):
         try:
             node = json.loads(door.get(f"{url}/api/v1/node", {}).body)
         except FeedError as refusal:
@@ -88,7 +86,7 @@ def _page(path: str, pid: int) -> _Found:
             continue
         except (ValueError, RecursionError):
             continue
-        if isinstance(node, dict) and str(node.get("schema")) == "costmeter.node/1":
+        if isinstance(node, dict) and node.get("schema") == SCHEMA:
             return _Found(path, pid, url, node)
     return _Found(path, pid, unread=unread or "its page is not where this user can see")
 
@@ -140,7 +138,7 @@ def _health(found: _Found, clock: Clock) -> Iterator[Finding]:
 
 def _passed_on(found: _Found, health: Mapping[str, Any], clock: Clock) -> Iterator[Finding]:
     """Whether anybody reads the metrics, or they are written. One that has just begun may not have been read yet."""
-    read_seconds = _ago_seconds(health.get("last_scrape"), clock)
+    read_seconds, lived_seconds = _ago_seconds(health.get("last_scrape"), clock), up_seconds(found.pid, clock)
     written_seconds, folder = _ago_seconds(health.get("last_written"), clock), health.get("written_to")
     if folder and written_seconds < SCRAPED_SECONDS:
         yield Finding("ok", f"agent: its metrics were written to {folder} {about(written_seconds)} ago")
@@ -150,7 +148,7 @@ def _passed_on(found: _Found, health: Mapping[str, Any], clock: Clock) -> Iterat
         )
     if read_seconds < SCRAPED_SECONDS:
         yield Finding("ok", f"agent: its metrics were read {about(read_seconds)} ago")
-    elif not folder and _up_seconds(found.pid, clock) >= SCRAPED_SECONDS:
+    elif not folder and (lived_seconds is None or lived_seconds >= SCRAPED_SECONDS):
         target = f"{found.node['host']}:{found.url.rpartition(':')[2]}"
         text = f"agent: /metrics is not being scraped (no scrape in {about(SCRAPED_SECONDS)})"
         yield Finding("warn", text, f'prometheus.yml: static_configs: [{{targets: ["{target}"]}}]')
@@ -164,23 +162,15 @@ def _ago_seconds(stamp: str | None, clock: Clock) -> float:
     return max(0.0, clock.utc_ns() / NANOSECONDS_PER_SECOND - at_seconds)
 
 
-def _up_seconds(pid: int, clock: Clock) -> float:
-    """How long a process has lived; for ever where it is not seen."""
-    ticks = start_ticks(pid)
-    if ticks is None:
-        return float("inf")
-    return clock.boottime_ns() / NANOSECONDS_PER_SECOND - ticks / os.sysconf("SC_CLK_TCK")
-
-
 def _places(environ: Mapping[str, str], is_simulated: bool) -> Iterator[Finding]:
     """Where an agent that this user starts would keep its state and listen for runs."""
     hung = Finding("warn", "agent: the disk of its state does not answer", "costmeter agent --state DIR")
     yield from within(_DISK_SECONDS, lambda: _state(environ, is_simulated), [hung])
     listens = socket_path(None, environ)
-    make = f"sudo install -d -o {environ.get('USER') or os.getuid()} {Path(SYSTEM_SOCKET).parent}"
+    make = f"sudo install -d -o {environ.get('USER') or os.getuid()} {SYSTEM_SOCKET.parent}"
     if listens is None:
         yield Finding("warn", "agent: there is no folder for the socket on which runs announce themselves", make)
-    elif str(listens) != SYSTEM_SOCKET and str(listens).startswith(environ.get("XDG_RUNTIME_DIR") or "\0"):
+    elif listens != SYSTEM_SOCKET and str(listens).startswith(environ.get("XDG_RUNTIME_DIR") or "\0"):
         text = f"agent: at {listens} only your own runs could announce themselves"
         yield Finding("warn", text, make)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from costmeter.ledger.node.record import RunFacts
 from costmeter.ledger.record import Outcome
 from costmeter.meter.activity import IdleRule
-from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.holder import HeldBy, RunKey
 from costmeter.meter.progress import Progress
 from costmeter.runtime.booking import Pricing
 from costmeter.runtime.events import Batch, Ended, Opened, OpenFailed
@@ -21,7 +21,7 @@ class Held:
     """
 
     at_ns: int
-    by_device: Mapping[str, tuple[Holder, ...]]
+    by_device: HeldBy
     runs: Mapping[RunKey, RunFacts]
     collectors: Mapping[str, bool] = field(default_factory=dict)
     dropped: int = 0

@@ -1,16 +1,15 @@
 """Where the agent of this node is: at the socket that runs announce themselves to, and from there its pages."""
 
 import socket
-import struct
 from collections.abc import Mapping
 
+from costmeter.runtime.agent.peer import peer
 from costmeter.runtime.agent.places import socket_path
 from costmeter.runtime.announcing import sockets
 from costmeter.runtime.portholder import addresses
 from costmeter.runtime.surroundings import HOST, PORT
 
 _CONNECT_SECONDS = 1.0
-_CREDENTIALS = struct.Struct("iII")
 
 
 def listening(environ: Mapping[str, str]) -> tuple[str, int] | None:
@@ -26,15 +25,15 @@ def listening(environ: Mapping[str, str]) -> tuple[str, int] | None:
     return None
 
 
-def places(pid: int) -> list[str]:
-    """Where an agent serves, as `host:port`. The default one, where those of another user's process cannot be seen."""
-    return [f"{host}:{port}" for host, port in addresses(pid) or [(HOST, PORT)]]
+def served_at(pid: int) -> list[str]:
+    """The URLs of an agent. The default one, where those of another user's process cannot be seen."""
+    return [f"http://{host}:{port}" for host, port in addresses(pid) or [(HOST, PORT)]]
 
 
 def urls(environ: Mapping[str, str]) -> list[str]:
     """Where to look for this node's agent, the likeliest first."""
     found = listening(environ)
-    return [f"http://{place}" for place in dict.fromkeys([*(places(found[1]) if found else ()), f"{HOST}:{PORT}"])]
+    return list(dict.fromkeys([*(served_at(found[1]) if found else ()), f"http://{HOST}:{PORT}"]))
 
 
 def _listener(path: str) -> int | None:
@@ -43,8 +42,6 @@ def _listener(path: str) -> int | None:
         asking.settimeout(_CONNECT_SECONDS)
         try:
             asking.connect(path)
-            credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+            return peer(asking)[0]
         except (OSError, ValueError):
             return None
-    pid: int = _CREDENTIALS.unpack(credentials)[0]
-    return pid

@@ -8,7 +8,7 @@ from costmeter.attribution.attribute import FoundRun
 from costmeter.attribution.processes import Identity
 from costmeter.clock import Anchor
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunFacts
-from costmeter.meter.holder import UNKNOWN_UID, Holder, RunKey
+from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder, RunKey
 from costmeter.runtime.agent.events import RunGone
 from costmeter.runtime.agent.room import room
 from costmeter.units import NANOSECONDS_PER_MINUTE
@@ -50,7 +50,7 @@ class KnownRuns:
             self._runs[facts.key] = _Known(facts, now_ns, processes, is_announced=False)  # who announced it may be gone
 
     def settle(
-        self, by_device: Mapping[str, tuple[Holder, ...]], found: Mapping[RunKey, FoundRun], now_ns: int
+        self, by_device: HeldBy, found: Mapping[RunKey, FoundRun], now_ns: int
     ) -> tuple[dict[str, tuple[Holder, ...]], dict[RunKey, RunFacts], list[RunGone]]:
         """The holders less the runs that are too many, the facts of all that are there, and the runs that are gone."""
         admitted = self._admitted(found)
@@ -59,7 +59,7 @@ class KnownRuns:
         gone = self._gone(found, now_ns)
         self._runs = {key: each for key, each in self._runs.items() if self._is_remembered(each, now_ns)}
         held = {
-            uuid: tuple(sorted({_as_user(each) if _is_refused(each, admitted) else each for each in holders}))
+            uuid: tuple(sorted({each.without_run() if _is_refused(each, admitted) else each for each in holders}))
             for uuid, holders in by_device.items()
         }
         there = {key: each.facts for key, each in self._runs.items() if key in admitted or _may_return(each)}
@@ -92,7 +92,7 @@ class KnownRuns:
         holder = found.holder
         if known is None or known.is_gone:
             seen_ns = now_utc_ns if told is None else told.seen_utc_ns
-            facts = RunFacts(holder.uid, holder.run, holder.user, holder.source, seen_ns, seen_ns)
+            facts = RunFacts.of(holder, seen_ns)
         else:
             facts = known.facts
         facts = replace(
@@ -139,8 +139,3 @@ def _may_return(known: _Known) -> bool:
 
 def _is_refused(holder: Holder, admitted: frozenset[RunKey]) -> bool:
     return bool(holder.run) and holder.key not in admitted
-
-
-def _as_user(holder: Holder) -> Holder:
-    """What a run's user holds that may not have the run."""
-    return Holder(holder.uid, "", holder.user, "user")

@@ -4,21 +4,19 @@ After a restart the first look knows nobody: the driver has listed no process ye
 announces a run connects again within seconds. None of that takes a GPU from its holder.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 
 from costmeter.attribution.announcement import Announcement
 from costmeter.attribution.processes import Identity
 from costmeter.ledger.identity import start_ticks
 from costmeter.ledger.node.record import RunFacts
-from costmeter.meter.holder import UNKNOWN_UID, Holder, RunKey
+from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder, RunKey
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Who holds a GPU without computing on it has so long to say so again, from the first list of processes on.
 GRACE_NS = 10 * NANOSECONDS_PER_SECOND
 #: Holders whose processes need not compute: the driver's lists do not say that they are gone.
 _CLAIMS = frozenset({"announced", "kubernetes", "slurm"})
-
-HeldBy = Mapping[str, tuple[Holder, ...]]
 
 
 class LeftHolders:

@@ -98,11 +98,16 @@ def in_use(what: str, pid: int | None, otherwise: str, clock: Clock) -> InUse:
 
 def described(pid: int, clock: Clock) -> str:
     """A process as a message names it: `pid 4242 (costmeter agent, up 3 d 4 h)`; the number alone where it is gone."""
+    lived_seconds = up_seconds(pid, clock)
+    return f"pid {pid}" if lived_seconds is None else f"pid {pid} ({_program(pid)}, up {about(lived_seconds)})"
+
+
+def up_seconds(pid: int, clock: Clock) -> float | None:
+    """How long a process has lived; None where it is not seen."""
     ticks = start_ticks(pid)
     if ticks is None:
-        return f"pid {pid}"
-    up_seconds = clock.boottime_ns() / NANOSECONDS_PER_SECOND - ticks / os.sysconf("SC_CLK_TCK")
-    return f"pid {pid} ({_program(pid)}, up {about(max(0.0, up_seconds))})"
+        return None
+    return max(0.0, clock.boottime_ns() / NANOSECONDS_PER_SECOND - ticks / os.sysconf("SC_CLK_TCK"))
 
 
 def _program(pid: int) -> str:

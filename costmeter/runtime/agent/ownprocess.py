@@ -5,8 +5,8 @@ import resource
 import threading
 
 from costmeter.clock import Clock
-from costmeter.ledger.identity import start_ticks
 from costmeter.outputs.prometheusprocess import Process
+from costmeter.runtime.agent.lock import up_seconds
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Statuses that are counted apart, each at 0 before the first; what else is answered is `other`.
@@ -18,9 +18,8 @@ class OwnProcess:
     """This process and what it has answered. Used by several threads."""
 
     def __init__(self, clock: Clock) -> None:
-        ticks = start_ticks(os.getpid()) or 0
-        since_ns = clock.boottime_ns() - ticks * NANOSECONDS_PER_SECOND // os.sysconf("SC_CLK_TCK")
-        self._start_utc_seconds = (clock.utc_ns() - since_ns) / NANOSECONDS_PER_SECOND
+        lived_seconds = up_seconds(os.getpid(), clock) or 0.0
+        self._start_utc_seconds = clock.utc_ns() / NANOSECONDS_PER_SECOND - lived_seconds
         self._answered = {**{str(code): 0 for code in _CODES}, _OTHER: 0}
         self._counting = threading.Lock()
         self._page_seconds: float | None = None

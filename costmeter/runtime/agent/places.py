@@ -1,6 +1,6 @@
 """Where an agent keeps its state and listens for runs: what was asked for, else what the system gave it, else its own.
 
-A wrapper looks for the agent's socket by the same rules, so that the two meet without being told of each other.
+A wrapper looks where agents listen that were told nothing, so that the two meet without being told of each other.
 """
 
 import os
@@ -11,6 +11,8 @@ from costmeter.ledger.journal import state_directory
 
 STATE, RUNTIME = Path("/var/lib/costmeter"), Path("/run/costmeter")
 SOCKET_NAME = "agent.sock"
+#: Where agents listen that are set up as the documentation has it.
+SYSTEM_SOCKET = RUNTIME / SOCKET_NAME
 #: Where a prolog leaves what Slurm allocated, beside the socket.
 SLURM_FOLDER = "slurm"
 #: Where what is said of simulated GPUs is kept apart.
@@ -52,8 +54,11 @@ def socket_path(asked: str | None, environ: Mapping[str, str]) -> Path | None:
     runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if runtime:
         return Path(runtime, SOCKET_NAME)
-    if _may_write(RUNTIME):
-        return RUNTIME / SOCKET_NAME
+    return RUNTIME / SOCKET_NAME if _may_write(RUNTIME) else user_socket(environ)
+
+
+def user_socket(environ: Mapping[str, str]) -> Path | None:
+    """Where an agent of this user's own listens; None where the system gave him no folder for it."""
     own = environ.get("XDG_RUNTIME_DIR", "")
     return Path(own, "costmeter", SOCKET_NAME) if os.path.isabs(own) else None
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from costmeter.ledger.node.query import NodePart
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunAccount, RunEnded, RunFacts, RunSeen
-from costmeter.meter.holder import RunKey
+from costmeter.meter.holder import HeldBy, RunKey
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.outputs.nodesnapshot import AT_ZERO_NS
 from costmeter.runtime.agent.admission import Admission
 from costmeter.runtime.agent.events import Held, RunGone, RunTold
 from costmeter.runtime.agent.runcalls import RunCalls
-from costmeter.runtime.agent.thrift import HeldBy, Thrift
+from costmeter.runtime.agent.thrift import Thrift
 from costmeter.runtime.course import further
 from costmeter.units import NANOSECONDS_PER_MINUTE
 

@@ -1,23 +1,35 @@
 """The settings of an agent: loaded at the start, and anew while it runs as far as a node being metered can follow."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from costmeter.clock import Clock
 from costmeter.config.layers import load_settings
 from costmeter.config.settings import Settings
 from costmeter.errors import ConfigError
-from costmeter.runtime.assembly import SYSFS_VARIABLE, host_origin
 from costmeter.runtime.booking import Pricing
-from costmeter.sources.host import HostSource
-
-if TYPE_CHECKING:
-    from costmeter.runtime.agent.assembly import AgentOptions
+from costmeter.runtime.hostcounters import are_asked, open_counters
 
 _RESTART = "Set it back, or start the agent anew: systemctl restart costmeter-agent"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """What the command line asked for. Empty or None: nothing, so that the defaults hold."""
+
+    addresses: tuple[tuple[str, int], ...]
+    web_config: str | None
+    config: str | None
+    strict: bool
+    period_seconds: float
+    simulate: str | None
+    state: str | None
+    socket: str | None
+    textfile: str | None
+    max_runs: int
+    environ: Mapping[str, str]
+    cwd: str
+    kubelet_socket: str | None = None
 
 
 class NodeSettings:
@@ -29,14 +41,13 @@ class NodeSettings:
         loaded = load_settings(options.config, {}, options.environ, options.cwd, options.strict)
         for fault in loaded.faults:
             warn(fault)
-        self.now = loaded.settings
-        self.host = self._open_host(clock)
+        is_simulated = options.simulate is not None
+        self.host, self.now = open_counters(loaded.settings, options.environ, is_simulated, clock)
 
     @property
     def measures_host(self) -> bool:
         """Whether the host's energy is to be measured, and the host is none of a scenario's."""
-        is_simulated = self._options.simulate is not None and SYSFS_VARIABLE not in self._options.environ
-        return self.now.host.source == "auto" and not is_simulated
+        return are_asked(self.now, self._options.environ, self._options.simulate is not None)
 
     def pricing(self) -> Pricing:
         """What the node's GPUs cost: those that nobody holds are counted, so that nothing is added for them."""
@@ -74,15 +85,6 @@ class NodeSettings:
         elif settings.host.source == "watts":
             return settings
         return replace(settings, host=before.host, book=replace(settings.book, host=before.book.host))
-
-    def _open_host(self, clock: Clock) -> HostSource | None:
-        """The host's counters, where they are to be read and can be; the book says which, or why not."""
-        if not self.measures_host:
-            return None
-        host = HostSource(clock, self._options.environ.get(SYSFS_VARIABLE) or "/sys")
-        origin = host_origin(host.open())
-        self.now = replace(self.now, book=replace(self.now.book, host=origin))
-        return host if origin.word == "measured" else None
 
 
 def _fixed(before: Settings, after: Settings) -> str:

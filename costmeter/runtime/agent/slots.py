@@ -1,10 +1,9 @@
 """The open slots of a node: cut wherever a device changes hands, and where settings are loaded anew."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from costmeter.ledger.node.record import Holders, NodeRecord
-from costmeter.meter.holder import Holder
+from costmeter.meter.holder import HeldBy
 from costmeter.runtime.agent.events import Repriced
 from costmeter.runtime.slots import STRETCHES_KEPT, Slots, Stretch
 
@@ -15,21 +14,21 @@ Following = NodeRecord | Repriced
 class NodeSlots(Slots[Following]):
     """The slots of one node. Its devices have `holders` from the start on."""
 
-    def __init__(self, start_utc_ns: int, holders: Mapping[str, tuple[Holder, ...]]) -> None:
+    def __init__(self, start_utc_ns: int, holders: HeldBy) -> None:
         super().__init__(start_utc_ns)
         self._stretches = [Stretch(start_utc_ns, holders=holders)]
 
     @property
-    def holders(self) -> Mapping[str, tuple[Holder, ...]]:
+    def holders(self) -> HeldBy:
         """Who holds which device by the last word."""
         return self._stretches[-1].holders
 
     @property
-    def open_holders(self) -> Mapping[str, tuple[Holder, ...]]:
+    def open_holders(self) -> HeldBy:
         """Who holds which device in the oldest slot."""
         return self._stretches[0].holders
 
-    def hold(self, holders: Mapping[str, tuple[Holder, ...]], at_utc_ns: int) -> tuple[Following, ...]:
+    def hold(self, holders: HeldBy, at_utc_ns: int) -> tuple[Following, ...]:
         """Devices have these holders from an instant on, beyond which nothing is booked; what to record at once."""
         last = self._stretches[-1]
         if holders == last.holders:

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 
 from costmeter.clock import Anchor
-from costmeter.meter.holder import Holder
+from costmeter.meter.activity import UNHELD
+from costmeter.meter.holder import HeldBy
 from costmeter.meter.interval import Interval
-
-#: What a device is that nobody holds, whatever it does.
-UNHELD = "unheld"
 
 
 class NodeStates:
@@ -21,7 +19,7 @@ class NodeStates:
         """By device, when the first interval of its present state began."""
         return {uuid: since_utc_ns for uuid, (_, since_utc_ns) in self._states.items()}
 
-    def see(self, intervals: Mapping[str, Interval], holders: Mapping[str, tuple[Holder, ...]], anchor: Anchor) -> None:
+    def see(self, intervals: Mapping[str, Interval], holders: HeldBy, anchor: Anchor) -> None:
         """Take the last interval of every device, and who holds them."""
         for uuid, interval in intervals.items():
             state = interval.state if holders.get(uuid) else UNHELD

@@ -5,11 +5,9 @@ many bytes, and all of them together have; what comes faster waits until there a
 stands, however often it has changed meanwhile. Pure: it is told the time.
 """
 
-from collections.abc import Mapping
-
 from costmeter.ledger.line import encode
 from costmeter.ledger.node.record import Holders, RunFacts, RunSeen
-from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.holder import HeldBy, Holder, RunKey
 from costmeter.runtime.agent.allowance import Allowance, Savings
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
@@ -19,8 +17,6 @@ OF_A_USER = Allowance(1_500_000, NANOSECONDS_PER_MINUTE // 10_500)
 OF_A_NODE = Allowance(2_000_000, NANOSECONDS_PER_MINUTE // 11_000)
 #: A slot's line, and what a device adds to it; the line of a run's end with its progress.
 _SLOT_BYTES, _DEVICE_BYTES, _END_BYTES = 150, 55, 400
-
-HeldBy = Mapping[str, tuple[Holder, ...]]
 
 
 class Thrift:

@@ -66,11 +66,6 @@ class NodeWriter:
         return self._shown
 
     @property
-    def part(self) -> int:
-        """The number of the part that is being written; 0 while there is no file."""
-        return 0 if self._lines.file is None else self._lines.file.part
-
-    @property
     def unsaved(self) -> str:
         """What is not on disk and why; empty when everything is."""
         backlog = self._lines.backlog

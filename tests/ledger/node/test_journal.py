@@ -24,7 +24,7 @@ from costmeter.ledger.node.journal import (
 )
 from costmeter.ledger.node.line import apart
 from costmeter.ledger.node.query import NodePart, opening
-from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunSeen
 from costmeter.ledger.order import PUT_BACK
 from costmeter.ledger.reading import SOMEBODY
 from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
@@ -33,6 +33,8 @@ from costmeter.ledger.sequence import HELD_AGAIN, HOLDERS_LOST, Numbering
 from costmeter.meter.holder import Holder
 from costmeter.meter.standing import Standing
 from costmeter.meter.totals import DeviceTotals, Totals
+from tests.ledger.node.fromzero import fold_from_zero
+from tests.ledger.nodedays import facts
 from tests.samples import (
     BEGAN_NS,
     BEGAN_UTC_NS,
@@ -60,11 +62,6 @@ OPENED = Opening(
 
 def agent(**changes: object) -> Header:
     return header(**{"meter": "agent", "run": "", "command": None, "boot_id": "boot", **changes})
-
-
-def facts(holder: Holder, **changes: object) -> RunFacts:
-    known = RunFacts(holder.uid, holder.run, holder.user, holder.source, BEGAN_UTC_NS, BEGAN_UTC_NS)
-    return replace(known, **changes)  # type: ignore[arg-type]
 
 
 def entry(minute: int) -> SlotEntry:
@@ -146,7 +143,7 @@ def test_a_report_counts_a_journal_alone(tmp_path: Path) -> None:
         replace(OPENED, accounts=(before, ended)),
         *(record for record in day()[1:] if not isinstance(record, RunSeen)),
     ]
-    part = fold_node_path(written(tmp_path, records), from_zero=True)
+    part = fold_from_zero(written(tmp_path, records))
     assert 6 * MINUTE == part.totals.whole.quantities.nanoseconds
     assert [MAYA.key] == list(part.accounts)
     assert ("sft", Decimal("0.12")) == (part.accounts[MAYA.key].facts.name, part.accounts[MAYA.key].totals.whole.cost)
@@ -374,7 +371,7 @@ def test_a_run_that_came_back_when_it_was_forgotten_goes_on_from_what_was_shown_
     path = written(tmp_path, day(*back))
     (account,) = restored(tmp_path, again()).opening.accounts
     assert Decimal(cost) == account.totals.whole.cost
-    assert Decimal("0.18") == fold_node_path(path, from_zero=True).accounts[MAYA.key].totals.whole.cost
+    assert Decimal("0.18") == fold_from_zero(path).accounts[MAYA.key].totals.whole.cost
 
 
 # Files

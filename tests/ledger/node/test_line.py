@@ -11,13 +11,13 @@ from costmeter.ledger.line import decode, encode, seal
 from costmeter.ledger.node.line import apart
 from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.record import Outcome
-from costmeter.meter.holder import Holder
+from costmeter.meter.holder import Holder, HolderSource
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import Totals, totals
 from tests.depth import examples
 from tests.samples import BEGAN_UTC_NS, devices, rates_of, slots, uuids, words
 
-SOURCES = ("announced", "kubernetes", "slurm", "container", "parents", "environment", "user")
+SOURCES = get_args(HolderSource)
 instants = st.integers(0, 2**60)
 uids = st.integers(-1, 2**32)
 facts = st.builds(

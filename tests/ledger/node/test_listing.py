@@ -22,10 +22,10 @@ from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.query import Run
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
-from tests.ledger.node.test_journal import MAYA, agent, day, facts, written
+from tests.ledger.node.test_journal import MAYA, agent, day, written
 from tests.ledger.node.test_run import RUN, played, state, wrapped
 from tests.ledger.node.test_stints import by_whom, closed
-from tests.ledger.nodedays import node_day
+from tests.ledger.nodedays import facts, node_day
 from tests.runtime.heldnode import LEE_1, MAYA_1, MAYA_2
 from tests.samples import BEGAN_UTC_NS, MINUTE
 

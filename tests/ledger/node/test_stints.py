@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.node.journal import fold_node_path
 from costmeter.ledger.node.record import Holders, Line, RunAccount, RunEnded, Stint
 from costmeter.ledger.node.stints import Stints, Told, stints_of
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.totals import DeviceTotals
+from tests.ledger.node.fromzero import fold_from_zero
 from tests.ledger.node.test_bulk import DAMAGE, Lines, repeated
-from tests.ledger.node.test_journal import MAYA, OPENED, agent, day, facts, lines_of, written
-from tests.ledger.nodedays import GPUS, node_day
+from tests.ledger.node.test_journal import MAYA, OPENED, agent, day, lines_of, written
+from tests.ledger.nodedays import GPUS, facts, node_day
 from tests.samples import BEGAN_UTC_NS, MINUTE, footer
 
 
@@ -63,7 +63,7 @@ def test_what_is_said_is_the_fold_from_zero(seed: int) -> None:
         records = [OPENED, *node_day(seed)[1:]]
         told = stints_of(written(Path(folder), closed(records)), is_checked=True)
         cut_off = written(Path(folder), records)
-        part = fold_node_path(cut_off, from_zero=True)
+        part = fold_from_zero(cut_off)
         found = stints_of(cut_off)
     assert (told.has_ended, found.has_ended) == (True, False)
     assert by_whom(told) == by_whom(found)
@@ -87,7 +87,7 @@ def test_an_end_of_a_damaged_file_is_not_believed(
             lines = each(lines, rng)
         path.write_bytes(b"".join(lines))
         told = stints_of(path, is_checked=True)
-        assert fold_node_path(path, from_zero=True).totals.whole == whole(told.stints)
+        assert fold_from_zero(path).totals.whole == whole(told.stints)
 
 
 def test_a_file_that_lines_were_added_to_is_folded_by_a_list(tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from costmeter.attribution.announcement import Announcement
 from costmeter.clock import Anchor, ManualClock
+from costmeter.ledger.identity import user_name
 from costmeter.ledger.node.record import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, Holder
 from costmeter.readings import Missing
-from costmeter.runtime.agent.attributor import Attributor, Places, user_name
+from costmeter.runtime.agent.attributor import Attributor, Places
 from costmeter.runtime.agent.events import Held, RunGone
 from tests.end_to_end.installed import eventually, uncovered
 from tests.samples import BEGAN_NS, BEGAN_UTC_NS, MINUTE, SECOND, devices
@@ -312,12 +313,6 @@ def test_a_fault_of_ours_ends_nothing(agent: Agent, start: Start, monkeypatch: p
 
     agent.see({FIRST: (start().pid,)})
     assert [FIRST] == list(agent.next().by_device)
-
-
-@pytest.mark.parametrize(("expected", "uid"), [("root", 0), ("3999999", 3_999_999), (str(2**40), 2**40)])
-def test_a_user_has_a_name_or_a_number(expected: str, uid: int) -> None:
-    """A user whom the machine does not know is shown by number."""
-    assert expected == user_name(uid)
 
 
 def test_a_scenarios_processes_are_no_fault(agent: Agent) -> None:

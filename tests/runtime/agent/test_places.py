@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from costmeter.runtime.agent import places as agentplaces
+from costmeter.runtime.agent import places
 from costmeter.runtime.agent.places import runtime_folder, socket_path, state_folder
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The system's own folders are not there, unless a test makes them."""
-    monkeypatch.setattr(agentplaces, "STATE", tmp_path / "absent" / "var")
-    monkeypatch.setattr(agentplaces, "RUNTIME", tmp_path / "absent" / "run")
+    monkeypatch.setattr(places, "STATE", tmp_path / "absent" / "var")
+    monkeypatch.setattr(places, "RUNTIME", tmp_path / "absent" / "run")
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_simulated_gpus_have_a_state_of_their_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str | None, environ: dict[str, str], found: str
 ) -> None:
     """Never the system's folder, though it is ours; what was asked for is where it was asked for."""
-    monkeypatch.setattr(agentplaces, "STATE", tmp_path)
+    monkeypatch.setattr(places, "STATE", tmp_path)
     assert state_folder(asked, environ, is_simulated=True) == Path(found)
 
 
@@ -77,7 +77,7 @@ def test_the_systems_folders_come_before_the_users_where_they_are_ours(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A folder that is there, and one that can be made beside others."""
-    monkeypatch.setattr(agentplaces, "STATE", tmp_path)
-    monkeypatch.setattr(agentplaces, "RUNTIME", tmp_path / "costmeter")
+    monkeypatch.setattr(places, "STATE", tmp_path)
+    monkeypatch.setattr(places, "RUNTIME", tmp_path / "costmeter")
     assert state_folder(None, {"XDG_STATE_HOME": "/own"}) == tmp_path
     assert socket_path(None, {"XDG_RUNTIME_DIR": "/own"}) == tmp_path / "costmeter" / "agent.sock"

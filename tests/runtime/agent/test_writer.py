@@ -28,6 +28,7 @@ from costmeter.rates.book import Book
 from costmeter.runtime import backlog
 from costmeter.runtime.agent.writer import NodeWriter
 from tests.depth import examples
+from tests.ledger.node.fromzero import fold_from_zero
 from tests.runtime.agent.test_recorder import LATE_UTC_NS
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, held_node
 from tests.runtime.metered import SECOND
@@ -133,7 +134,7 @@ def test_a_run_is_called_the_same_after_a_restart(folders: tuple[Path, Path]) ->
         write_all(run, writer_in(folders))
         (path,) = node_paths(folders[0])
         assert {"r-1~1002"} == {account.name for account in again(run, folders).opening.accounts}
-        assert "r-1~1002" == fold_node_path(path, from_zero=True).accounts[LEE_1.key].name
+        assert "r-1~1002" == fold_from_zero(path).accounts[LEE_1.key].name
         clock = ManualClock(run.clock.utc_ns(), run.clock.boottime_ns())
         next_one = HeldNode(run.library, clock, Book(), opened=again(run, folders).opening)
         next_one.begin()
@@ -154,7 +155,7 @@ def test_a_day_has_a_file_of_its_own(folders: tuple[Path, Path]) -> None:
         assert ["running", "ok"] == [part.footer.outcome for part in parts if part.footer]
         assert [()] * 2 == [part.problems for part in parts]
         assert run.snapshot.part.totals == parts[1].totals
-        own = fold_node_path(second, from_zero=True)
+        own = fold_from_zero(second)
         assert run.snapshot.part.totals.whole == (parts[0].totals + own.totals).whole
         for key, account in own.accounts.items():
             before = parts[0].accounts[key].totals.whole
