@@ -8,8 +8,15 @@ from typing import Literal
 HolderSource = Literal["announced", "kubernetes", "slurm", "container", "parents", "environment", "user"]
 #: A run on a node: the same id of two users is two runs.
 RunKey = tuple[int, str]
+
 #: The user of a run of which nobody can say whose it is: a pod without a process, say.
 UNKNOWN_UID = -1
+
+
+def of_user(run: RunKey) -> str:
+    """What a run is called where another user has one of the same id: `r-1~1001`. No id has a `~` in it."""
+    uid, name = run
+    return f"{name}~{uid}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

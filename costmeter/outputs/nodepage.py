@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from costmeter.ledger.node.query import NodePart
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunAccount
-from costmeter.meter.holder import RunKey
+from costmeter.meter.holder import RunKey, of_user
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs import prometheusruns
@@ -57,7 +57,7 @@ class RunNames:
             taken = set(names.values())
             for uid, run in accounts:
                 if (uid, run) not in names:
-                    name = f"{run}~{uid}" if run in taken else run
+                    name = of_user((uid, run)) if run in taken else run
                     names[uid, run] = name
                     taken.add(name)
             self._names = names

@@ -16,7 +16,7 @@ from costmeter.ledger.node.journal import node_folder, node_paths
 from costmeter.ledger.node.record import RunEnded, Stint
 from costmeter.ledger.node.stints import Told, stints_of
 from costmeter.ledger.record import Outcome, Summary
-from costmeter.meter.holder import RunKey
+from costmeter.meter.holder import RunKey, of_user
 
 
 def with_node_runs(found: Listing, state: Path, is_checked: bool = False) -> Listing:
@@ -33,7 +33,7 @@ def with_node_runs(found: Listing, state: Path, is_checked: bool = False) -> Lis
     for (uid, run), parts in seen.items():
         wrapped = by_id.get(run)
         if wrapped is None or wrapped.header.user not in ("", parts[0].header.user):
-            others.append(Listed(run, tuple(parts), called((uid, run))))
+            others.append(Listed(run, tuple(parts), of_user((uid, run))))
         else:
             by_id[run] = _together(wrapped, parts)
     runs = sorted([*(by_id[run.id] for run in found.runs), *others], key=lambda run: run.ending.started_utc_ns)
@@ -49,7 +49,7 @@ def of_job(state: Path, job: str, found: Listing) -> list[str]:
                 known = [stint.facts for stint in stints_of(path).stints if stint.facts is not None]
                 ours = [each for each in known if each.run and (each.job == job or _is_of_job(each.run, job))]
                 labelled = [each for each in known if each.run and _names_job(each.labels, job)]
-                ids += [each.run if each.run in ids else called(each.key) for each in (*ours, *labelled)]
+                ids += [each.run if each.run in ids else of_user(each.key) for each in (*ours, *labelled)]
     return list(dict.fromkeys(ids))
 
 
@@ -61,12 +61,6 @@ def _is_of_job(run: str, job: str) -> bool:
 
 def _names_job(labels: Mapping[str, str], job: str) -> bool:
     return any(value == job and "job" in key for key, value in labels.items())
-
-
-def called(run: RunKey) -> str:
-    """What a run is called where two users may have one of the same id: `1001:r-1`."""
-    uid, name = run
-    return f"{uid}:{name}"
 
 
 def _together(wrapped: Listed, seen: Sequence[Brief]) -> Listed:

@@ -16,19 +16,19 @@ from costmeter.ledger.node.record import Line, RunEnded, RunFacts, RunSeen
 from costmeter.ledger.query import Part, Run, begin, fold
 from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
-from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.holder import Holder, RunKey, of_user
 from costmeter.meter.holding import by_holder
 from costmeter.meter.slot import Slot
 from costmeter.readings import Device
 
 #: One user's run, where several have one of that id: `1001:r-1`, or as pages and lists have it, `r-1~1001`.
-_OF_USER = re.compile(r"(-?[0-9]{1,10}):(.+)|(.+)~(-?[0-9]{1,10})")
+_OF_USER = re.compile(r"(.+)~(-?[0-9]{1,10})")
 
 
 def node_run(state: Path, run: str) -> Run | None:
     """A run as the agents saw it whose journals are under a state directory; None where none did.
 
-    One part for each node and currency. `1001:r-1` is that user's. Raises JournalError where nobody may look, or where
+    One part for each node and currency. `r-1~1001` is that user's. Raises JournalError where nobody may look, or where
     several users have a run of that id.
     """
     uid, name = _whose(run)
@@ -44,7 +44,7 @@ def node_run(state: Path, run: str) -> Run | None:
     users = sorted({fold.part.header.user for fold in found.values()})
     keys = sorted({key for _, key, _, _ in found})
     if len(keys) > 1:
-        hint = " or ".join(f"costmeter report {uid}:{name}" for uid, name in keys[:2])
+        hint = " or ".join(f"costmeter report {of_user(key)}" for key in keys[:2])
         raise JournalError(f'several users have a run "{run}": {", ".join(users)}', hint)
     return Run(tuple(fold.whole() for fold in found.values())) if found else None
 
@@ -62,7 +62,7 @@ def node_part(path: Path, run: RunKey, currency: str) -> Part:
 def _whose(run: str) -> tuple[int | None, str]:
     """Whose run is asked for, where that is said."""
     told = _OF_USER.fullmatch(run)
-    return (None, run) if told is None else (int(told[1] or told[4]), told[2] or told[3])
+    return (None, run) if told is None else (int(told[2]), told[1])
 
 
 def beside(state: Path, run: Run) -> Run:

@@ -12,6 +12,7 @@ from costmeter.ledger.node.journal import node_folder, node_paths
 from costmeter.ledger.node.record import RunFacts
 from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.record import Header
+from costmeter.meter.holder import of_user
 from costmeter.meter.totals import DeviceTotals
 
 #: By what a node's account can be split.
@@ -87,8 +88,8 @@ def _place(group: Group) -> tuple[bool, str, str]:
 
 
 def _share(of: NodeShare, key: str, shared: Collection[str]) -> Share:
-    run = "" if of.facts is None or not of.facts.run else _by_user(of.facts)
-    word = _by_user(of.facts) if of.facts is not None and of.facts.run in shared else _word(of, key)
+    run = "" if of.facts is None or not of.facts.run else of_user(of.facts.key)
+    word = of_user(of.facts.key) if of.facts is not None and of.facts.run in shared else _word(of, key)
     return word, run, Spending(of.currency, of.header.simulated, of.whole)
 
 
@@ -96,10 +97,6 @@ def _shared(shares: Iterable[NodeShare]) -> frozenset[str]:
     """The ids that runs of several users have."""
     users = Counter(run for _, run in {each.facts.key for each in shares if each.facts is not None and each.facts.run})
     return frozenset(run for run, count in users.items() if count > 1)
-
-
-def _by_user(facts: RunFacts) -> str:
-    return f"{facts.run}~{facts.uid}"
 
 
 def _word(of: NodeShare, key: str) -> str:

@@ -7,7 +7,7 @@ called for as long as it is known, by the journal also after a restart.
 from collections.abc import Collection, Mapping
 
 from costmeter.ledger.node.record import RunAccount
-from costmeter.meter.holder import RunKey
+from costmeter.meter.holder import RunKey, of_user
 
 
 class RunCalls:
@@ -23,7 +23,7 @@ class RunCalls:
         if key not in self._called:
             uid, name = key
             while self._is_taken(name, key, accounts):
-                name += f"~{uid}"
+                name = of_user((uid, name))
             self._called[key] = "" if name == key[1] else name
         return self._called[key]
 

@@ -124,7 +124,7 @@ def test_another_users_run_of_that_id_is_another(tmp_path: Path) -> None:
     records = [RunSeen(BEGAN_UTC_NS, facts(other)), *day()]
     written(folder / "node", [*day()[:3], *_held_by(records, other)])
     found = listed(folder)
-    assert {f"{MAYA.uid}:{RUN}", f"{other.uid}:{RUN}"} == found.keys()
+    assert {f"{RUN}~{MAYA.uid}", f"{RUN}~{other.uid}"} == found.keys()
     for name, run in found.items():
         seen = node_run(folder, name)
         assert seen is not None
@@ -147,8 +147,8 @@ def test_a_job_is_found_by_its_number(tmp_path: Path) -> None:
     step = replace(MAYA, run="slurm-42-0")
     records = [*day()[:3], RunSeen(BEGAN_UTC_NS, facts(step)), *_held_by(day(), step)]
     written(folder / "node", records)
-    assert [f"{MAYA.uid}:{RUN}"] == of_job(folder, "4711", Listing(()))
-    assert [f"{MAYA.uid}:slurm-42-0"] == of_job(folder, "42", Listing(()))
+    assert [f"{RUN}~{MAYA.uid}"] == of_job(folder, "4711", Listing(()))
+    assert [f"slurm-42-0~{MAYA.uid}"] == of_job(folder, "42", Listing(()))
     assert [] == of_job(folder, "4", Listing(()))
 
 
