@@ -21,6 +21,7 @@ from costmeter.ledger.record import (
 from costmeter.ledger.spread import Spread
 from costmeter.meter.budget import BudgetUse
 from costmeter.meter.charge import Rates
+from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.item import LineItem, PartUse
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
@@ -43,7 +44,8 @@ class Part:
     it told of any. `redone` is work done again, `saved` the last checkpoint of so many `checkpoints`; `progress` is the
     last that was told. `milestones` are marks of budgets and of going back to an earlier step. `problems` are what
     could not be read, `remarks` what was metered and counts from another part. `last_ns` is when (CLOCK_BOOTTIME) the
-    last slot ended, where whoever folded them followed that.
+    last slot ended, where whoever folded them followed that. `idle` is what idle time came to by reason, as far as the
+    reason is known.
     """
 
     header: Header
@@ -75,6 +77,7 @@ class Part:
     slots: int = 0
     remarks: tuple[str, ...] = ()
     last_ns: int | None = field(default=None, compare=False)
+    idle: Mapping[Reason, IdleUse] = field(default_factory=dict)
 
     @property
     def start_ns(self) -> int:

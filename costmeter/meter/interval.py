@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from costmeter.meter.account import Entry
 from costmeter.meter.activity import IdleRule, State, state
 from costmeter.meter.counter import COUNTER_STEP_NS
+from costmeter.meter.idling import Reason
 from costmeter.readings import Device, Method, Mig, Missing, Reading
 from costmeter.units import portion, watts_from_energy
 
@@ -17,6 +18,7 @@ class Interval:
     `unmeasured_nanoseconds` is how much of the time that holds for, `recovered_nanoseconds` how much earlier unmeasured
     time has its energy in here. `utilization_ratio` None means the device did not say. `host_microjoules` is this
     GPU's share of what the host used meanwhile: booked with the interval, so that no later interval can change it.
+    `reason` is why it was idle, None where it was not or nobody has asked yet.
     """
 
     uuid: str
@@ -29,6 +31,7 @@ class Interval:
     host_microjoules: int = 0
     unmeasured_nanoseconds: int = 0
     recovered_nanoseconds: int = 0
+    reason: Reason | None = None
 
 
 def silence(uuid: str, start_ns: int, end_ns: int) -> Interval:

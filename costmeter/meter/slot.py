@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 
 from costmeter.meter.holder import Holder
+from costmeter.meter.idling import Reason
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
@@ -106,6 +107,9 @@ class Slot:
 
     `phase` is what the run said it was doing, empty where it had said nothing yet; `progress` is how far it had come at
     the slot's end. `redone`: it was doing again what it had done before, after it went on from a checkpoint.
+
+    `reasons` is by device why it was idle in this slot, of those that were and of which that is known: all idle time of
+    a device in a slot has one reason, that of most of it, so that money by reason needs no division.
     """
 
     start_utc_ns: int
@@ -118,6 +122,7 @@ class Slot:
     redone: bool = False
     progress: Progress | None = None
     holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
 
 
 def plus(sum_so_far: Quantities, interval: Interval) -> Quantities:

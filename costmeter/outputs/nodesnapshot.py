@@ -7,6 +7,7 @@ from decimal import Decimal
 from costmeter.ledger.node.query import NodePart, fold_node
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.holder import RunKey
+from costmeter.meter.idling import IdleSpell
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.outputs.snapshot import NOTHING_SEEN, Seen
@@ -35,8 +36,8 @@ class NodeSnapshot:
     told of its progress. `collectors` says of each way of finding holders whether it worked the last time.
     `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it does.
     `opened` is since when the UTC day is metered, and what all devices had cost by then. `credits_at_zero` is whether
-    prices can be negative since so short a time that what they paid back is shown as 0 still. The rest is as in
-    `Snapshot`.
+    prices can be negative since so short a time that what they paid back is shown as 0 still. `idle` has the
+    devices that are idle for a reason now. The rest is as in `Snapshot`.
     """
 
     at_utc_ns: int
@@ -55,6 +56,7 @@ class NodeSnapshot:
     since_utc_ns: Mapping[str, int] = field(default_factory=dict)
     opened: tuple[int, Decimal] | None = None
     credits_at_zero: bool = False
+    idle: Mapping[str, IdleSpell] = field(default_factory=dict)
 
     @property
     def node(self) -> NodePart:

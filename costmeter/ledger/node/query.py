@@ -15,6 +15,7 @@ from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, 
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.holding import by_holder
+from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.slot import Slot
 from costmeter.meter.standing import Standing
 from costmeter.meter.totals import DeviceTotals, Totals, totals
@@ -26,7 +27,8 @@ class NodePart:
     """One journal of a node, folded. `held` and `unheld` are counters by device: with what the opening brought.
 
     `accounts` are the runs it knows of; what users held of whom no run is known is in `held` and in no account.
-    `today` is as in the opening. `slots` counts what was folded; the rest is as in `Part`.
+    `today` is as in the opening. `slots` counts what was folded; `idle` is by device what it cost while somebody held
+    it and it was idle, by reason. The rest is as in `Part`.
     """
 
     header: Header
@@ -50,6 +52,7 @@ class NodePart:
     footer: Footer | None = None
     problems: tuple[str, ...] = ()
     slots: int = 0
+    idle: Mapping[str, Mapping[Reason, IdleUse]] = field(default_factory=dict)
 
     @property
     def totals(self) -> Totals:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from costmeter.ledger.record import Outcome, Record
 from costmeter.meter.holder import Holder, HolderSource, RunKey
+from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
 
@@ -79,7 +80,7 @@ class RunAccount:
     """What a run did and cost on this node, all its devices; its phases, and what it did again.
 
     `ended` is None while it lives. `called` is what its series are called where that is not its id: the id with the
-    user's number behind it, when another user's run had the id before.
+    user's number behind it, when another user's run had the id before. `idle` is its idle time by reason.
     """
 
     facts: RunFacts
@@ -88,6 +89,7 @@ class RunAccount:
     redone: DeviceTotals = field(default_factory=DeviceTotals)
     ended: RunEnded | None = None
     called: str = ""
+    idle: Mapping[Reason, IdleUse] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -101,7 +103,8 @@ class Opening:
 
     `held` and `unheld` are by device; `accounts` are of runs that live or ended a short while ago. `ended` counts the
     runs that ended, by outcome, and `sunk` is what those had cost that did not end well. `today` is since when the
-    UTC day is metered, and what all devices had cost by then.
+    UTC day is metered, and what all devices had cost by then. `idle` is by device what its idle time came to by reason,
+    while somebody held it.
     """
 
     at_utc_ns: int
@@ -111,6 +114,7 @@ class Opening:
     ended: Mapping[str, int] = field(default_factory=dict)
     sunk: Mapping[str, Decimal] = field(default_factory=dict)
     today: tuple[int, Decimal] | None = None
+    idle: Mapping[str, Mapping[Reason, IdleUse]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
