@@ -15,7 +15,7 @@ from contextlib import suppress
 
 from costmeter.clock import Clock, RealClock
 from costmeter.config.webconfig import WebConfig
-from costmeter.outputs.httpclient import Client
+from costmeter.outputs.httpconnection import Client
 from costmeter.outputs.httpcrowd import Crowd, State
 from costmeter.outputs.httpmemory import Tide, give_back
 from costmeter.outputs.httppages import Page, Pages, Site

@@ -25,12 +25,10 @@ from costmeter.runtime.agent.announceline import (
     refusal,
     saying_line,
 )
-from costmeter.runtime.agent.places import SYSTEM_SOCKET, user_socket
+from costmeter.runtime.agent.places import OFF, SYSTEM_SOCKET, VARIABLE, user_socket
 from costmeter.runtime.events import Ended, Told
 from costmeter.runtime.outcome import outcome
 
-#: Names the agent's socket to a wrapper; or says that there shall be none.
-VARIABLE, OFF = "COSTMETER_AGENT", "off"
 #: An agent that is not there, or has gone, is looked for again this often; one that refused, for a reason, less often.
 AGAIN_SECONDS, AFTER_REFUSAL_SECONDS = 5.0, 60.0
 _ANSWER_BYTES = 4_096

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from costmeter.config.webconfig import WebConfig
-from costmeter.outputs import http, httpclient
+from costmeter.outputs import http, httpconnection
 from costmeter.outputs.http import Site, serve
 from costmeter.outputs.httppages import MOST_PAGES
 from tests.end_to_end.installed import eventually
@@ -65,7 +65,7 @@ def test_500_half_open_and_50_silent_tls_clients_keep_nobody_from_the_page(addre
 @pytest.mark.usefixtures("many_descriptors")
 def test_too_many_clients_go_the_longest_silent_first(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound whoever has been there longest without a request is sent away, and a new client is served."""
-    monkeypatch.setattr(httpclient, "CLIENT_SECONDS", 3_600.0)
+    monkeypatch.setattr(httpconnection, "CLIENT_SECONDS", 3_600.0)
     with silent_clients(address, 1_100) as clients:
         assert PAGE == ask(address, "/metrics")[2]
         assert b"" == clients[0].recv(1)
@@ -87,14 +87,14 @@ def test_too_many_clients_go_the_longest_silent_first(address: str, monkeypatch:
 )
 def test_nobody_is_waited_for_for_ever(address: str, limit: str, says: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each thing that a client may keep us waiting for has its limit; after that the connection is closed."""
-    monkeypatch.setattr(httpclient, limit, 0.1)
+    monkeypatch.setattr(httpconnection, limit, 0.1)
     ends_with = PAGE if ASKS in says else b""
     assert raw(address, says).endswith(ends_with)
 
 
 def test_a_client_that_drips_is_not_waited_for(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more byte does not buy a client more time."""
-    monkeypatch.setattr(httpclient, "CLIENT_SECONDS", 0.3)
+    monkeypatch.setattr(httpconnection, "CLIENT_SECONDS", 0.3)
     with socket.create_connection(place(address)) as client, pytest.raises(ConnectionError):  # noqa: PT012
         client.settimeout(0.02)
         while True:
@@ -141,7 +141,7 @@ def test_clients_that_do_not_read_take_nobodys_place(hosts: int, monkeypatch: py
 
 def test_who_takes_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that stops in the middle of a page is let go; one that takes some of it now and then gets it all."""
-    monkeypatch.setattr(httpclient, "STANDING_SECONDS", 0.8)
+    monkeypatch.setattr(httpconnection, "STANDING_SECONDS", 0.8)
     address = serve([("127.0.0.1", 0)], Site(lambda _: (LARGE, "text/plain"), lambda: b""))[0]
     with silent_clients(address, 2, ASKS) as (stands, reads):
         heard = 0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from costmeter.outputs.http import Site, serve
-from costmeter.outputs.httpclient import MOST_HEADER_BYTES, http_date
+from costmeter.outputs.httpconnection import MOST_HEADER_BYTES, http_date
 from costmeter.outputs.httppages import takes_gzip
 from tests.outputs.talking import ask, connection, raw, tell
 

@@ -17,7 +17,8 @@ SYSTEM_SOCKET = RUNTIME / SOCKET_NAME
 SLURM_FOLDER = "slurm"
 #: Where what is said of simulated GPUs is kept apart.
 SIMULATED = "simulated"
-SOCKET_VARIABLE = "COSTMETER_SOCKET"
+#: Names the agent's socket to the agent and to wrappers; or says that wrappers shall look for none.
+VARIABLE, OFF = "COSTMETER_AGENT", "off"
 
 
 def state_folder(asked: str | None, environ: Mapping[str, str], is_simulated: bool = False) -> Path:
@@ -44,11 +45,13 @@ def runtime_folder(socket: Path | None, is_simulated: bool) -> Path | None:
 
 
 def socket_path(asked: str | None, environ: Mapping[str, str]) -> Path | None:
-    """`asked`, else $COSTMETER_SOCKET, else in systemd's $RUNTIME_DIRECTORY, /run/costmeter or $XDG_RUNTIME_DIR.
+    """`asked`, else $COSTMETER_AGENT, else in systemd's $RUNTIME_DIRECTORY, /run/costmeter or $XDG_RUNTIME_DIR.
 
-    None where there is no folder for it.
+    None where there is no folder for it. The variable is the one by which runs find their agent; where it says that they
+    shall not, nothing is said of the agent.
     """
-    given = asked or environ.get(SOCKET_VARIABLE)
+    told = environ.get(VARIABLE, "")
+    given = asked or ("" if told.casefold() == OFF else told)
     if given:
         return Path(given)
     runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]

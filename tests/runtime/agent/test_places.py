@@ -58,8 +58,9 @@ def test_what_was_shown_of_simulated_gpus_is_marked_apart() -> None:
 @pytest.mark.parametrize(
     ("asked", "environ", "found"),
     [
-        ("/asked.sock", {"COSTMETER_SOCKET": "/set.sock"}, "/asked.sock"),
-        (None, {"COSTMETER_SOCKET": "/set.sock", "RUNTIME_DIRECTORY": "/given"}, "/set.sock"),
+        ("/asked.sock", {"COSTMETER_AGENT": "/set.sock"}, "/asked.sock"),
+        (None, {"COSTMETER_AGENT": "/set.sock", "RUNTIME_DIRECTORY": "/given"}, "/set.sock"),
+        (None, {"COSTMETER_AGENT": "off", "RUNTIME_DIRECTORY": "/given"}, "/given/agent.sock"),
         (None, {"RUNTIME_DIRECTORY": "/given:/more", "XDG_RUNTIME_DIR": "/own"}, "/given/agent.sock"),
         (None, {"XDG_RUNTIME_DIR": "/own"}, "/own/costmeter/agent.sock"),
         (None, {"XDG_RUNTIME_DIR": "relative"}, None),
