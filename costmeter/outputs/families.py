@@ -27,6 +27,7 @@ class Family:
 
 _GPU = ("gpu_uuid",)
 _GPU_STATE = ("gpu_uuid", "state")
+_GPU_REASON = ("gpu_uuid", "reason")
 _OUTCOME = ("outcome",)
 _RUN = ("run_id", "host", "meter")
 
@@ -34,6 +35,13 @@ _ALL = (
     Family("gpu_energy_kwh", "counter", "Energy of the GPU board by state, in kWh.", _GPU_STATE),
     Family("gpu_cost_{currency}", "counter", "Cost of the GPU by state.", _GPU_STATE),
     Family("gpu_time_seconds", "counter", "Time of the GPU by state; unheld is held by nobody.", _GPU_STATE),
+    Family(
+        "gpu_idle_cost_{currency}",
+        "counter",
+        "Cost of the GPU while it was held and idle, by reason: whole minutes, so up to one minute late.",
+        _GPU_REASON,
+    ),
+    Family("gpu_idle_reason", "gauge", "1 for the reason for which the GPU is held and idle now.", _GPU_REASON),
     Family("gpu_emissions_grams", "counter", "CO2e booked to the GPU: operational and embodied.", _GPU),
     Family("gpu_power_watts", "gauge", "Mean board power since the reading before.", _GPU),
     Family("gpu_power_limit_watts", "gauge", "Enforced power limit of the board.", _GPU),
@@ -94,6 +102,18 @@ _ALL = (
         "gauge",
         "1 when every GPU answered at the last tick, or this way of finding holders worked.",
         ("collector",),
+    ),
+    Family(
+        "collector_duration_seconds",
+        "gauge",
+        "Time that the last look took: a tick of all GPUs, or this way of finding holders.",
+        ("collector",),
+    ),
+    Family(
+        "rates_timestamp_seconds",
+        "gauge",
+        "Date of the list price or series in force, Unix time: the oldest where GPUs differ.",
+        ("setting",),
     ),
     Family("journal_writable", "gauge", "1 while the journal takes what is written."),
     Family("config_last_reload_successful", "gauge", "1 when the settings were taken as they last were."),

@@ -47,8 +47,8 @@ def runtime_folder(socket: Path | None, is_simulated: bool) -> Path | None:
 def socket_path(asked: str | None, environ: Mapping[str, str]) -> Path | None:
     """`asked`, else $COSTMETER_AGENT, else in systemd's $RUNTIME_DIRECTORY, /run/costmeter or $XDG_RUNTIME_DIR.
 
-    None where there is no folder for it. The variable is the one by which runs find their agent; where it says that they
-    shall not, nothing is said of the agent.
+    None where there is no folder for it. The variable is the one by which runs find their agent; where it says that
+    they shall not, nothing is said of the agent.
     """
     told = environ.get(VARIABLE, "")
     given = asked or ("" if told.casefold() == OFF else told)
