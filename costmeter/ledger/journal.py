@@ -94,16 +94,20 @@ class JournalFile:
             _sync_folder(self.path.parent)
             _sync_folder(self.path.parent.parent)
             self._is_new = False
-        if os.fstat(self._file).st_nlink == 0:
-            raise FileNotFoundError(errno.ENOENT, "the journal was deleted while it was written")
+        self._see_deleted()
 
     def write_open(self, record: bytes, devices: int) -> None:
-        """Replace the older half of the open slot."""
-        if self._open_file < 0 or len(record) > self._half_bytes:
+        """Replace the older half of the open slot. Raises FileNotFoundError when the journal has been deleted."""
+        self._see_deleted()
+        if self._open_file < 0 or not os.fstat(self._open_file).st_nlink or len(record) > self._half_bytes:
             self._create_open(record, max(len(record), _BYTES_FIXED + _BYTES_PER_DEVICE * devices))
             return
         _put(self._open_file, record, self._turn * self._half_bytes)  # refused, the other half stays
         self._turn = 1 - self._turn
+
+    def _see_deleted(self) -> None:
+        if os.fstat(self._file).st_nlink == 0:
+            raise FileNotFoundError(errno.ENOENT, "the journal was deleted while it was written")
 
     @property
     def has_open(self) -> bool:

@@ -4,8 +4,11 @@ A page from anywhere can have its own name lead to 127.0.0.1 (DNS rebinding): th
 server, and only the name in `Host` tells. An address, `localhost` and this machine's name cannot be another's.
 """
 
+import re
 import socket
 from collections.abc import Mapping
+
+_PORT = re.compile(r":[0-9]*")
 
 
 def is_own_name(host: str) -> bool:
@@ -26,10 +29,11 @@ def is_of_another_site(headers: Mapping[str, str], *, is_guarded: bool) -> bool:
 
 
 def _name(host: str) -> str:
-    """Without its port, and without the dot that ends a full name."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].rstrip(".")
+    """Without its port, and without the dot that ends a full name; what is no name with a port is as it came."""
+    name, bracket, port = host[1:].partition("]") if host.startswith("[") else ("", "", "")
+    if bracket and name and (not port or _PORT.fullmatch(port)):
+        return name
+    return host.partition(":")[0].rstrip(".") or host
 
 
 def _is_address(name: str) -> bool:

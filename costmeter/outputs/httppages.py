@@ -25,6 +25,8 @@ MOST_PAGES = 64
 _WORTH_PACKING_BYTES = 1_400
 _LEVEL = 1
 _READ, _WRITE = ("GET", "HEAD"), ("POST", "PUT")
+#: Anybody on the machine may ask for the settings to be loaded anew, which costs reading them: so often.
+RELOADS = RateLimit(1.0, 10)
 
 
 def _yes() -> bool:
@@ -97,7 +99,7 @@ class Pages:
 
     def __init__(self, site: Site, web: WebConfig | None, clock: Clock) -> None:
         self._site, self._web, self._clock = site, web, clock
-        self._door, self._bucket = Door(), _Bucket(clock)
+        self._door, self._bucket, self._reloads = Door(), _Bucket(clock), _Bucket(clock)
         self._pages, self._files = Worker("costmeter-pages", MOST_PAGES), Worker("costmeter-web", MOST_PAGES)
         self._state: object = None
         self._made: dict[tuple[str, str, bool], asyncio.Task[Answer]] = {}
@@ -183,6 +185,8 @@ class Pages:
             return _not_allowed(_WRITE)
         if is_of_another_site(asked.headers, is_guarded=self._is_guarded):
             return Answer(HTTPStatus.FORBIDDEN, body=b"no page of another site may ask for this\n")
+        if not self._reloads.gives(RELOADS):
+            return _later(HTTPStatus.TOO_MANY_REQUESTS, RELOADS)
         wrong = await self._files.do(lambda: reload(f"{asked.method} from {asked.peer}"))
         if wrong:
             text = f"the settings are as they were: {wrong}\n".encode("utf-8", "replace")

@@ -115,6 +115,14 @@ def test_reload(address: str, node: Node, method: str) -> None:
     assert node.refusal.encode() in body
 
 
+def test_nobody_has_settings_loaded_for_ever(address: str, node: Node) -> None:
+    """Ten at once, and then one a second: who asks more often is told to come later, and nothing is read."""
+    answers = [ask(address, "/-/reload", "POST")[0] for _ in range(40)]
+    assert {200, 429} == set(answers)
+    assert answers.count(200) == node.reloads < 40
+    assert [200] * 10 == answers[:10]
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -134,7 +142,18 @@ def test_no_page_of_another_site_reloads(address: str, node: Node, headers: dict
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/api/v1/node", "/-/healthy", "/-/reload", "/nowhere"])
-@pytest.mark.parametrize("name", ["evil.example", "evil.example:26786", "localhost.evil.example", "127.0.0.1.nip.io"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "evil.example",
+        "evil.example:26786",
+        "localhost.evil.example",
+        "127.0.0.1.nip.io",
+        "[]evil.example",
+        "[::1].evil.example",
+        "[::1",
+    ],
+)
 def test_a_name_that_leads_here_is_not_believed(address: str, node: Node, path: str, name: str) -> None:
     """What only this machine reaches is not shown under a name that anybody could have turned to it."""
     status, _, body = ask(address, path, "POST" if "reload" in path else "GET", Host=name)

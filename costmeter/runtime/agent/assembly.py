@@ -44,7 +44,7 @@ _HEALTHY_NS = 15 * NANOSECONDS_PER_SECOND
 
 
 def _lock(socket: Path) -> AgentLock:
-    return AgentLock(socket.with_suffix(".lock"))
+    return AgentLock(socket.with_name(f"{socket.name}.lock"))
 
 
 class Agent:
@@ -76,7 +76,7 @@ class Agent:
         left = self._state.left(header, runtime)
         if left.why_zero:
             say(f"counters begin at 0: {left.why_zero}")
-        self._writer = NodeWriter(folder, header.host, runtime)
+        self._writer = NodeWriter(folder, header.host, runtime, partial(self._state.keep, self._clock))
         self._server = self._announcements()
         self._recorder = self._recording(header, left)
         self._teller = AgentTeller(say, warn, folder)
@@ -123,8 +123,9 @@ class Agent:
         `wanted_by` says who asked for it, a signal or somebody over HTTP.
         """
         with self._reloading:  # it is asked for by a signal and over HTTP
+            before = self._settings.now
             wrong = self._settings.load_anew()
-            if wrong is None:
+            if wrong is None and self._settings.now != before:  # else the journal would say it again for nothing
                 pricing, now = self._settings.pricing(), self._settings.now
                 self._events.put(Repriced(self._clock.boottime_ns(), pricing, now.idle, now.labels))
         self._note_reload("settings", wrong is None)

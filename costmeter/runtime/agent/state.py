@@ -48,6 +48,10 @@ class AgentState:
             why = refusal.strerror or refusal
             warn(f"{self.folder / '.lock'}: {why}; two agents would not notice each other")
 
+    def keep(self, clock: Clock) -> None:
+        """Lock it anew where somebody removed the folder. Raises InUse where another agent has it since."""
+        self._lock.keep(str(self.folder.parent), "--state DIR", clock)
+
     def left(self, header: Header, runtime: Path | None) -> Restored:
         """Where the counters begin: where those of the agent before this one ended, or at nothing."""
         found = self._ask(RESTORE_SECONDS, lambda: restored(self.folder, header, runtime))

@@ -7,8 +7,10 @@ still. What had to be given up is in no journal for ever, so the next one opens 
 """
 
 import contextlib
+import errno
 import queue
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,6 +25,7 @@ from costmeter.ledger.node.record import Holders, Line, Opening, Stint
 from costmeter.ledger.record import Devices, Footer, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import booked_ns
 from costmeter.outputs.nodesnapshot import NodeSnapshot
+from costmeter.runtime.agent.lock import InUse
 from costmeter.runtime.agent.post import NodePost
 from costmeter.runtime.backlog import Backlog
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_SECOND
@@ -32,10 +35,14 @@ BEGUN_ANEW_EVERY_NS = NANOSECONDS_PER_HOUR
 
 
 class NodeWriter:
-    """Writes posts in order and holds the snapshot that may be shown. `runtime` is a folder in memory."""
+    """Writes posts in order and holds the snapshot that may be shown. `runtime` is a folder in memory.
 
-    def __init__(self, folder: Path, host: str, runtime: Path | None) -> None:
-        self._folder, self._host, self._runtime = folder, host, runtime
+    `keep` sees before each file that the folder is still this agent's alone, and raises InUse where it is another's.
+    """
+
+    def __init__(self, folder: Path, host: str, runtime: Path | None, keep: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._host, self._runtime, self._keep = folder, host, runtime, keep
+        self._is_taken = False
         self._queue: queue.SimpleQueue[NodePost] = queue.SimpleQueue()
         self._lines = _NodeLines(Backlog(self._create))
         self._marker: Marker | None = None
@@ -118,6 +125,12 @@ class NodeWriter:
             lines.save(post)
 
     def _create(self, header: Header) -> JournalFile:
+        try:
+            self._keep()
+            self._is_taken = False
+        except InUse as refusal:  # its markers would be taken for the other's
+            self._is_taken = True
+            raise OSError(errno.EBUSY, refusal.message) from None
         began_utc_ns = header.anchor.utc(header.start_ns)
         date = datetime.fromtimestamp(began_utc_ns // NANOSECONDS_PER_SECOND, timezone.utc).strftime("%Y-%m-%d")
         file = JournalFile(self._folder, stem(self._host, date))
@@ -182,7 +195,7 @@ class NodeWriter:
 
     def _mark(self) -> None:
         """Set every marker there is; the first is enough, the next may be on the disk that does not answer."""
-        for path in self._marker.paths if self._marker is not None else ():
+        for path in self._marker.paths if self._marker is not None and not self._is_taken else ():
             if self._marker is not None and self._marker.set(path):
                 with self._showing:
                     self._may_show_beyond = True
@@ -265,8 +278,11 @@ def _beginning(part: NodePart, opened: Opening) -> list[Line]:
         lengths_ns[uuid] = lengths_ns.get(uuid, 0) - each.quantities.nanoseconds
     upto_ns = {uuid: booked_ns(part, uuid, lengths_ns) for uuid in part.devices}
     at_utc_ns = part.ended_utc_ns
-    start_ns = max(upto_ns.values(), default=part.header.start_ns)
-    header = replace(part.header, start_ns=start_ns, anchor=Anchor(start_ns, at_utc_ns))
+    reached_ns = max(upto_ns.values(), default=part.header.start_ns)
+    # After a gap that is being filled, what is booked ends before the file began that this one follows: the newest of
+    # a boot's files is told by its start.
+    start_ns = max(reached_ns, part.header.start_ns)
+    header = replace(part.header, start_ns=start_ns, anchor=Anchor(reached_ns, at_utc_ns))
     late_ns = {uuid: at_ns for uuid, at_ns in upto_ns.items() if at_ns != start_ns}
     lines: list[Line] = [header, opening(part, at_utc_ns)]
     lines.append(Devices(tuple(part.devices.values()), part.driver, part.node_gpus, late_ns))

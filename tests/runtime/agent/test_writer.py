@@ -1,6 +1,7 @@
 """The node's writer: what may be shown, and that an agent that goes on from what it left begins no lower, or at 0."""
 
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import get_args
 from unittest.mock import patch
 
 import pytest
-from hypothesis import event, given
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from costmeter.clock import ManualClock
@@ -26,6 +27,7 @@ from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.nodepage import RunNames
 from costmeter.rates.book import Book
 from costmeter.runtime import backlog
+from costmeter.runtime.agent.lock import InUse
 from costmeter.runtime.agent.writer import NodeWriter
 from tests.depth import examples
 from tests.ledger.node.fromzero import fold_from_zero
@@ -274,6 +276,43 @@ def test_a_journal_that_is_removed_is_begun_anew(folders: tuple[Path, Path]) -> 
         assert () == fold_node_path(node_paths(folders[0])[-1]).problems
 
 
+def test_a_journal_that_is_removed_is_noticed_at_the_next_tick(folders: tuple[Path, Path]) -> None:
+    """Not when its minute ends: until another file has all of it, nobody is told that it is saved."""
+    with played(folders) as (run, writer, _):
+        busy_node(run)
+        write_all(run, writer)
+        shutil.rmtree(folders[0])
+        run.tick(SECOND)
+        write_all(run, writer)
+        found = again(run, folders)
+        assert writer.snapshot == replace(run.snapshot, journal_writable=True)
+        assert (found.why_zero, counters(found.opening)) == ("", counters(run.snapshot.node))
+
+
+def test_a_folder_that_another_agent_took_is_left_to_it(tmp_path: Path) -> None:
+    """Nothing is written there, no marker either, which would cost the other its counters; what is shown stands."""
+    folder, runtime = tmp_path / "node", tmp_path / "run"
+    taken: list[InUse] = []
+
+    def keep() -> None:
+        for refusal in taken:
+            raise refusal
+
+    with held_node(TWO_GPUS) as run:
+        busy_node(run)
+        writer = NodeWriter(folder, "gpu01", runtime, keep)
+        for post in run.posts:
+            writer.write(post)
+        before = writer.snapshot
+        assert before is not None
+        shutil.rmtree(folder)
+        taken.append(InUse(f"{tmp_path} is in use by pid 4242"))
+        run.tick(SECOND)
+        writer.write(run.posts[-1])
+        assert (writer.snapshot, folder.exists()) == (replace(before, journal_writable=False), False)
+        assert "is in use by pid 4242" in writer.unsaved
+
+
 def test_a_disk_that_hangs_delays_no_snapshot(folders: tuple[Path, Path]) -> None:
     """While the writer's thread has not come back, later snapshots are shown from memory once that is marked."""
     hangs, goes_on = threading.Event(), threading.Event()
@@ -376,8 +415,18 @@ def _take(run: HeldNode, step: object) -> None:
         run.gone(step)  # type: ignore[arg-type]  # a holder, by the strategy
 
 
+#: The third agent fills a gap when the disk is full, and the file that it begins anew starts before the one it follows.
+_ANEW_IN_A_GAP: list[Life] = [
+    ([SECOND, ([], [MAYA_1]), SECOND], ["half"]),
+    ([SECOND] * 4 + [([], []), SECOND], ["half"]),
+    ([SECOND] * 3, _fates(0, 5, 2, "half")),
+    ([SECOND] * 3, ["half"]),
+]
+
+
 @examples(60)
 @given(LIVES, st.booleans(), st.sampled_from([4, 2_000]))
+@example(_ANEW_IN_A_GAP, False, 4)
 def test_counters_go_on_from_no_less_than_was_shown_or_from_nothing(
     lives: list[Life], is_late: bool, lines_kept: int
 ) -> None:
