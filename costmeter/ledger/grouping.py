@@ -80,16 +80,16 @@ def summed(shares: Iterable[Share], in_order: bool = False) -> tuple[Group, ...]
 def _shares(state: Path, run: Listed, key: str, zone: tzinfo | None) -> Iterator[Share]:
     if key in _OF_RUN:
         for spent in run.spendings:
-            yield _OF_RUN[key](run), run.id, spent
+            yield _OF_RUN[key](run), run.found, spent
     elif key == "host":
         for part in run.parts:
-            yield part.header.host, run.id, spending([part], run.simulated)
+            yield part.header.host, run.found, spending([part], run.simulated)
     elif key == "model":
         for model, _, currency, whole, redone in pieces(state, run, None):
-            yield model, run.id, Spending(currency, run.simulated, whole, redone)
+            yield model, run.found, Spending(currency, run.simulated, whole, redone)
     else:
         for _, day, currency, whole, redone in pieces(state, run, lambda utc_ns: local_date(utc_ns, zone).isoformat()):
-            yield day, run.id, Spending(currency, run.simulated, whole, redone)
+            yield day, run.found, Spending(currency, run.simulated, whole, redone)
 
 
 def pieces(state: Path, run: Listed, day_of: Callable[[int], str] | None) -> Iterator[Piece]:

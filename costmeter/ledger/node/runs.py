@@ -110,7 +110,8 @@ def _word(of: NodeShare, key: str) -> str:
         return NO_RUN
     if key == "run":
         return of.facts.run
-    return of.facts.name if key == "name" else of.facts.labels.get("project", "")
+    told = of.facts.name if key == "name" else of.facts.labels.get("project", "")
+    return f'"{told}"' if told in (UNHELD, NO_RUN) else told  # nobody's run is booked as the node's by its name
 
 
 def _journals(state: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.query import Run
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
-from tests.ledger.node.test_journal import MAYA, agent, day, written
+from tests.ledger.node.test_journal import FIRST, MAYA, agent, day, written
 from tests.ledger.node.test_run import RUN, played, state, wrapped
 from tests.ledger.node.test_stints import by_whom, closed
 from tests.ledger.nodedays import facts, node_day
@@ -51,6 +51,15 @@ def test_a_run_without_a_wrapper_is_a_run(tmp_path: Path, has_end: bool) -> None
     assert (Decimal("0.12"), "failed", 1) == (cost([run]), run.ending.outcome, run.ending.exit_code)
     assert 2 * MINUTE == run.ending.length_ns
     assert (("NVIDIA H100 80GB HBM3", 1),) == run.gpus
+
+
+def test_the_same_id_of_two_users_counts_as_two_runs(tmp_path: Path) -> None:
+    """In every group, as in the list: maya's r-1 had one GPU for two minutes, lee's r-1 another for one."""
+    lees = replace(LEE_1, run=RUN)
+    records = [*day()[:7], Holders(BEGAN_UTC_NS + 2 * MINUTE, {FIRST: (lees,)}), day()[8]]
+    found = with_node_runs(Listing(()), state(tmp_path, records)).runs
+    for key in ("host", "outcome", "day", "model"):
+        assert 2 == len({run for group in groups(tmp_path, found, key, timezone.utc) for run in group.runs})
 
 
 def test_the_list_is_the_receipts(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from costmeter.errors import JournalError
 from costmeter.ledger.ending import run_ending
 from costmeter.ledger.grouping import HeldCost
-from costmeter.ledger.node.record import Holders, Line, Opening, RunEnded
+from costmeter.ledger.node.record import Holders, Line, Opening, RunEnded, RunSeen
 from costmeter.ledger.node.run import beside, node_run
 from costmeter.ledger.node.runs import NO_RUN, NODE_KEYS, UNHELD, node_account, node_groups
 from costmeter.ledger.query import Run
@@ -18,6 +18,7 @@ from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.receipt import receipt
 from tests.ledger.node.test_journal import FIRST, MAYA, SECOND_GPU, day, written
+from tests.ledger.nodedays import facts
 from tests.ledger.written import write
 from tests.outputs.test_receipt_schema import validator
 from tests.runtime.agent.test_recorder import LATE_UTC_NS
@@ -98,6 +99,16 @@ def test_runs_of_two_users_with_one_id_are_two(tmp_path: Path) -> None:
     found = node_run(tmp_path, f"{RUN}~1002")
     assert found is not None
     assert ("lee", cents) == (found.parts[0].header.user, found.totals.whole.cost)
+
+
+@pytest.mark.parametrize("word", [UNHELD, NO_RUN])
+def test_no_run_is_booked_as_the_nodes_by_its_name(tmp_path: Path, word: str) -> None:
+    """By hand: 12 cents of 36 are maya's, however she calls her run or its project; they are a row of their own."""
+    told = RunSeen(BEGAN_UTC_NS, facts(MAYA, name=word, labels={"project": word}))
+    account = node_account(state(tmp_path, day(told)))
+    for key in ("name", "project"):
+        costs = {group.word: group.spending.cost for group in node_groups(account, key)}
+        assert dict.fromkeys((UNHELD, NO_RUN, f'"{word}"'), Decimal("0.12")) == costs
 
 
 def test_days_say_who_held_what(tmp_path: Path) -> None:
