@@ -10,10 +10,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 comma := ,
 TOOLS := $(VENV)/.tools-$(subst $(comma),-,$(TEST_EXTRAS))
-SOURCES := costmeter tests examples
+SOURCES := costmeter tests examples grafana
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test setup lint format bench clean
+.PHONY: help demo test setup lint format boards exports bench clean
 
 help:  ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,13 @@ lint: setup  ## ruff check, ruff format --check, mypy
 format: setup  ## rewrite the sources as ruff likes them
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+boards: setup  ## build the Grafana boards that `costmeter export` writes
+	$(BIN)/python -m grafana.boards
+
+exports: setup  ## rewrite grafana/ and examples/ as `costmeter export` writes them
+	$(BIN)/costmeter export grafana grafana --force
+	for kind in compose prometheus kubernetes systemd slurm; do $(BIN)/costmeter export $$kind examples/$$kind --force || exit 1; done
 
 bench: setup  ## measure the promises in numbers
 	$(BIN)/python -m tests.bench

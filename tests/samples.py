@@ -15,6 +15,7 @@ from costmeter.clock import Anchor
 from costmeter.ledger.record import Devices, Footer, Header, Mark, Outcome, RatesChange, SlotEntry
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.charge import DeviceRates, Origin, Rates
+from costmeter.meter.idling import REASONS, Reason
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.meter.slot import Quantities, Slot
@@ -229,8 +230,17 @@ def slots(draw: st.DrawFn, order: Sequence[str]) -> Slot:
     counters = {uuid: 1_000 * draw(instants) for uuid in order if uuid in known}
     number, phase, redone = draw(st.integers(0, 10**6)), draw(phases), draw(st.booleans())
     progress = draw(progresses | st.none())
-    end_utc_ns = start_utc_ns + length_ns
-    return Slot(start_utc_ns, end_utc_ns, of, counters, number, {}, phase, redone, progress)
+    end_utc_ns, reasons = start_utc_ns + length_ns, draw(reasons_of(of))
+    return Slot(start_utc_ns, end_utc_ns, of, counters, number, {}, phase, redone, progress, reasons=reasons)
+
+
+@st.composite
+def reasons_of(draw: st.DrawFn, of: Mapping[str, Quantities]) -> dict[str, Reason]:
+    """Why those of them were idle that were: all for one reason, each for its own, or nobody knows."""
+    idle = [uuid for uuid, each in of.items() if each.idle_nanoseconds or each.idle_microjoules]
+    alike = draw(st.sampled_from((*REASONS, None)))
+    words = [alike] * len(idle) if draw(st.booleans()) else [draw(st.sampled_from((*REASONS, None))) for _ in idle]
+    return {uuid: word for uuid, word in zip(idle, words, strict=True) if word is not None}
 
 
 def _filled(short: Quantities, length_ns: int) -> Quantities:

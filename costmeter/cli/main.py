@@ -15,6 +15,7 @@ COMMANDS = {
     "run": ("costmeter.cli.run", "meter one command; print a receipt when it ends"),
     "agent": ("costmeter.cli.agent", "the node's sidecar: meter all GPUs, name their runs, serve metrics"),
     "top": ("costmeter.cli.top", "who holds which GPU now, what that costs, and what is idle"),
+    "idle": ("costmeter.cli.idle", "who holds idle GPUs, why, what it costs per hour, and what frees them"),
     "report": ("costmeter.cli.report", "list recorded runs, print receipts, total them by day, project, user…"),
     "what-if": ("costmeter.cli.whatif", "price a recorded run again: other prices, tariffs, grids, times"),
     "import": ("costmeter.cli.importing", "make a recorded run from a CSV log of nvidia-smi"),
@@ -24,6 +25,7 @@ COMMANDS = {
     "when": ("costmeter.cli.when", "cheapest and cleanest start of a job of given length"),
     "prices": ("costmeter.cli.prices", "list, show, check and fetch prices, tariffs and carbon"),
     "config": ("costmeter.cli.config", "show the settings in effect and where each came from, or check a file"),
+    "export": ("costmeter.cli.export", "write the files of dashboards, alerts, Kubernetes, systemd and Slurm"),
     "doctor": ("costmeter.cli.doctor", "check driver, permissions, prices, clock and state directory"),
 }
 

@@ -15,8 +15,9 @@ from costmeter.errors import JournalError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from costmeter.ledger.listing import Checked, Listing
+    from costmeter.ledger.listing import Checked, Listed, Listing
     from costmeter.ledger.query import Run
+    from costmeter.outputs.again import Asked
 
 KEYS = ("user", "run", "project", "name", "host", "day")
 #: A job of Slurm, or a task of an array, by its number.
@@ -109,11 +110,16 @@ def listed(state: Path, named: "Sequence[str]", checked: "Checked | None") -> "L
     found = listing_of(state, own, checked) if own else Listing(())
     whole = with_node_runs(found, state, checked is not None)
     kept = {run.found for run in found.runs}
-    runs = tuple(run for run in whole.runs if run.found in kept or refusals.keys() & {run.id, run.found})
+    runs = tuple(run for run in whole.runs if run.found in kept or refusals.keys() & _names(run))
     for name, why in refusals.items():
-        if not any(name in (run.id, run.found) for run in runs):
+        if not any(name in _names(run) for run in runs):
             raise why
     return replace(whole, runs=runs)
+
+
+def _names(run: "Listed") -> set[str]:
+    """By what it may be asked for: an id that several users have means all of theirs."""
+    return {run.id, run.found, run.header.run}
 
 
 def meant(state: Path, run: str) -> list[str]:
@@ -151,6 +157,13 @@ def load(state: Path, run: str) -> "tuple[Run, bool]":
             raise
         return found, True
     return beside(state, whole), False
+
+
+def asked(args: argparse.Namespace, run: str) -> "Asked":
+    """How a receipt was asked for, so that it says how to ask for it again."""
+    from costmeter.outputs.again import Asked
+
+    return Asked(args.state or "", run if "/" in run or run.endswith(".jsonl") else "")
 
 
 def instead(state: Path) -> str:

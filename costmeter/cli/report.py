@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from costmeter.cli import bill, nodereport, runfilter, runfolder
+from costmeter.cli import bill, metricreport, nodereport, runfilter, runfolder
 from costmeter.cli.copies import warn_of_copies
 from costmeter.cli.lines import say, warn
 from costmeter.errors import JournalError, UsageError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from costmeter.ledger.listing import Checked, Listed, Listing
     from costmeter.ledger.query import Run
     from costmeter.meter.projection import Projection
+    from costmeter.outputs.again import Asked
     from costmeter.outputs.runlist import Shown
 
 FORMATS = ("text", "json", "csv", "md", "html", "focus")
@@ -48,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "costmeter report                       the runs, newest last, and what they came to\n"
         "costmeter report last                  the receipt of the newest\n"
-        "costmeter report --since 7d --by user  who spent what in a week\n\n"
+        "costmeter report --since 7d --by user  who spent what in a week\n"
+        "costmeter report --from prometheus=http://prometheus:9090   what all nodes' metrics say\n\n"
         "Receipts and lists read no settings, and have the prices of then. --bill is made under the\n"
         "tariffs and commitments of the settings as they are now. A killed run is priced to its last\n"
         "tick and marked interrupted."
@@ -71,13 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="write into this file, whole or not at all")
     parser.add_argument("--full-cost", action="store_true", help="add up the cost and the line items beside it")
     nodereport.add_arguments(parser)
+    metricreport.add_arguments(parser)
     bill.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print to stdout, or into a file."""
-    bill.check(args)
+    is_metrics = metricreport.is_meant(args)
+    if not is_metrics:
+        bill.check(args)
     kind = _format(args)
+    if is_metrics:
+        metricreport.check(args, kind)
+        return _put(args, kind, metricreport.text(args, kind))
     if args.node:
         nodereport.check(args, kind)
     elif args.bill:
@@ -91,6 +99,11 @@ def run(args: argparse.Namespace) -> int:
         _check(args, kind, is_list)
         text = _text(args, kind, state, [] if is_list else runs, runs if is_list else [])
     gc.freeze()  # nor is it looked for at the very end
+    return _put(args, kind, text)
+
+
+def _put(args: argparse.Namespace, kind: str, text: str) -> int:
+    """Text to stdout, or into the file that was named; 0."""
     if args.output is not None:
         from costmeter.cli import wholefile
 
@@ -262,8 +275,9 @@ def _receipts_text(args: argparse.Namespace, kind: str, state: Path, wanted: lis
     from costmeter.cli.printing import style, to_json
     from costmeter.outputs.terminal import render
 
-    unsorted = [receipt for run_id in wanted for receipt in _receipts(state, run_id, args.full_cost)]
-    receipts = sorted(unsorted, key=lambda receipt: str(receipt["run"]["started_at"]), reverse=True)
+    unsorted = [(receipt, run_id) for run_id in wanted for receipt in _receipts(state, run_id, args.full_cost)]
+    newest_first = sorted(unsorted, key=lambda pair: str(pair[0]["run"]["started_at"]), reverse=True)
+    receipts = [receipt for receipt, _ in newest_first]
     if kind == "json":
         return to_json(receipts)
     if kind == "md":
@@ -271,20 +285,24 @@ def _receipts_text(args: argparse.Namespace, kind: str, state: Path, wanted: lis
 
         return "\n".join(map(markdown, receipts))
     if kind == "html":
-        return _page(state, wanted[0], receipts)
-    return "".join(render(receipt, style(sys.stdout, dict(os.environ))) for receipt in receipts)
+        return _page(state, wanted[0], receipts, nodereport.asked(args, wanted[0]))
+    shown = style(sys.stdout, dict(os.environ))
+    return "".join(render(receipt, shown, asked=nodereport.asked(args, run_id)) for receipt, run_id in newest_first)
 
 
-def _page(state: Path, run_id: str, receipts: list[dict[str, Any]]) -> str:
+def _page(state: Path, run_id: str, receipts: list[dict[str, Any]], asked: "Asked") -> str:
     """The receipt of one run as a page; of one that was paid for in several currencies there are several."""
     from costmeter.ledger.finding import paths_of
+    from costmeter.ledger.node.timeline import node_timeline
     from costmeter.ledger.timeline import timeline
     from costmeter.outputs.html import page
 
     if len(receipts) > 1:
         currencies = ", ".join(receipt["currency"] for receipt in receipts)
         raise UsageError(f"{run_id} was paid for in {currencies}, and a page shows one currency", "name one journal")
-    return page(receipts[0], timeline(paths_of(state, run_id)))
+    is_agents = receipts[0]["meter"]["kind"] == "agent"
+    drawn = node_timeline(state, run_id) if is_agents else timeline(paths_of(state, run_id))
+    return page(receipts[0], drawn, asked)
 
 
 def _receipts(state: Path, run_id: str, with_full_cost: bool) -> Iterator[dict[str, Any]]:

@@ -79,6 +79,11 @@ def days(args: argparse.Namespace, in_zone: "tzinfo | None") -> "Days":
     )
 
 
+def between(args: argparse.Namespace, in_zone: "tzinfo | None") -> tuple[int | None, int | None]:
+    """`--since` and `--until`, in nanoseconds since 1970; None where they were not given. Raises UsageError."""
+    return _instant(args, "since", in_zone), _instant(args, "until", in_zone)
+
+
 def wanted(args: argparse.Namespace) -> "Callable[[Listed], bool]":
     """Whether a run is one of those asked for, and began in time. Raises UsageError."""
     in_zone = zone(args)

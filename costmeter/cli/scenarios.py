@@ -22,7 +22,7 @@ from costmeter.config.shorthand import carbon, electricity
 from costmeter.config.textfile import all_within
 from costmeter.config.yamlfile import Place
 from costmeter.errors import UsageError
-from costmeter.ledger.alternatives import without_waiting
+from costmeter.ledger.alternatives import without_idle_time
 from costmeter.ledger.repricing import Change, Setting
 from costmeter.ledger.scenario import Interruptions, Scenario, Shift
 from costmeter.meter.schedule import Constant
@@ -289,7 +289,7 @@ def _losses(typed: Typed) -> Interruptions | None:
 
 def _lengthened(made: Scenario, typed: Typed, losses: Interruptions | None) -> Scenario:
     if typed.keys.get("no_idle") in ("true", "yes"):
-        idle = without_waiting()
+        idle = without_idle_time()
         what = ", ".join(filter(None, [made.what, idle.what]))
         notes = tuple(note.replace(idle.name, made.name, 1) for note in idle.notes)
         made = replace(made, what=what, drops_idle=True, notes=(*made.notes, *notes))

@@ -26,6 +26,7 @@ examples:
   costmeter top --from gpu02:26786              another node's
   costmeter top --from https://ops:PASSWORD@gpu02:26786 --ca authority.pem
   costmeter top --json | jq .now                as data: docs/top.md
+  costmeter top --from prometheus=http://prometheus:9090      all nodes that it scrapes
 
 keys: q quit, s sort by GPU, cost or idleness, i what is idle alone
 
@@ -33,6 +34,7 @@ It asks the agent of this node, wherever that serves ({AGENT} by default). Where
 is none it shows the runs that this user meters without one, from their journals.
 """
 _START = "start one: costmeter agent.  One elsewhere: costmeter top --from http://gpu02:26786"
+_PROMETHEUS = "prometheus="
 _LEAST_SECONDS, _MOST_SECONDS = 0.2, 3600.0
 
 
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--once", action="store_true", help="print it once, and end; as into a file or a pipe")
     parser.add_argument("--json", action="store_true", help="print the agent's JSON once, and end")
-    parser.add_argument("--from", dest="url", metavar="URL", help="the agent to ask (default this node's)")
+    parser.add_argument("--from", dest="url", metavar="URL", help="the agent to ask, or prometheus=URL")
     parser.add_argument("--ca", metavar="FILE", help="certificates that an https:// agent is believed by")
     parser.add_argument("--interval", default="2", metavar="SECONDS", help="time between two looks (default 2)")
 
@@ -50,8 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or keep showing; 0. Raises CostmeterError where there is nobody to ask."""
     seconds = _seconds(args.interval)
-    if args.ca is not None and not (args.url or "").startswith("https://"):
+    if args.ca is not None and not (args.url or "").removeprefix(_PROMETHEUS).startswith("https://"):
         raise UsageError("--ca is for an agent at https://", "--from https://gpu02:26786 --ca authority.pem")
+    if (args.url or "").startswith(_PROMETHEUS):
+        from costmeter.cli import fleettop
+
+        return fleettop.run(args, seconds)
     look = _looking(args)
     nodes = look()
     if args.json:

@@ -23,13 +23,17 @@ _HOME, _TO_LINE_END, _TO_END = "\x1b[H", "\x1b[K", "\x1b[J"
 _PATIENCE_NS = 15 * NANOSECONDS_PER_SECOND
 _TERMINATING = (signal.SIGTERM, signal.SIGHUP)
 
-Nodes = list[dict[str, Any]]
+Nodes = list[Any]
+#: What makes the lines of one look.
+Draw = Callable[[Nodes, Style, View], list[str]]
 
 
-def show(look: Callable[[], Nodes], nodes: Nodes, seconds: float, style: Callable[[], Style]) -> int:
+def show(
+    look: Callable[[], Nodes], nodes: Nodes, seconds: float, style: Callable[[], Style], draw: Draw = screen
+) -> int:
     """Show what `look` finds every so often until somebody quits; 0. Raises CostmeterError where nobody answers."""
     with _terminal() as terminal:
-        return _View(look, nodes, seconds, style, terminal).run()
+        return _View(look, nodes, seconds, style, terminal, draw=draw).run()
 
 
 class _Terminal:
@@ -118,7 +122,9 @@ class _View:
         style: Callable[[], Style],
         terminal: _Terminal,
         clock: Clock | None = None,
+        draw: Draw = screen,
     ) -> None:
+        self._draw_lines = draw
         self._look, self._nodes, self._style, self._terminal = look, nodes, style, terminal
         self._period_ns = round(seconds * NANOSECONDS_PER_SECOND)
         self._view = View()
@@ -160,7 +166,7 @@ class _View:
         style = self._style()
         height = _height()
         room = max(2, (height - 1) // len(self._nodes) - (len(self._nodes) > 1))
-        lines = screen(self._nodes, style, replace(self._view, lines=room))[: height - 1]
+        lines = self._draw_lines(self._nodes, style, replace(self._view, lines=room))[: height - 1]
         shown = "".join(f"{line}{_TO_LINE_END}\r\n" for line in lines)
         only = "all" if self._view.idle_only else "idle only"
         keys = self._why or f"q quit  s sort by {self._view.next_sort}  i {only}"

@@ -1,4 +1,4 @@
-"""What a run is compared with when nobody names a scenario: spot, bought GPUs, a cleaner grid, no idle time.
+"""What a run is compared with unasked: spot, bought GPUs, a cleaner grid, no idle time, no waiting for data.
 
 Every price is from the tables of `rates/data/`, and says so. What they cannot price is left out, with the reason.
 """
@@ -31,14 +31,21 @@ def alternatives(runs: Sequence[Recorded]) -> tuple[Scenario, ...]:
         _of_models("spot", devices, currency, _spot_plan, ", no interruption"),
         _of_models("owned", devices, currency, _owned_plan, ", electricity on top"),
         _elsewhere(),
+        without_idle_time(),
         without_waiting(),
     )
 
 
-def without_waiting() -> Scenario:
+def without_idle_time() -> Scenario:
     """The run without the time in which its GPUs were held and idle."""
-    note = "no waiting: some idle time may be needed; CO2e and cooling by its share of the energy"
-    return Scenario("no waiting", "idle GPU time removed", drops_idle=True, notes=(note,))
+    note = "no idle: some idle time may be needed; CO2e and cooling by its share of the energy"
+    return Scenario("no idle", "idle GPU time removed", drops_idle=True, notes=(note,))
+
+
+def without_waiting() -> Scenario:
+    """The run without the idle time in which its GPUs waited for data; no row of a run that never did."""
+    note = "no waiting: money is exact; what the GPUs would have drawn instead, and so CO2e, nobody knows"
+    return Scenario("no waiting", "waiting for data removed", drops_waiting=True, notes=(note,))
 
 
 #: A plan for one model, and what it is in a few words; or why there is none.

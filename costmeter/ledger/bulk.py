@@ -298,8 +298,8 @@ class _Folding:
                 self._add(columns, first, last)
 
     def _add(self, columns: SlotColumns, start: int, stop: int) -> None:
-        blocks = columns.blocks(start, stop)
-        self._each(lambda row: row.add(columns, blocks, start, stop))
+        blocks, idle = columns.blocks(start, stop), columns.apart(start, stop)
+        self._each(lambda row: row.add(columns, blocks, idle, start, stop))
 
     def _is_shared(self, columns: SlotColumns) -> bool:
         """Whether slots may lie in a window of another meter."""

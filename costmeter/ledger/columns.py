@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain, repeat
-from operator import add, itemgetter, sub
+from operator import add, itemgetter, mul, sub
 from typing import Any
 
 import orjson
@@ -24,18 +24,22 @@ from costmeter.ledger.slotline import (
     STATE_ARRAYS,
     decode_slot,
     is_standing,
+    is_why,
+    reason_of,
     take_counters,
     take_progress,
 )
 from costmeter.meter.activity import STATES
 from costmeter.meter.bulk import Block, Charged
 from costmeter.meter.charge import Rates
+from costmeter.meter.idling import Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.standing import Standing
 from costmeter.meter.tally import charged
 
 _ARRAYS = frozenset((*STATE_ARRAYS, "busy_ns", "observed_ns", *(f"{method}_uj" for method in METHOD_ARRAYS)))
 _COUNTERS = frozenset(("counters_mj", "counters_uj"))
+_IDLE = ("idle_nanoseconds", "idle_microjoules", "idle_host_microjoules")
 _DIGITS, _DIGIT = b"0123456789", re.compile("[0-9]")
 _TOLD = frozenset(each.name for each in fields(Progress))
 #: What a meter writes under these keys.
@@ -60,12 +64,15 @@ Rows = tuple[Any, ...]
 class _Shaped:
     """Slots with the same keys. `columns` has by field of Quantities their values: of every device, or one for all.
 
-    `tells` is whether they say how far the run is.
+    `tells` is whether they say how far the run is. `reason` is why devices were idle in all of them, where that was one
+    thing; else `reasons` has it slot by slot and device by device, or nothing where nobody knows.
     """
 
     places: Sequence[int]
     columns: Mapping[str, list[int]]
     tells: bool
+    reason: Reason | None = None
+    reasons: Sequence[Sequence[Reason | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +115,37 @@ class SlotColumns:
         count, found = len(self.order), []
         for each in self.shaped:
             first, last = bisect_left(each.places, start), bisect_left(each.places, stop)
-            slots = len(each.places)
+            slots, reasons = len(each.places), () if each.reason is None else (each.reason,) * count
             if first == last:
                 continue
             if last - first == slots:
-                found.append(Block(each.columns, each.places, count))
+                found.append(Block(each.columns, each.places, count, reasons))
                 continue
             cut = {
                 id(values): values[first:last] if len(values) == slots else values[first * count : last * count]
                 for values in each.columns.values()
             }
             columns = {name: cut[id(values)] for name, values in each.columns.items()}  # what was one list stays one
-            found.append(Block(columns, each.places[first:last], count))
+            found.append(Block(columns, each.places[first:last], count, reasons))
+        return found
+
+    def apart(self, start: int, stop: int) -> list[Block]:
+        """The idle time alone of slots whose devices were idle for several reasons, reason by reason.
+
+        It is in `blocks` too, which know no reason of it.
+        """
+        count, found = len(self.order), []
+        for each in self.shaped:
+            first, last = bisect_left(each.places, start), bisect_left(each.places, stop)
+            told = list(chain.from_iterable(each.reasons[first:last]))
+            for reason in {reason for reason in told if reason is not None}:
+                is_of = [word == reason for word in told]
+                columns = {
+                    name: list(map(mul, _rows(values, first, last, len(each.places), count), is_of))
+                    for name in _IDLE
+                    if (values := each.columns.get(name)) is not None
+                }
+                found.append(Block(columns, each.places[first:last], count, (reason,) * count))
         return found
 
     def charged(self, blocks: Sequence[Block], rates: Rates) -> list[tuple[Block, Charged]] | None:
@@ -190,7 +216,9 @@ def _alike(lines: Sequence[bytes], bodies: Sequence[Body], order: tuple[str, ...
     for places in written.values():
         body = bodies[places[0]]
         _check(body, order)
-        alike.setdefault((*body, body.get("method"), *map(type, body.values())), []).append(places)
+        why = body.get("why")
+        word = why if type(why) is str else None
+        alike.setdefault((*body, body.get("method"), word, *map(type, body.values())), []).append(places)
     return (groups[0] if len(groups) == 1 else sorted(chain.from_iterable(groups)) for groups in alike.values())
 
 
@@ -209,6 +237,8 @@ def _check(body: Body, order: tuple[str, ...]) -> None:
             raise TypeError("no counter")
         if type(value) is list and len(value) != len(order) and (key in _ARRAYS or key in _COUNTERS):
             raise ValueError("not a number for every device")
+        if key == "why" and not is_why(value, len(order)):
+            raise ValueError("no word for every device")
 
 
 def _shape(places: list[int], bodies: Sequence[Body], count: int) -> _Shaped:
@@ -216,8 +246,8 @@ def _shape(places: list[int], bodies: Sequence[Body], count: int) -> _Shaped:
     keys = list(bodies[places[0]])
     values = zip(*map(itemgetter(*keys), [bodies[place] for place in places]), strict=True)
     rows: Mapping[str, Rows] = dict(zip(keys, values, strict=True))
-    for key in ("type", "method"):  # words, of which others with digits in them have not been told apart
-        if key in rows and rows[key].count(rows[key][0]) < len(places):
+    for key in ("type", "method", "why"):  # words, of which others with digits in them have not been told apart
+        if key in rows and type(rows[key][0]) is not list and rows[key].count(rows[key][0]) < len(places):
             raise ValueError("another word")
     for key in ("ns", "rates"):
         _check_narrow(filter(None, rows.get(key, ())))
@@ -233,7 +263,14 @@ def _shape(places: list[int], bodies: Sequence[Body], count: int) -> _Shaped:
     for each in rows.get("standings", ()):
         if not all(map(is_standing, each.values())):
             raise TypeError("no standing")
-    return _Shaped(places, by_field(rows, count), not _TOLD.isdisjoint(rows))
+    return _Shaped(places, by_field(rows, count), not _TOLD.isdisjoint(rows), *_reasons(rows.get("why", ())))
+
+
+def _reasons(why: Rows) -> tuple[Reason | None, Sequence[Sequence[Reason | None]]]:
+    """The one reason of slots; or the reasons of each slot's devices."""
+    if not why or type(why[0]) is str:
+        return (reason_of(why[0]), ()) if why else (None, ())
+    return None, [[None if word is None else reason_of(word) for word in words] for words in why]
 
 
 def _check_narrow(values: Iterable[int]) -> None:
@@ -287,6 +324,13 @@ def _combined(of: Callable[[int, int], int], left: list[int], right: list[int], 
     if len(left) != len(right):
         left, right = (_widened(left, count), right) if len(left) < len(right) else (left, _widened(right, count))
     return list(map(of, left, right))
+
+
+def _rows(values: list[int], first: int, last: int, slots: int, count: int) -> list[int]:
+    """Some slots of a column, a number for every device."""
+    if len(values) == slots:
+        return _widened(values[first:last], count)
+    return values[first * count : last * count]
 
 
 def _widened(values: list[int], count: int) -> list[int]:

@@ -20,7 +20,8 @@ from costmeter.meter.slot import Slot
 from costmeter.meter.tally import Tally
 from costmeter.meter.totals import DeviceTotals, totals
 
-#: A GPU model, a day, a currency, what was used and paid, and what of the money was for work done again.
+#: A GPU model, a day, a currency, what was used and paid, and what of the money was for work done again. Owned and
+#: rented GPUs of one model are in pieces of their own: nobody sends a bill for the former.
 Piece = tuple[str, str, str, DeviceTotals, Decimal]
 
 #: So many lines are held at once: a day is three of them, so that few stretches have an edge in them.
@@ -54,8 +55,8 @@ class _Cutting:
         self._models: dict[str, str] = {}
         self._rates: Rates | None = None
         self._lines: list[tuple[int, bytes]] = []
-        self._found: dict[tuple[str, str, str], DeviceTotals] = {}
-        self._redone: dict[tuple[str, str, str], Decimal] = {}
+        self._found: dict[tuple[str, str, str, bool], DeviceTotals] = {}
+        self._redone: dict[tuple[str, str, str, bool], Decimal] = {}
 
     @property
     def is_out_of_order(self) -> bool:
@@ -77,7 +78,7 @@ class _Cutting:
         """What it came to, once all lines were taken."""
         self._charge_lines()
         self._take_record(self._scan.last())
-        return ((*key, whole, self._redone.get(key, Decimal(0))) for key, whole in self._found.items())
+        return ((*key[:3], whole, self._redone.get(key, Decimal(0))) for key, whole in self._found.items())
 
     # Slot by slot
 
@@ -102,7 +103,7 @@ class _Cutting:
 
     def _book(self, uuid: str, day: str, booked: DeviceTotals, is_redone: bool) -> None:
         assert self._rates is not None
-        key = self._models[uuid], day, self._rates.currency
+        key = self._models[uuid], day, self._rates.currency, self._rates.devices[uuid].is_owned
         self._found[key] = self._found[key] + booked if key in self._found else booked
         if is_redone:
             self._redone[key] = self._redone.get(key, Decimal(0)) + booked.cost

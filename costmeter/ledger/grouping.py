@@ -13,7 +13,9 @@ from costmeter.ledger.brief import Brief
 from costmeter.ledger.cutting import Piece, cut
 from costmeter.ledger.listing import Listed, Spending, all_together, spending
 from costmeter.ledger.node.cut import node_cut
+from costmeter.meter.charge import CAPITAL
 from costmeter.meter.period import local_date
+from costmeter.meter.totals import DeviceTotals
 
 #: What is not known of a run, as a group of its own.
 NONE = "-"
@@ -100,12 +102,19 @@ def pieces(state: Path, run: Listed, day_of: Callable[[int], str] | None) -> Ite
     for part in run.parts:
         days = _days(part, day_of)
         names = [name for name, _ in part.summary.gpus]
-        if len(days) == 1 and len(names) <= 1 and not (day_of and part.ending.clock_was_set):
+        is_told = len(names) <= 1 and not (day_of and (part.ending.clock_was_set or _is_mixed(part.summary.whole)))
+        if len(days) == 1 and is_told:
             yield "".join(names), days[0], part.currency, part.summary.whole, part.summary.redone
         elif part.of is not None:
             yield from node_cut(run.path_of(part), part.of, part.currency, day_of)
         else:
             yield from cut(run.path_of(part), day_of, part.elsewhere)
+
+
+def _is_mixed(whole: DeviceTotals) -> bool:
+    """Whether there are owned GPUs in it, and rented ones."""
+    components = {component for component, _ in (*whole.charges, *whole.credits)}
+    return CAPITAL in components and bool(components - {CAPITAL, "idle_share", "electricity"})
 
 
 def _days(part: Brief, day_of: Callable[[int], str] | None) -> list[str]:

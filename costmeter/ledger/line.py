@@ -33,6 +33,7 @@ from costmeter.ledger.summaryline import (
     decode_subtotal,
     decode_summary,
     encode_budgets,
+    encode_idle,
     encode_subtotal,
     encode_summary,
 )
@@ -215,7 +216,8 @@ def _encode_footer(footer: Footer, _: tuple[str, ...]) -> dict[str, object]:
     if footer.slots is not None:
         body["slots"] = footer.slots
     if footer.summary is not None:
-        body["summary"] = encode_summary(footer.summary, footer.place)
+        idle = {"idle": encode_idle(footer.summary.idle)} if footer.summary.idle else {}
+        body["summary"] = encode_summary(footer.summary, footer.place) | idle
     return {"type": "footer"} | body
 
 

@@ -11,6 +11,7 @@ from costmeter.ledger.query import Part, begin, fold
 from costmeter.ledger.record import Devices, Header, Mark, RatesChange, Record, SlotEntry
 from costmeter.meter.bulk import Block
 from costmeter.meter.charge import Rates
+from costmeter.meter.idleuse import IdleTally, added
 from costmeter.meter.progress import Progress
 from costmeter.meter.tally import Tally
 from costmeter.meter.totals import DeviceTotals, Totals
@@ -57,6 +58,7 @@ class Pricing:
         self._since_ns = self._until_ns = 0  # between these the last rates that were asked for hold
         self._under: list[tuple[int, Rates | None]] = []
         self._tally: Tally | None = None
+        self._idle = IdleTally()
         self._tallied: tuple[SlotColumns, int, int, Progress | None] | None = None  # up to where, slots, progress
         self._saved: tuple[Mark, Tally, tuple[str, ...], Progress | None] | None = None  # tallied up to a checkpoint
 
@@ -120,11 +122,11 @@ class Pricing:
         """So many slots more, of which somebody else finds what they come to."""
         self._part = replace(self._part, slots=self._part.slots + slots, ended_utc_ns=ended_utc_ns)
 
-    def add(self, columns: SlotColumns, blocks: Sequence[Block], start: int, stop: int) -> None:
-        """Slots more that have the same rates and the same phase."""
+    def add(self, columns: SlotColumns, blocks: Sequence[Block], idle: Sequence[Block], start: int, stop: int) -> None:
+        """Slots more that have the same rates and the same phase; `idle` is what they have apart by reason."""
         rates = self.rates_of(start)
-        charged = None if rates is None else columns.charged(blocks, rates)
-        if charged is None:
+        charged, apart = (None if rates is None else columns.charged(each, rates) for each in (blocks, idle))
+        if charged is None or apart is None:
             self._settle()
             for place in range(start, stop):
                 slot = fold(replace(self._part, rates=rates), columns.entry(place))
@@ -136,6 +138,7 @@ class Pricing:
                 self._settle()
         self._tally = self._tally or Tally(len(columns.order))
         self._tally.add(charged)
+        self._idle.add([*charged, *apart])
         _, _, slots, told = self._tallied or (None, 0, 0, None)
         self._tallied = columns, stop - 1, slots + stop - start, columns.progress(start, stop) or told
 
@@ -163,20 +166,22 @@ class Pricing:
             return
         self._settle_saved()
         columns, last, slots, told = self._tallied
-        part, added = self._part, _totals(columns.order, self._tally)
-        self._tally = self._tallied = None
+        part, whole = self._part, _totals(columns.order, self._tally)
+        idle = added(part.idle, self._idle.by_device().values())
+        self._tally, self._tallied, self._idle = None, None, IdleTally()
         phase, is_redone = columns.phases[last]
         if phase:
-            part = replace(part, phases={**part.phases, phase: part.phases.get(phase, DeviceTotals()) + added.whole})
+            part = replace(part, phases={**part.phases, phase: part.phases.get(phase, DeviceTotals()) + whole.whole})
         self._part = replace(
             part,
             slots=part.slots + slots,
-            totals=part.totals + added,
-            redone=part.redone + added.whole if is_redone else part.redone,
+            totals=part.totals + whole,
+            redone=part.redone + whole.whole if is_redone else part.redone,
             progress=told or part.progress,
             ended_utc_ns=columns.end_utc_ns(last),
             counters_microjoules=columns.counters(last),
             standings=columns.standings(last),
+            idle=idle,
         )
 
     # Prices

@@ -21,6 +21,7 @@ from costmeter.ledger.record import (
 from costmeter.ledger.spread import Spread
 from costmeter.meter.budget import BudgetUse
 from costmeter.meter.charge import Rates
+from costmeter.meter.idleuse import added, idle_uses
 from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.item import LineItem, PartUse
 from costmeter.meter.progress import Progress
@@ -111,6 +112,7 @@ class Part:
             self.redone.cost,
             self.saved,
             self.progress,
+            self.idle,
         )
 
     @property
@@ -198,9 +200,11 @@ def _with_slot(part: Part, whole: Slot) -> Part:
         part = replace(part, phases=phases)
     if slot.redone:
         part = replace(part, redone=part.redone + priced.whole)
+    idle = added(part.idle, idle_uses(slot, priced).values()) if slot.reasons else part.idle
     return replace(
         part,
         totals=part.totals + priced,
+        idle=idle,
         ended_utc_ns=slot.end_utc_ns,
         counters_microjoules=slot.counters_microjoules,
         standings=slot.standings,

@@ -9,6 +9,7 @@ from costmeter.clock import Anchor
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.budget import BudgetUse
 from costmeter.meter.charge import Rates
+from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.item import LineItem
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
@@ -119,7 +120,8 @@ class Summary:
     """What a part comes to, all GPUs together: enough for a line in a list of runs, without reading its slots.
 
     It is derived: the slots are the record. `gpus` counts devices by name. `redone` is what work done again has cost;
-    `saved` the last checkpoint, None where none was told of. `slots` is how many are in it.
+    `saved` the last checkpoint, None where none was told of. `slots` is how many are in it. `idle` is idle time by
+    reason, which only the footer has: no list shows it.
     """
 
     slots: int
@@ -129,6 +131,7 @@ class Summary:
     redone: Decimal = Decimal(0)
     saved: Saved | None = None
     progress: Progress | None = None
+    idle: Mapping[Reason, IdleUse] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ from costmeter.ledger.record import Header
 from costmeter.ledger.repricing import Change, Changed, OwnRates, Recipe, recipe
 from costmeter.ledger.trusted import fold_whole
 from costmeter.meter.charge import QUANTUM, Amounts
+from costmeter.meter.idleuse import added
+from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals
 from costmeter.readings import Device
@@ -23,6 +25,7 @@ from costmeter.units import NANOSECONDS_PER_MINUTE, portion
 #: How much later a run is taken to have started, by when it did start (UTC nanoseconds): whole minutes.
 Shift = Callable[[int], int]
 _MINUTES_PER_DAY = 1_440
+_WAITING: Reason = "waiting-for-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,9 @@ class Interruptions:
 class Scenario:
     """One row of the table. `change` None leaves the run's own rates; `what` is the row's own text.
 
-    `drops_idle` takes away the time in which GPUs were held and idle. `unpriced` says why there is no answer, where
-    that is known beforehand. `notes` stand below the table.
+    `drops_idle` takes away the time in which GPUs were held and idle, `drops_waiting` that of it in which they waited
+    for data: of that only time and money are known, and only under the run's own rates. `unpriced` says why there is
+    no answer, where that is known beforehand. `notes` stand below the table.
     """
 
     name: str
@@ -54,11 +58,12 @@ class Scenario:
     interruptions: Interruptions | None = None
     notes: tuple[str, ...] = ()
     unpriced: str = ""
+    drops_waiting: bool = False
 
     @property
     def is_estimate(self) -> bool:
         """Whether quantities, and not only prices, are other than measured."""
-        return self.drops_idle or self.interruptions is not None
+        return self.drops_idle or self.drops_waiting or self.interruptions is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +152,11 @@ def _answers(runs: Sequence[Recorded], scenario: Scenario, found: Sequence[Run |
             raise run
         else:
             return [Priced(scenario, runs[0].currency, unpriced=f"{each.name}: {run}")]
-    return [Priced(scenario, currency, tuple(of), _whole(of, scenario)) for (_, currency), of in alike_runs.items()]
+    return [
+        Priced(scenario, currency, tuple(of), _whole(of, scenario))
+        for (_, currency), of in alike_runs.items()
+        if not scenario.drops_waiting or waiting(of).nanoseconds
+    ]
 
 
 def _prices(each: Recorded, scenario: Scenario) -> PricesFor | None:
@@ -172,6 +181,8 @@ def _whole(runs: Sequence[Run], scenario: Scenario) -> DeviceTotals:
         whole = whole + run.totals.whole
     if scenario.drops_idle:
         whole = without_idle(whole)
+    if scenario.drops_waiting:
+        whole = without(whole, waiting(runs))
     if scenario.interruptions is not None:
         whole = longer(whole, scenario.interruptions.factor)
     return whole
@@ -208,6 +219,20 @@ def without_idle(whole: DeviceTotals) -> DeviceTotals:
         portion(whole.embodied_micrograms, kept_ns, held.nanoseconds),
         portion(whole.market_micrograms, *kept_share),
     )
+
+
+def waiting(runs: Sequence[Run]) -> IdleUse:
+    """What the idle time came to in which GPUs waited for data."""
+    return added({}, (part.idle for run in runs for part in run.parts)).get(_WAITING, IdleUse())
+
+
+def without(whole: DeviceTotals, use: IdleUse) -> DeviceTotals:
+    """Totals without some idle time and its money, exactly; its energy is not known apart, and stays."""
+    charges, credits = dict(whole.charges), dict(whole.credits)
+    removed, side = (use.cost, credits) if use.cost >= 0 else (-use.cost, charges)
+    side[f"{_WAITING} removed", "idle"] = removed
+    held = replace(whole.quantities, idle_nanoseconds=whole.quantities.idle_nanoseconds - use.nanoseconds)
+    return replace(whole, quantities=held, charges=charges, credits=credits)
 
 
 def longer(whole: DeviceTotals, factor: Decimal) -> DeviceTotals:

@@ -2,7 +2,9 @@
 
 At one line a minute the size of this line is the size of a journal. An array of zeros is left out, an array of equal
 numbers is one number, and energy found by a single method names the method instead of repeating the energy. `busy_ns`
-is left out where every device was busy for just what `idle_ns` and `unknown_ns` leave of `ns`.
+is left out where every device was busy for just what `idle_ns` and `unknown_ns` leave of `ns`. `why` is the reason of
+all that were idle, or, where they had several, a list over devices. A reason that a newer meter has found is not lost:
+its time is `unexplained`. Journals of before have no `why`, and their readers pass it over.
 """
 
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from dataclasses import astuple, fields
 from typing import Any
 
 from costmeter.ledger import kinds
+from costmeter.meter.idling import REASONS, UNEXPLAINED, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.meter.standing import Standing
@@ -47,6 +50,8 @@ def encode_slot(slot: Slot, order: tuple[str, ...]) -> dict[str, object]:
     _put_methods(body, devices)
     if slot.counters_microjoules:
         _put_counters(body, [slot.counters_microjoules.get(uuid) for uuid in order])
+    if slot.reasons:
+        _put_reasons(body, slot, order)
     if slot.standings:
         body["standings"] = {uuid: astuple(standing) for uuid, standing in slot.standings.items()}
     return body | _put_progress(slot)
@@ -71,7 +76,9 @@ def decode_slot(body: Mapping[str, Any], order: tuple[str, ...]) -> Slot:
     standings = take_standings(body)
     end_utc_ns, counters = body["utc_ns"] + body["ns"], take_counters(body, order)
     phase, redone, progress = take_progress(body)
-    return Slot(body["utc_ns"], end_utc_ns, devices, counters, body["n"], standings, phase, redone, progress)
+    reasons = _take_reasons(body, devices)
+    told = phase, redone, progress
+    return Slot(body["utc_ns"], end_utc_ns, devices, counters, body["n"], standings, *told, reasons=reasons)
 
 
 def devices_in_slot(body: Mapping[str, Any]) -> int | None:
@@ -200,6 +207,44 @@ def take_counters(body: Mapping[str, Any], order: tuple[str, ...]) -> dict[str, 
     fine = body.get("counters_uj")
     counters, unit = (fine, 1) if fine else (body.get("counters_mj") or [], MICROJOULES_PER_MILLIJOULE)
     return {uuid: count * unit for uuid, count in zip(order, counters, strict=False) if count is not None}
+
+
+def reason_of(word: str) -> Reason:
+    """The reason that a word stands for; `unexplained` where a newer meter wrote one that is not known here."""
+    return _KNOWN.get(word, UNEXPLAINED)
+
+
+def is_why(value: Any, count: int) -> bool:
+    """Whether this may say why so many devices were idle: a word, or a list with a word or null for each."""
+    if type(value) is list:
+        return len(value) == count and all(word is None or type(word) is str for word in value)
+    return type(value) is str
+
+
+_KNOWN: Mapping[str, Reason] = {reason: reason for reason in REASONS}
+
+
+def _put_reasons(body: dict[str, object], slot: Slot, order: tuple[str, ...]) -> None:
+    """One word where all that were idle have it."""
+    words = [slot.reasons.get(uuid) if _was_idle(slot.devices[uuid]) else None for uuid in order]
+    told = {word for word, uuid in zip(words, order, strict=True) if _was_idle(slot.devices[uuid])}
+    if any(told):
+        body["why"] = next(iter(told)) if len(told) == 1 else words
+
+
+def _take_reasons(body: Mapping[str, Any], devices: Mapping[str, Quantities]) -> dict[str, Reason]:
+    """Why those devices were idle that were."""
+    if (why := body.get("why")) is None:
+        return {}
+    if not is_why(why, len(devices)):
+        raise ValueError("why is no word for every device")
+    words = why if type(why) is list else [why] * len(devices)
+    told = zip(devices.items(), words, strict=True)
+    return {uuid: reason_of(word) for (uuid, each), word in told if word is not None and _was_idle(each)}
+
+
+def _was_idle(device: Quantities) -> bool:
+    return bool(device.idle_nanoseconds or device.idle_microjoules or device.idle_host_microjoules)
 
 
 def _put_methods(body: dict[str, object], devices: list[Quantities]) -> None:

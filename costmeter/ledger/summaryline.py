@@ -8,9 +8,12 @@ from typing import Any, get_args
 
 from costmeter.ledger import kinds
 from costmeter.ledger.record import Budgets, Place, Saved, Subtotal, Summary
+from costmeter.ledger.slotline import reason_of
 from costmeter.meter.activity import State
 from costmeter.meter.budget import Budget, BudgetUse, OnExceed, Per
 from costmeter.meter.charge import Amounts
+from costmeter.meter.idleuse import IdleUses, added
+from costmeter.meter.idling import IdleUse
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals
@@ -32,6 +35,8 @@ WHOLE: kinds.Shape = dict.fromkeys(_PARTS, kinds.total) | {
     "charges": kinds.table(kinds.money),
     "credits": kinds.table(kinds.money),
 }
+#: Of which kind idle time by reason is: nanoseconds, charges and credits.
+IDLE = kinds.table(kinds.row(kinds.total, kinds.money, kinds.money))
 _SUMMARY: kinds.Shape = dict(WHOLE) | {
     "slots": kinds.count,
     "ended_utc_ns": kinds.instant,
@@ -39,6 +44,7 @@ _SUMMARY: kinds.Shape = dict(WHOLE) | {
     "redone": kinds.money,
     "saved": kinds.maybe(kinds.row(kinds.instant, kinds.money, kinds.maybe(kinds.whole))),
     "progress": kinds.maybe(TOLD),
+    "idle": IDLE,
 }
 _BUDGETS = {"utc_ns": kinds.instant, "uses": kinds.each(kinds.table(lambda _: True))}
 _USE: kinds.Shape = {
@@ -88,6 +94,7 @@ def decode_summary(body: Mapping[str, Any]) -> Summary:
         Decimal(body["redone"]) if "redone" in body else _NOTHING,
         None if saved is None else Saved(saved[0], Decimal(saved[1]), saved[2]),
         None if progress is None else Progress(**progress),
+        decode_idle(body.get("idle", {})),
     )
 
 
@@ -106,6 +113,17 @@ def decode_whole(body: Mapping[str, Any]) -> DeviceTotals:
         _decode_amounts(body["credits"]),
         *[body.get(name, 0) for name in _PARTS],
     )
+
+
+def encode_idle(uses: IdleUses) -> dict[str, object]:
+    """Idle time by reason as JSON-ready values."""
+    return {reason: [use.nanoseconds, str(use.charges), str(use.credits)] for reason, use in uses.items()}
+
+
+def decode_idle(body: Mapping[str, Any]) -> IdleUses:
+    """What was written, of values that are of its kinds; what a newer meter gave another reason is unexplained."""
+    each = ({reason_of(word): IdleUse(ns, Decimal(paid), Decimal(back))} for word, (ns, paid, back) in body.items())
+    return added({}, each)
 
 
 def encode_told(progress: Progress) -> dict[str, object]:

@@ -6,7 +6,7 @@ integers, so that sums over all steps are those of the record.
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from operator import add
@@ -118,6 +118,16 @@ def timeline(paths: Sequence[Path], points: int = POINTS) -> Timeline:
     host = next((host for host, spans in hosts.items() if spans.has_told), "")
     seen = hosts[host].all if host else ()
     return Timeline(grid.steps(), grid.width_ns, tuple(sorted(checkpoints)), tuple(sorted(resumes)), seen, host)
+
+
+def timeline_of(slots: Iterable[tuple[str, Slot, Rates | None]], points: int = POINTS) -> Timeline:
+    """The same from slots, those of each host in order of time, with the host and the rates in force; no marks."""
+    grid, hosts = _Grid(points), dict[str, _Spans]()
+    for host, slot, rates in slots:
+        grid.add(slot, rates)
+        hosts.setdefault(host, _Spans()).add(slot)
+    host = next((host for host, spans in hosts.items() if spans.has_told), "")
+    return Timeline(grid.steps(), grid.width_ns, spans=hosts[host].all if host else (), spans_host=host)
 
 
 def _elsewhere(paths: Sequence[Path]) -> dict[Path, Windows]:

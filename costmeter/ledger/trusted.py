@@ -52,8 +52,8 @@ _NOT_PLAIN = (KeyError, TypeError, ValueError, IndexError, ArithmeticError, Attr
 def fold_whole(path: Path, prices: Sequence[PricesFor | None]) -> list[Part | Refusal]:
     """One journal folded into a part under one set of prices after another, for who asks no more than what it costs.
 
-    `totals` of a part may be those of all its GPUs together, under no name, as its phases may be; and of checkpoints
-    and marks nothing may be said. Raises JournalError as `fold_each` does.
+    `totals` of a part may be those of all its GPUs together, under no name, as its phases may be; and of checkpoints,
+    marks, and idle time by reason under other prices, nothing may be said. Raises JournalError as `fold_each` does.
     """
     with no_collecting():
         found = _vouched_for(path, prices)
@@ -130,7 +130,8 @@ class _Journal:
         for row, prices in zip(self._rows, self._prices, strict=True):
             whole = summary.whole if prices is None else _with_quantities(next(wholes), summary.whole.quantities)
             phases = {"": whole} if self._has_phases else {}
-            found.append(replace(row.part, totals=Totals({"": whole}), phases=phases, progress=summary.progress))
+            part = replace(row.part, totals=Totals({"": whole}), phases=phases, progress=summary.progress)
+            found.append(replace(part, idle=summary.idle) if prices is None else part)
         return found
 
     def _take_other(self, number: int, line: bytes) -> None:

@@ -17,6 +17,7 @@ from itertools import compress
 
 from costmeter.meter.activity import State
 from costmeter.meter.charge import QUANTUM, Component, DeviceRates, Rates
+from costmeter.meter.idling import Reason
 from costmeter.meter.lanes import Lanes, added, lanes, nearly_rounded, rounded
 from costmeter.meter.share import shared_columns
 from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
@@ -63,11 +64,18 @@ class Block:
     """Slots of so many devices as columns. Charged under one price after another, it keeps what it worked out.
 
     `columns` has by field of Quantities its values, slot by slot: of every device, or one that is of all of them. A
-    field that is nothing throughout is not there. `places` are where its slots stand among others.
+    field that is nothing throughout is not there. `places` are where its slots stand among others. `reasons` has by
+    device why it was idle in all of them; it is empty where that is not one thing, or nobody knows.
     """
 
-    def __init__(self, columns: Mapping[str, Sequence[int]], places: Sequence[int], devices: int) -> None:
-        self.places, self.devices = places, devices
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[int]],
+        places: Sequence[int],
+        devices: int,
+        reasons: Sequence[Reason] = (),
+    ) -> None:
+        self.places, self.devices, self.reasons = places, devices, reasons
         self._columns = columns
         self._none = [0] * devices
         self._states: dict[State, tuple[Lanes | None, Lanes | None]] | None = None
@@ -99,11 +107,11 @@ class Block:
             name: values if self._is_alike(values) else values[device :: self.devices]
             for name, values in self._columns.items()
         }
-        return Block(columns, self.places, 1)
+        return Block(columns, self.places, 1, self.reasons[device : device + 1])
 
     def shares(self, count: int) -> "list[Block]":
         """The slots of one device as so many equal shares, each a block; every slot is divided as by `share.shares`."""
-        return [Block(columns, self.places, 1) for columns in shared_columns(self._columns, count)]
+        return [Block(columns, self.places, 1, self.reasons) for columns in shared_columns(self._columns, count)]
 
     def as_one_device(self) -> "Block":
         """The same as so many times the slots of one device: what all come to together, where they cost the same."""

@@ -19,6 +19,8 @@ _MICROGRAMS_PER_GRAM = Decimal(MICROGRAMS_PER_GRAM)
 
 #: Disjoint parts of the money: `rental`, `capital`, `idle_share`, `electricity`.
 Component = str
+#: The part that only an owned GPU has.
+CAPITAL: Component = "capital"
 Amounts = Mapping[tuple[Component, State], Decimal]
 
 
@@ -41,6 +43,11 @@ class DeviceRates:
     hourly: tuple[tuple[Component, Decimal], ...]
     pays_electricity: bool
     embodied_grams_per_hour: Decimal = Decimal(0)
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether its capital is paid for, and no rent."""
+        return any(component == CAPITAL for component, _ in self.hourly)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ def by_holder(slot: Slot) -> dict[Holder | None, Slot]:
 
     The driver does not prove whose work on a shared GPU took which energy, so that holders of one GPU have equal parts
     of its time and its energy (Σ = the GPU's, and none ever falls: `shares`). Each is a slot of its own, in the phase
-    of its holder.
+    of its holder; why a GPU was idle holds for all who held it, and of what nobody held there is no reason.
     """
     held: dict[Holder | None, dict[str, Quantities]] = {}
     for uuid, quantities in slot.devices.items():
@@ -32,5 +32,8 @@ def _in_order(holders: Iterable[Holder]) -> list[Holder]:
 
 
 def _slot_of(slot: Slot, holder: Holder | None, devices: dict[str, Quantities]) -> Slot:
-    phase, redone = ("", False) if holder is None else (holder.phase, holder.redone)
-    return replace(slot, devices=devices, counters_microjoules={}, standings={}, holders={}, phase=phase, redone=redone)
+    own = replace(slot, devices=devices, counters_microjoules={}, standings={}, holders={})
+    if holder is None:
+        return replace(own, phase="", redone=False, reasons={})
+    reasons = {uuid: reason for uuid, reason in slot.reasons.items() if uuid in devices}
+    return replace(own, phase=holder.phase, redone=holder.redone, reasons=reasons)

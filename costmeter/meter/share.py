@@ -62,7 +62,8 @@ def shared_columns(columns: Columns, count: int) -> list[Columns]:
     What was one list for several fields stays one.
     """
     names = [name for name in _METHODS if name in columns]
-    left = list(zip(*(columns[name] for name in names), strict=True))
+    rows = len(next(iter(columns.values()), ()))
+    left = list(zip(*(columns[name] for name in names), strict=True)) if names else [()] * rows
     found: list[Columns] = []
     for turn in range(count):
         by_list = {id(values): [(value + turn) // count for value in values] for values in columns.values()}

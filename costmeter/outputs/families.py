@@ -42,6 +42,7 @@ _ALL = (
         _GPU_REASON,
     ),
     Family("gpu_idle_reason", "gauge", "1 for the reason for which the GPU is held and idle now.", _GPU_REASON),
+    Family("gpu_idle_since_timestamp_seconds", "gauge", "Since when the GPU is idle but for moments, Unix time.", _GPU),
     Family("gpu_emissions_grams", "counter", "CO2e booked to the GPU: operational and embodied.", _GPU),
     Family("gpu_power_watts", "gauge", "Mean board power since the reading before.", _GPU),
     Family("gpu_power_limit_watts", "gauge", "Enforced power limit of the board.", _GPU),

@@ -1,9 +1,9 @@
 """Runs as FOCUS 1.2 (FinOps Open Cost and Usage Specification): what finance tools read beside the clouds' own bills.
 
-One row for each part of a run, GPU model and UTC day, another for the electricity where that is paid on top, and one
-for each line item on the day the run ended. What is rented is billed as it costs; of owned GPUs nothing is billed, and
-their capital is the effective cost of the day. So the effective costs of all rows that are no line item add up to the
-receipts, exactly.
+One row for each part of a run, GPU model and UTC day, owned GPUs and rented ones apart, another for the electricity
+where that is paid on top, and one for each line item on the day the run ended. What is rented is billed as it costs; of
+owned GPUs nothing is billed, and their capital is the effective cost of the day. So the effective costs of all rows
+that are no line item add up to the receipts, exactly.
 
 The names that 1.3 gives to providers stand beside those of 1.2, which it deprecates. Columns of our own begin with x_.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from costmeter.ledger.charged import Account
 from costmeter.ledger.cutting import Piece
 from costmeter.ledger.query import Part, Run
+from costmeter.meter.charge import CAPITAL
 from costmeter.meter.totals import DeviceTotals, by_component, net
 from costmeter.outputs.csvtext import NANO, billionths, csv_text, exact_grams, exact_kwh, harmless
 from costmeter.outputs.figures import plain
@@ -145,7 +146,7 @@ def _rows(account: Account) -> Iterator[Mapping[str, str]]:
 def _metered(account: Account, part: Part, piece: Piece) -> Iterator[Mapping[str, str]]:
     """The GPUs of one model on one day, and their electricity."""
     model, day, currency, whole, _ = piece
-    facts = price_facts(part, model)
+    facts = price_facts(part, model, CAPITAL in by_component(net(whole.charges, whole.credits)))
     common = _common(account, day, currency) | _resource(part, facts) | {"x_PUE": facts.pue}
     for place, charge in enumerate(_charges(whole, model or "GPU", facts, part.header.labels)):
         row = common | _priced(charge) | _service(charge)
@@ -158,10 +159,10 @@ def _charges(whole: DeviceTotals, model: str, facts: PriceFacts, labels: Mapping
     """The GPUs, and their electricity where there is a charge for it."""
     components = by_component(net(whole.charges, whole.credits))
     electricity = components.pop("electricity", None)
-    owned = sum((components.get(name, Decimal(0)) for name in ("capital", "idle_share")), Decimal(0))
+    owned = sum((components.get(name, Decimal(0)) for name in (CAPITAL, "idle_share")), Decimal(0))
     cost = sum(components.values(), Decimal(0))
     hours = billionths(whole.quantities.nanoseconds, NANOSECONDS_PER_HOUR)
-    is_owned = "capital" in components
+    is_owned = CAPITAL in components
     seller = facts.provider or labels.get("provider", "") or "GPU rental"
     provider, pricing = ("on-premises", "Other") if is_owned else (seller, facts.category)
     what = f"{model}, {'owned: capital' if is_owned else 'rented'}, by the GPU-hour held"

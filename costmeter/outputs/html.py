@@ -10,9 +10,11 @@ import json
 import shlex
 from collections.abc import Mapping
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from costmeter.ledger.timeline import Timeline
+from costmeter.outputs.again import HERE, Asked, report_command, what_if_commands
 from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names
 from costmeter.outputs.heading import ending, headline, span
@@ -39,7 +41,7 @@ save.addEventListener("click", () => {
 });"""
 
 
-def page(receipt: Mapping[str, Any], timeline: Timeline | None = None) -> str:
+def page(receipt: Mapping[str, Any], timeline: Timeline | None = None, asked: Asked = HERE) -> str:
     """The page of a run, from its receipt's JSON and, where journals are at hand, what it did over time."""
     style = files("costmeter.outputs").joinpath("receipt.css").read_text()
     policy = (
@@ -57,7 +59,7 @@ def page(receipt: Mapping[str, Any], timeline: Timeline | None = None) -> str:
         element("title", f"{title} · costmeter"),
         Markup(f"<style>{style}</style>"),
     )
-    body = element("main", _body(receipt, timeline))
+    body = element("main", _body(receipt, timeline, asked))
     data = Markup(f'<script type="application/json" id="data">{_data(receipt)}</script>')
     script = Markup(f"<script>{_SCRIPT}</script>")
     return "\n".join(
@@ -89,7 +91,7 @@ def _data(receipt: Mapping[str, Any]) -> str:
     return plain.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _body(receipt: Mapping[str, Any], timeline: Timeline | None) -> Markup:
+def _body(receipt: Mapping[str, Any], timeline: Timeline | None, asked: Asked) -> Markup:
     where = where_it_went(receipt) if receipt["devices"] else None
     kinds = [] if where is None else _kinds(where)
     return joined(
@@ -101,7 +103,7 @@ def _body(receipt: Mapping[str, Any], timeline: Timeline | None) -> Markup:
         _gpus(receipt),
         _section("What is not counted", element("ul", *(element("li", line) for line in uncounted(receipt)))),
         element("details", element("summary", "Every figure and where it comes from"), provenance_table(receipt)),
-        _foot(receipt),
+        _foot(receipt, asked),
     )
 
 
@@ -112,7 +114,7 @@ def _section(title: str, *inside: Markup) -> Markup:
 def _kinds(where: Where) -> list[str]:
     """The classes of the rows' colours."""
     if where.by == "state":
-        return [row.name for row in where.rows]
+        return [row.name if row.name in ("busy", "unknown") else "idle" for row in where.rows]
     return [f"p{place % _COLOURS}" for place in range(len(where.rows))]
 
 
@@ -189,17 +191,16 @@ def _gpus(receipt: Mapping[str, Any]) -> Markup:
 _PRINTED_GPUS, _OPEN_GPUS = 8, 16
 
 
-def _foot(receipt: Mapping[str, Any]) -> Markup:
-    run_id = receipt["run"]["id"]
+def _foot(receipt: Mapping[str, Any], asked: Asked) -> Markup:
+    compare = [(" · Under other prices: ", element("code", each)) for each in what_if_commands(receipt, asked)]
     return element(
         "footer",
         Markup('<button id="save" type="button" hidden>Save the receipt as JSON</button>'),
         element(
             "p",
             "Again: ",
-            element("code", f"costmeter report {run_id} --html"),
-            " · Under other prices: ",
-            element("code", f"costmeter what-if {run_id}"),
+            element("code", f"{report_command(receipt, asked)} --html"),
+            *chain.from_iterable(compare),
         ),
         element("p", f"costmeter {receipt['meter']['version']} · nothing in this file is loaded from elsewhere"),
     )

@@ -8,6 +8,7 @@ from typing import Any
 from costmeter.outputs.columns import flowing
 from costmeter.outputs.figures import duration, energy, money, quantum, rounded
 from costmeter.outputs.gpus import without_maker
+from costmeter.outputs.idlereasons import idle_lines, tip_lines
 from costmeter.outputs.itemlines import UNFOLDED, item_lines
 from costmeter.outputs.markup import Markup, element
 from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
@@ -58,9 +59,11 @@ def said(receipt: Mapping[str, Any]) -> Markup:
     """What the terminal says below its table, as a list of terms."""
     lines = chain(
         part_lines(receipt),
+        idle_lines(receipt),
         source_lines(receipt),
         item_lines(receipt, UNFOLDED),
         unit_lines(receipt),
+        tip_lines(receipt),
         note_lines(receipt, ()),
         meter_lines(receipt, ""),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from costmeter.outputs.figures import about, local_time, money, seconds_between, significant
 from costmeter.outputs.gpus import gpu_names, numbers, without_maker
+from costmeter.outputs.idlewords import idle_since, reason_of, short
 from costmeter.outputs.landingframe import boxes, foot, page, section, simulated
 from costmeter.outputs.markup import Markup, element, joined
 
@@ -121,9 +122,10 @@ def _gpu(gpu: Mapping[str, Any], names: Mapping[Any, str], at: str, currency: st
         )
     power = "–" if watts is None else f"{watts:,.0f} W" + ("" if limit is None else f" of {limit:,.0f}")
     holders = ", ".join(_holder(holder, names) for holder in gpu["holders"])
-    is_waste = gpu["since"] is not None and gpu["state"] in ("idle", "unheld")
-    state = gpu["state"] + (f" {about(seconds_between(gpu['since'], at))}" if is_waste else "")
-    state += f", {gpu['reason']}" if gpu["reason"] else ""
+    since, reason = idle_since(gpu), reason_of(gpu)
+    is_waste = since is not None and gpu["state"] in ("idle", "unheld")
+    state = gpu["state"] + (f" {about(seconds_between(since, at))}" if since is not None and is_waste else "")
+    state += f", {short(reason)}" if reason is not None else ""
     return element(
         "tr",
         element("th", f"{gpu['index']}  ", element("small", without_maker(gpu["model"]), class_="more"), scope="row"),

@@ -9,6 +9,7 @@ from costmeter.outputs.columns import flowing
 from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names
 from costmeter.outputs.heading import ending, headline, span
+from costmeter.outputs.idlereasons import idle_lines, tip_lines
 from costmeter.outputs.itemlines import UNFOLDED, item_lines
 from costmeter.outputs.markdowntext import code, escaped, table
 from costmeter.outputs.notelines import note_lines, part_lines
@@ -64,9 +65,11 @@ def _said(receipt: Mapping[str, Any]) -> str:
     """What the terminal says below its table, as a list."""
     lines = chain(
         part_lines(receipt),
+        idle_lines(receipt),
         source_lines(receipt),
         item_lines(receipt, UNFOLDED),
         unit_lines(receipt),
+        tip_lines(receipt),
         note_lines(receipt, ()),
     )
     said = ""

@@ -20,6 +20,7 @@ from costmeter.meter.progress import UNTOLD
 from costmeter.meter.totals import DeviceTotals, by_state, net
 from costmeter.outputs.figures import plain
 from costmeter.outputs.gpus import shown_order
+from costmeter.outputs.looked import NOT_LOOKED, Looked, OnGpu
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.receipt import timestamp
 from costmeter.readings import Device, Mig, Missing
@@ -44,7 +45,7 @@ class Passed:
     folder: str | None = None
 
 
-def node_json(snapshot: NodeSnapshot, passed: Passed = Passed()) -> dict[str, Any]:
+def node_json(snapshot: NodeSnapshot, passed: Passed = Passed(), looked: Looked = NOT_LOOKED) -> dict[str, Any]:
     """The node as it is now: its GPUs, the runs that have series, and what all of it came to since the counters began.
 
     Runs are in the order in which they came. A run's cost is its cost on this node.
@@ -65,7 +66,7 @@ def node_json(snapshot: NodeSnapshot, passed: Passed = Passed()) -> dict[str, An
         "currency": part.header.currency,
         "now": _now(gpus),
         **_today(snapshot, part),
-        "gpus": [gpu.row() for gpu in gpus],
+        "gpus": [gpu.row(looked.processes.get(gpu.device.uuid, ())) for gpu in gpus],
         "runs": [_run(snapshot, account, held.get(account.facts.key, ())) for account in runs],
         "totals": _totals(part),
         "health": _health(snapshot)
@@ -95,11 +96,12 @@ class _Gpu:
         self.per_hour = _per_hour(device.uuid, self.interval, part.rates)
         self._slow = None if is_silent else snapshot.seen.slow.get(device.uuid)
         self._since_ns = snapshot.since_utc_ns.get(device.uuid)
+        self._spell = snapshot.idle.get(device.uuid)
         self._totals = part.held.devices.get(device.uuid, DeviceTotals())
         self._unheld = part.unheld.devices.get(device.uuid, DeviceTotals())
 
-    def row(self) -> dict[str, Any]:
-        """The device as JSON."""
+    def row(self, processes: Sequence[OnGpu]) -> dict[str, Any]:
+        """The device as JSON, with the processes on it that can be seen."""
         device, limit = self.device, self.device.power_limit_watts
         memory = None if self._slow is None else self._slow.memory_used_bytes
         return {
@@ -113,11 +115,20 @@ class _Gpu:
             "memory_used_bytes": None if isinstance(memory, Missing) else memory,
             "state": self.state,
             "since": None if self._since_ns is None else timestamp(self._since_ns),
-            "reason": None,
+            **self._idle(),
             "per_hour": None if self.per_hour is None else plain(self.per_hour),
             "holders": [_holder(holder) for holder in self.holders],
+            "processes": [{"pid": each.pid, "user": each.user} for each in processes],
             "cost": {**_by_state(self._totals), UNHELD: plain(self._unheld.cost)},
         }
+
+    def _idle(self) -> dict[str, str | None]:
+        """Why it is idle, since when, and what its idle time has cost since; what was paid back is not taken off."""
+        spell = self._spell
+        if spell is None or not self.holders:  # it changes hands just now
+            return {"reason": None, "reason_since": None, "idle_cost": None}
+        cost = max(Decimal(0), by_state(self._totals.charges)["idle"] - spell.cost_before)
+        return {"reason": spell.reason, "reason_since": timestamp(spell.since_utc_ns), "idle_cost": plain(cost)}
 
     def share(self, key: RunKey) -> Decimal | None:
         """What a run pays per hour for it: holders of one GPU have equal parts."""
@@ -190,6 +201,7 @@ def _run(snapshot: NodeSnapshot, account: RunAccount, held: Sequence[_Gpu]) -> d
         "name": facts.name,
         "labels": dict(facts.labels),
         "job": facts.job,
+        "pid": facts.pid or None,
         "source": facts.source,
         "started": timestamp(facts.started_utc_ns),
         "seen": timestamp(facts.seen_utc_ns),

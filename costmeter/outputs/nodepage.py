@@ -6,17 +6,19 @@ and runs stand at 0 likewise, once prices can be negative.
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
 from costmeter.ledger.node.query import NodePart
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunAccount
 from costmeter.meter.holder import RunKey, of_user
+from costmeter.meter.outlook import Outlook
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs import prometheusruns
-from costmeter.outputs.nodesnapshot import AT_ZERO_NS, NodeSnapshot
+from costmeter.outputs.looked import NOT_LOOKED, Looked
+from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.prometheusgpus import (
     RUN_LABELS,
     add_facts,
@@ -26,6 +28,7 @@ from costmeter.outputs.prometheusgpus import (
     add_rates,
     gpu_labels,
 )
+from costmeter.outputs.prometheusidle import add_idle_costs, add_idle_reasons
 from costmeter.outputs.prometheuslanes import Lane, add_lanes
 from costmeter.outputs.prometheusprocess import Process, add_process
 from costmeter.outputs.prometheusruns import RunShown, phase_charges, run_labels
@@ -65,21 +68,25 @@ class RunNames:
 
 
 def page(
-    snapshot: NodeSnapshot, accept: str = "", names: RunNames | None = None, process: Process | None = None
+    snapshot: NodeSnapshot,
+    accept: str = "",
+    names: RunNames | None = None,
+    process: Process | None = None,
+    looked: Looked = NOT_LOOKED,
 ) -> tuple[bytes, str]:
     """The metrics page and its content type, in the format the `Accept` header prefers.
 
-    An agent hands in the same `names` each time, and what is to be told of itself.
+    An agent hands in the same `names` each time, what is to be told of itself, and its last look for holders.
     """
     node = snapshot.node
     sheet = Sheet(node.header.currency, accept)
-    _write(sheet, snapshot, node, names or RunNames(), has_zeros=True)
+    _write(sheet, snapshot, node, names or RunNames(), looked, has_zeros=True)
     if process is not None:
         add_process(sheet, process)
     return sheet.page()
 
 
-def file_page(snapshot: NodeSnapshot, names: RunNames, is_last: bool) -> bytes:
+def file_page(snapshot: NodeSnapshot, names: RunNames, is_last: bool, looked: Looked = NOT_LOOKED) -> bytes:
     """The page as a file that others serve with theirs: nothing of the process, which would be theirs, and no zeros.
 
     The last one stays when the agent has ended: what is true then is on it, and nothing that would go on to be told of
@@ -89,11 +96,13 @@ def file_page(snapshot: NodeSnapshot, names: RunNames, is_last: bool) -> bytes:
     if is_last:
         snapshot = replace(snapshot, credits_at_zero=False)
     sheet = Sheet(node.header.currency, "", (lambda family: family.lasts) if is_last else (lambda _: True))
-    _write(sheet, snapshot, node, names, has_zeros=False)
+    _write(sheet, snapshot, node, names, looked, has_zeros=False)
     return sheet.page()[0]
 
 
-def _write(sheet: Sheet, snapshot: NodeSnapshot, node: NodePart, names: RunNames, has_zeros: bool) -> None:
+def _write(
+    sheet: Sheet, snapshot: NodeSnapshot, node: NodePart, names: RunNames, looked: Looked, has_zeros: bool
+) -> None:
     of = gpu_labels(node.devices)
     held, unheld, nothing = node.held.devices, node.unheld.devices, DeviceTotals()
     if snapshot.credits_at_zero:
@@ -103,15 +112,19 @@ def _write(sheet: Sheet, snapshot: NodeSnapshot, node: NodePart, names: RunNames
     known = [key for key in snapshot.shown if key in node.accounts]
     runs = [_shown(snapshot, node, key, called[key], has_zeros) for key in known]
     add_lanes(sheet, lanes, snapshot.seen.resets, snapshot.seen.can_be_negative)
+    add_idle_costs(sheet, snapshot, has_zeros)
+    add_idle_reasons(sheet, node.devices, snapshot.idle)
     add_gauges(sheet, snapshot, of)
     prometheusruns.add_counters(sheet, runs, node.rates, snapshot.seen.can_be_negative)
     prometheusruns.add_progress(sheet, runs)
+    told = zip(runs, (snapshot.outlooks.get(key) for key in known), strict=True)
+    prometheusruns.add_outlooks(sheet, list(_outlooks(told, node.header.currency)))
     prometheusruns.add_ends(sheet, runs)
     _add_ended(sheet, node)
     dropped = {"hidden": snapshot.hidden, "refused": snapshot.refused}
     sheet.add("runs_dropped", [(labels(reason=reason), float(count)) for reason, count in dropped.items()])
     add_rates(sheet, node.rates, of)
-    add_health(sheet, snapshot, snapshot.collectors)
+    add_health(sheet, snapshot, snapshot.collectors, looked.took_ns)
     _add_reload(sheet, snapshot)
     add_facts(sheet, snapshot)
     prometheusruns.add_run_facts(sheet, runs)
@@ -121,24 +134,13 @@ def _write(sheet: Sheet, snapshot: NodeSnapshot, node: NodePart, names: RunNames
     add_origins(sheet, node.rates)
 
 
-def is_at_zero(snapshot: NodeSnapshot, account: RunAccount) -> bool:
-    """Whether a run is so new that its counters are shown as 0.
-
-    A clock that was set back makes no run new again whose GPUs say how long it has been there.
-    """
-    if account.facts.key in snapshot.restored:
-        return False
-    longest_ns = max((each.quantities.nanoseconds for each in account.totals.devices.values()), default=0)
-    return longest_ns < AT_ZERO_NS and snapshot.at_utc_ns - account.facts.seen_utc_ns < AT_ZERO_NS
-
-
 def _shown(snapshot: NodeSnapshot, node: NodePart, key: RunKey, name: str, has_zeros: bool) -> RunShown:
     account, furthest = node.accounts[key], snapshot.furthest.get(key)
     facts, ended, whole = account.facts, account.ended, account.totals.whole
     phases = phase_charges(account.phases, whole)
     if furthest is None:
         furthest = (ended.progress if ended is not None else None) or Progress()
-    if has_zeros and is_at_zero(snapshot, account):
+    if has_zeros and account.at_zero:
         whole, phases = DeviceTotals(), dict.fromkeys(phases, Decimal(0))
         furthest = _at_zero(furthest)
     elif snapshot.credits_at_zero:
@@ -156,6 +158,13 @@ def _shown(snapshot: NodeSnapshot, node: NodePart, key: RunKey, name: str, has_z
         None if ended is None else ended.exit_code,
         None if ended is None else ended.signal,
     )
+
+
+def _outlooks(told: Iterable[tuple[RunShown, Outlook | None]], currency: str) -> Iterator[tuple[RunShown, Outlook]]:
+    """What is told in the node's own currency; nothing is to come of a run that has ended."""
+    for run, outlook in told:
+        if outlook is not None and outlook.currency == currency:
+            yield run, outlook if run.ended_utc_ns is None else replace(outlook, projected_cost=None)
 
 
 def _uncredited(devices: Mapping[str, DeviceTotals]) -> dict[str, DeviceTotals]:

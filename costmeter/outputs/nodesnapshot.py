@@ -7,7 +7,8 @@ from decimal import Decimal
 from costmeter.ledger.node.query import NodePart, fold_node
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.holder import RunKey
-from costmeter.meter.idling import IdleSpell
+from costmeter.meter.idling import IdleSpell, Reason
+from costmeter.meter.outlook import Outlook
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Slot
 from costmeter.outputs.snapshot import NOTHING_SEEN, Seen
@@ -29,15 +30,15 @@ class Reload:
 class NodeSnapshot:
     """The node as of one tick: closed slots folded, the slot still open with its holders, and the last of each device.
 
-    `began_utc_ns` is when this process began. Runs that are in `restored` were on the page of the process before, or
-    have stood at 0 for long enough in this one, so that their values need no zero before them. `shown` are the runs
-    that have series, in the order in which they came; `hidden` counts those that would have been too many, `refused`
-    those that were too many to be known at all, so that what they hold is their user's. `furthest` is the most each run
-    told of its progress. `collectors` says of each way of finding holders whether it worked the last time.
+    `began_utc_ns` is when this process began. `shown` are the runs that have series, in the order in which they came;
+    `hidden` counts those that would have been too many, `refused` those that were too many to be known at all, so that
+    what they hold is their user's. `furthest` is the most each run told of its progress, `outlooks` what each said that
+    it will cost. `collectors` says of each way of finding holders whether it worked the last time.
     `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it does.
     `opened` is since when the UTC day is metered, and what all devices had cost by then. `credits_at_zero` is whether
     prices can be negative since so short a time that what they paid back is shown as 0 still. `idle` has the
-    devices that are idle for a reason now. The rest is as in `Snapshot`.
+    devices that are idle for a reason now, `idle_reasons` all reasons that a device has been idle for, and whether what
+    that came to has stood at 0 for long enough. The rest is as in `Snapshot`.
     """
 
     at_utc_ns: int
@@ -46,17 +47,18 @@ class NodeSnapshot:
     open_slot: Slot | None = None
     seen: Seen = NOTHING_SEEN
     journal_writable: bool = True
-    restored: frozenset[RunKey] = frozenset()
     shown: tuple[RunKey, ...] = ()
     hidden: int = 0
     refused: int = 0
     furthest: Mapping[RunKey, Progress] = field(default_factory=dict)
+    outlooks: Mapping[RunKey, Outlook] = field(default_factory=dict)
     reload: Reload | None = None
     collectors: Mapping[str, bool] = field(default_factory=dict)
     since_utc_ns: Mapping[str, int] = field(default_factory=dict)
     opened: tuple[int, Decimal] | None = None
     credits_at_zero: bool = False
     idle: Mapping[str, IdleSpell] = field(default_factory=dict)
+    idle_reasons: Mapping[str, Mapping[Reason, bool]] = field(default_factory=dict)
 
     @property
     def node(self) -> NodePart:

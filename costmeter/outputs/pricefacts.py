@@ -31,10 +31,13 @@ class PriceFacts:
     uuids: tuple[str, ...] = ()
 
 
-def price_facts(part: Part, model: str) -> PriceFacts:
-    """Of the GPUs of one model."""
+def price_facts(part: Part, model: str, is_owned: bool) -> PriceFacts:
+    """Of the GPUs of one model that are owned, or of those that are rented."""
     spread, rates = part.spread, part.rates
-    uuids = tuple(uuid for uuid, gpu in part.devices.items() if gpu.name == model)
+    of_model = tuple(uuid for uuid, gpu in part.devices.items() if gpu.name == model)
+    devices = {} if rates is None else rates.devices
+    # Where a GPU was bought or sold meanwhile, the last price knows nothing of the time before.
+    uuids = tuple(uuid for uuid in of_model if uuid in devices and devices[uuid].is_owned == is_owned) or of_model
     spans = {spread.gpus[uuid] for uuid in uuids if uuid in spread.gpus}
     per_hour = _only(next(iter(spans))) if len(spans) == 1 else None
     origins = {origin for uuid in uuids if (origin := _origin(part, uuid)) is not None}

@@ -17,6 +17,7 @@ from costmeter.outputs.prometheusgpus import (
     add_rates,
     gpu_labels,
 )
+from costmeter.outputs.prometheusidle import add_idle_reasons
 from costmeter.outputs.prometheuslanes import Lane, add_lanes
 from costmeter.outputs.prometheusruns import RunShown, charges_of, run_labels, with_start_up
 from costmeter.outputs.prometheustext import Sheet, labels
@@ -32,6 +33,7 @@ def page(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
     sheet = Sheet(part.header.currency, accept)
     booked = {uuid: Lane(totals.devices.get(uuid, DeviceTotals())) for uuid in part.devices}  # 0 before the first
     add_lanes(sheet, booked, snapshot.seen.resets, snapshot.seen.can_be_negative)
+    add_idle_reasons(sheet, part.devices, snapshot.idle)
     add_gauges(sheet, snapshot, of)
     _add_run(sheet, snapshot, run)
     add_rates(sheet, part.rates, of)
@@ -90,11 +92,7 @@ def _add_run(sheet: Sheet, snapshot: Snapshot, run: RunShown) -> None:
     if part.items:
         sheet.add_merged("run_item_cost_{currency}", _items(snapshot, run))
     prometheusruns.add_progress(sheet, [run])
-    if (projection := snapshot.projection) is not None:
-        sheet.add("run_projected_cost_{currency}", [(run.series(), float(projection.total_cost))])
-    budgets = {(use.budget.per, use.budget.project): use.budget.amount for use in part.budgets}
-    rows = {run.series(per=per, project=project): float(amount) for (per, project), amount in budgets.items()}
-    sheet.add("run_budget_{currency}", rows.items())
+    prometheusruns.add_outlooks(sheet, [(run, snapshot.outlook)])
     prometheusruns.add_ends(sheet, [run])
 
 

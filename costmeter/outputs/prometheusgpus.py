@@ -9,11 +9,14 @@ from costmeter.meter.activity import STATES, UNHELD
 from costmeter.meter.charge import Rates
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.prometheustext import Sheet, labels
+from costmeter.outputs.ratedates import rate_dates
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.readings import Missing
 from costmeter.units import NANOSECONDS_PER_SECOND, watts_from_energy
 
 Metered = Snapshot | NodeSnapshot
+#: No other collector than the driver.
+NONE_LOOKED: Mapping[str, int] = {}
 #: The labels of each device by its UUID, as text.
 Labels = Mapping[str, str]
 #: Labels of runs that become labels of `run_info`: what people group by, and no name of which a page is full.
@@ -90,8 +93,10 @@ def components(rates: Rates | None) -> set[str]:
     return hourly | {"electricity"} if pays else hourly
 
 
-def add_health(sheet: Sheet, snapshot: Metered, collectors: Mapping[str, bool]) -> None:
-    """Whether readings come, whether the other collectors work, and whether the journal takes them."""
+def add_health(
+    sheet: Sheet, snapshot: Metered, collectors: Mapping[str, bool], took_ns: Mapping[str, int] = NONE_LOOKED
+) -> None:
+    """Whether readings come, whether the other collectors work and how long they take, and the journal."""
     source = "simulated" if snapshot.part.header.simulated else "nvml"
     counts = {"ok": snapshot.seen.readings, "failed": snapshot.seen.failures}
     sheet.add("readings", [(labels(source=source, result=result), float(n)) for result, n in counts.items()])
@@ -102,6 +107,9 @@ def add_health(sheet: Sheet, snapshot: Metered, collectors: Mapping[str, bool]) 
     worked = {**collectors, source: answered}
     rows = [(labels(collector=name), float(works)) for name, works in sorted(worked.items())]
     sheet.add("collector_success", rows)
+    times = {**took_ns, **({} if snapshot.seen.took_ns is None else {source: snapshot.seen.took_ns})}
+    named = [(labels(collector=name), ns / NANOSECONDS_PER_SECOND) for name, ns in sorted(times.items())]
+    sheet.add("collector_duration_seconds", named)
     sheet.add("journal_writable", [("", float(snapshot.journal_writable))])
 
 
@@ -112,9 +120,11 @@ def add_facts(sheet: Sheet, snapshot: Metered) -> None:
 
 
 def add_origins(sheet: Sheet, rates: Rates | None) -> None:
-    """Where each rate comes from."""
+    """Where each rate comes from, and of what day it is."""
     if rates is not None:
         sheet.add_info("rates", [labels(setting=name, origin=each.word) for name, each in rates.origins.items()])
+        dates = rate_dates(rates.origins)
+        sheet.add("rates_timestamp_seconds", [(labels(setting=name), at) for name, at in dates.items()])
 
 
 def _gpu_facts(uuid: str, snapshot: Metered) -> str:

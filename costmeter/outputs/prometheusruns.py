@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from costmeter.meter.activity import STATES
 from costmeter.meter.charge import Amounts, Rates
+from costmeter.meter.outlook import Outlook
 from costmeter.meter.progress import START_UP, UNTOLD, Progress
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.prometheusgpus import RUN_LABELS, components
@@ -109,6 +110,18 @@ def add_progress(sheet: Sheet, runs: Sequence[RunShown]) -> None:
     of_all = ((of, each.steps, each.of_steps) for of, each in told)
     ratios = [(of, min(1.0, steps / of_steps)) for of, steps, of_steps in of_all if of_steps and steps is not None]
     sheet.add("run_progress_ratio", ratios)
+
+
+def add_outlooks(sheet: Sheet, outlooks: Sequence[tuple[RunShown, Outlook]]) -> None:
+    """What runs will cost and what they may, where they tell."""
+    known = ((run, told.projected_cost) for run, told in outlooks)
+    sheet.add("run_projected_cost_{currency}", [(run.series(), float(cost)) for run, cost in known if cost is not None])
+    rows = {
+        run.series(per=each.per, project=each.project): float(each.amount)
+        for run, told in outlooks
+        for each in told.budgets
+    }
+    sheet.add("run_budget_{currency}", rows.items())
 
 
 def add_ends(sheet: Sheet, runs: Sequence[RunShown]) -> None:

@@ -8,6 +8,7 @@ from costmeter.ledger.spread import certainty
 from costmeter.meter.band import SENSOR_GAIN, band, found
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.totals import DeviceTotals
+from costmeter.outputs.idlereasons import idle_origins
 from costmeter.outputs.inforce import all_rates, charging, in_force
 from costmeter.outputs.sunk import TOLD_BY_JOB, sunk_origins
 
@@ -31,7 +32,7 @@ def origins(run: Run, whole: DeviceTotals, lost: Lost | None = None) -> Mapping[
             origins[figure] = origins[setting]
         elif of_devices:
             origins[figure] = _least_certain(of_devices, f"differs by GPU, see {setting}.<uuid>")
-    return origins | _told(run) | sunk_origins(run, lost)
+    return origins | _told(run) | idle_origins(run) | sunk_origins(run, lost)
 
 
 def _told(run: Run) -> dict[str, Origin]:

@@ -20,6 +20,7 @@ from costmeter.outputs.budget import budget_of, budget_rows
 from costmeter.outputs.figures import plain
 from costmeter.outputs.gpus import shown_order
 from costmeter.outputs.identified import identified
+from costmeter.outputs.idlereasons import idle_of
 from costmeter.outputs.inforce import has_market, rates_in_force
 from costmeter.outputs.items import full, item_rows, items_of
 from costmeter.outputs.phases import phase_rows, phases_of
@@ -63,7 +64,7 @@ def receipt(
     known = sorted(origins(run, whole, lost).items())
     amounts = net(whole.charges, whole.credits)
     quantities, items = whole.quantities, items_of(run)
-    total, phases = sum(amounts.values(), Decimal(0)), phases_of(run)
+    total, phases, idle = sum(amounts.values(), Decimal(0)), phases_of(run), idle_of(run, whole)
     return {
         "schema": SCHEMA,
         "simulated": any(part.header.simulated for part in run.parts),
@@ -75,7 +76,8 @@ def receipt(
         "emissions": _emissions(whole, has_market(run)),
         "gpu_seconds": _gpu_seconds(quantities),
         "unmeasured_gpu_seconds": _seconds(quantities.unknown_energy_nanoseconds),
-        "idle_reasons": {},
+        "idle_reasons": {reason: _seconds(use.nanoseconds) for reason, use in idle.items()},
+        "idle_costs": {reason: plain(use.cost) for reason, use in idle.items()},
         "devices": _devices(run),
         "progress": progress_of(run, total, projection),
         "sunk": _sunk(run, ended, lost),
@@ -195,6 +197,7 @@ def _meter(run: Run) -> dict[str, Any]:
     ]
     return {
         "version": __version__,
+        "kind": "agent" if all(part.header.meter == "agent" for part in run.parts) else "wrapper",
         "cpu_seconds": _seconds(sum(footer.cpu_ns for footer in footers)),
         "readings": sum(footer.readings for footer in footers),
         "faults": faults,

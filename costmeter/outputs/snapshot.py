@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from costmeter.ledger.query import Part
+from costmeter.meter.idling import IdleSpell
 from costmeter.meter.interval import Interval
+from costmeter.meter.outlook import Allowed, Outlook
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.meter.projection import Point, Projection, project
 from costmeter.meter.slot import Slot
@@ -19,7 +21,7 @@ class Seen:
     `intervals` are the last of each device. `slow` are the last readings that carried slow values (power, memory).
     `last_answer_utc_ns` is when a device last answered, None before the first. `resets` counts falls of an energy
     counter, `silent` are the devices that did not answer at the last tick. `can_be_negative` is whether any price can
-    be, now or later.
+    be, now or later. `took_ns` is how long the last tick took to read them all, None before the first.
     """
 
     intervals: Mapping[str, Interval] = field(default_factory=dict)
@@ -30,6 +32,7 @@ class Seen:
     resets: Mapping[str, int] = field(default_factory=dict)
     silent: frozenset[str] = frozenset()
     can_be_negative: bool = False
+    took_ns: int | None = None
 
 
 NOTHING_SEEN = Seen()
@@ -40,7 +43,7 @@ class Snapshot:
     """The run as of one tick: the closed slots folded, the slot still open, and the last of each device.
 
     `length_ns` is how long the run has lasted. `furthest` is the most that the run ever told of steps and tokens, with
-    the last loss and target; `points` are how it came along.
+    the last loss and target; `points` are how it came along. `idle` has the devices that are idle for a reason now.
     """
 
     at_utc_ns: int
@@ -51,11 +54,21 @@ class Snapshot:
     length_ns: int = 0
     furthest: Progress = UNTOLD
     points: tuple[Point, ...] = ()
+    idle: Mapping[str, IdleSpell] = field(default_factory=dict)
 
     @property
     def projection(self) -> Projection | None:
         """Where the run ends, as far as its course tells; computed when asked."""
         return project(self.points, self.furthest.of_steps)
+
+    @property
+    def outlook(self) -> Outlook:
+        """What it will cost, as far as its course tells, and what it may, by the last word; computed when asked."""
+        projection = self.projection
+        budgets = {(use.budget.per, use.budget.project): use.budget.amount for use in self.part.budgets}
+        allowed = tuple(Allowed(amount, per, project) for (per, project), amount in budgets.items())
+        cost = None if projection is None else projection.total_cost
+        return Outlook(self.part.header.currency, cost, allowed)
 
     @property
     def totals(self) -> Totals:

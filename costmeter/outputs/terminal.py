@@ -5,10 +5,12 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from costmeter.outputs.again import HERE, Asked, report_command, what_if_commands
 from costmeter.outputs.columns import shortened
 from costmeter.outputs.figures import duration
 from costmeter.outputs.gpus import gpu_names as gpu_names
 from costmeter.outputs.heading import ending, headline, span
+from costmeter.outputs.idlereasons import idle_lines, tip_lines
 from costmeter.outputs.itemlines import item_lines
 from costmeter.outputs.notelines import meter_lines, note_lines, part_lines
 from costmeter.outputs.sourcelines import Labelled, is_priced, source_lines
@@ -19,7 +21,7 @@ from costmeter.outputs.where import Row, Where, where_it_went
 _BLOCKS = " ▏▎▍▌▋▊▉█"
 _BAR_CELLS = 16
 _HALF = 50
-_NAME_WIDTH, _LONGEST_NAME = 13, 16
+_NAME_WIDTH, _LONGEST_NAME, _LONGEST_REASON = 13, 16, 18
 _WIDTH_WITH_BARS = 80
 _LABEL_WIDTH = 9
 _SHORTEST_RULE = 2
@@ -28,17 +30,25 @@ _SHORTEST_ID = 12
 _NO_BREAK = "\u00a0"
 
 
-def render(receipt: Mapping[str, Any], style: Style, unsaved: str = "", warnings: tuple[str, ...] = ()) -> str:
+def render(
+    receipt: Mapping[str, Any],
+    style: Style,
+    unsaved: str = "",
+    warnings: tuple[str, ...] = (),
+    asked: Asked = HERE,
+) -> str:
     """The whole receipt, newline at the end. `unsaved` is what is not on disk, `warnings` the faults found at start."""
     width = max(style.width, MINIMUM_WIDTH)
     labelled = [
         *part_lines(receipt),
+        *idle_lines(receipt),
         *source_lines(receipt),
         *item_lines(receipt, width - _LABEL_WIDTH - 1),
         *unit_lines(receipt),
+        *tip_lines(receipt),
         *note_lines(receipt, warnings),
         *meter_lines(receipt, unsaved),
-        *([] if unsaved else _next(receipt)),
+        *([] if unsaved else _next(receipt, asked)),
     ]
     above = [_frame(receipt, width), *_heading(receipt, width), ""]
     below = ["", *_table(receipt, style), *wrapped(labelled, width)]
@@ -111,7 +121,8 @@ def _table(receipt: Mapping[str, Any], style: Style) -> Iterator[str]:
     if not receipt["devices"]:
         return
     where, is_money = where_it_went(receipt), is_priced(receipt)
-    width = max(_NAME_WIDTH, min(_LONGEST_NAME, max(len(row.name) for row in where.rows)))
+    longest = _LONGEST_REASON if where.by == "state" else _LONGEST_NAME
+    width = max(_NAME_WIDTH, min(longest, max(len(row.name) for row in where.rows)))
     yield f" {'Where it went':<{width}} {'GPU-h':>9} {receipt['currency'] if is_money else '':>10}     share"
     notes = [_row_note(row, where, style) for row in where.rows]
     is_crowded = any(note and row.share > _HALF for row, note in zip(where.rows, notes, strict=True))
@@ -128,12 +139,11 @@ def _row_note(row: Row, where: Where, style: Style) -> str:
     return where.note(row, ", paid for" if style.width >= _WIDTH_WITH_BARS else "")
 
 
-def _next(receipt: Mapping[str, Any]) -> Iterator[Labelled]:
+def _next(receipt: Mapping[str, Any], asked: Asked) -> Iterator[Labelled]:
     """What to type next."""
-    run_id = receipt["run"]["id"]
-    yield "Again", f"costmeter report {run_id} [--html]"
-    if receipt["devices"]:
-        yield "Compare", f"costmeter what-if {run_id}"
+    yield "Again", f"{report_command(receipt, asked)} [--html]"
+    for command in what_if_commands(receipt, asked):
+        yield "Compare", command
 
 
 def _bar(share: float, style: Style, cells: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from costmeter.outputs.columns import columns, shortened
 from costmeter.outputs.figures import about, local_time, money, quantum, rounded, seconds_between, significant
 from costmeter.outputs.gpus import numbers, short_model
+from costmeter.outputs.idlewords import SHORT, idle_since, reason_of, short
 from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 
 #: How rows can be sorted, in the order in which a key steps through them.
@@ -21,6 +22,7 @@ _CUT = ((8, 16), (4, 12), (5, 8), (1, 8), (8, 8), (4, 6), (5, 4))
 #: A reading older than this is told of.
 _LATE_SECONDS = 10
 _KILO = 1_000
+_MEMORY_HELD = SHORT["memory-held"]
 _GIGA = 1e9
 
 
@@ -211,26 +213,31 @@ def _state(
     if holder is None:
         return " ".join(filter(None, ("unheld", _how_long(gpus, at))))
     if idle == len(gpus):
-        pieces = [" ".join(filter(None, ("IDLE", _how_long(gpus, at))))]
-        pieces += sorted({gpu["reason"] for gpu in gpus if gpu["reason"]})
+        pieces = [" ".join(filter(None, ("IDLE", _how_long(gpus, at)))), *_reasons(gpus)]
     else:
         known = states[0] if len(set(states)) == 1 else "busy" if "busy" in states else "unknown"
         pieces = [known] if run is None or not run["phase"] else []
         pieces += [f"{idle} of {len(gpus)} idle"] if idle else []
+        pieces += _reasons(gpus)
     if run is not None:
         pieces += [f"in {run['phase']}" if idle == len(gpus) else run["phase"]] if run["phase"] else []
         pieces += [_steps(run)] if run["step"] is not None else []
     held = sum(gpu["memory_used_bytes"] or 0 for gpu in gpus)
     if idle == len(gpus) and held >= _GIGA:
-        pieces.append(f"{significant(held / _GIGA, 2)} GB held")
+        pieces.append(f"{significant(held / _GIGA, 2)} GB{'' if _MEMORY_HELD in pieces else ' held'}")
     others = len(gpus[0]["holders"]) - 1
     return ", ".join([*pieces, *([f"shared with {others}"] if others else [])])
 
 
-def _how_long(gpus: Iterable[Mapping[str, Any]], at: str) -> str:
+def _reasons(gpus: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why they are idle, or work now and then and are idle between."""
+    return sorted({short(reason) for gpu in gpus if (reason := reason_of(gpu)) is not None})
+
+
+def _how_long(gpus: Sequence[Mapping[str, Any]], at: str) -> str:
     """For how long all of them have been so, where that is known."""
-    began = [gpu["since"] for gpu in gpus]
-    return "" if None in began else about(seconds_between(max(began), at))
+    began = [since for gpu in gpus if (since := idle_since(gpu)) is not None]
+    return "" if len(began) < len(gpus) else about(seconds_between(max(began), at))
 
 
 def _steps(run: Mapping[str, Any]) -> str:

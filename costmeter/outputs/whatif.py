@@ -11,12 +11,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from costmeter.ledger.query import Run
-from costmeter.ledger.scenario import Priced
+from costmeter.ledger.scenario import Priced, waiting
 from costmeter.ledger.spread import certainty
 from costmeter.meter.charge import Origin
 from costmeter.meter.totals import by_component, net
 from costmeter.outputs.columns import columns, folded
-from costmeter.outputs.figures import duration, money, plain, quantum, significant
+from costmeter.outputs.figures import duration, gpu_hours, money, plain, quantum, significant
 from costmeter.outputs.identified import identified
 from costmeter.outputs.provenance import origins
 from costmeter.units import (
@@ -50,6 +50,7 @@ def as_json(names: Sequence[str], own: Sequence[Priced], others: Sequence[Priced
 
 def _row(own: Sequence[Priced], each: Priced) -> dict[str, Any]:
     whole, is_priced = each.whole, not each.unpriced
+    has_energy = is_priced and not each.scenario.drops_waiting
     known = _origins(each) if is_priced else {}
     amounts = by_component(net(whole.charges, whole.credits))
     difference, share = _difference(own, each)
@@ -61,9 +62,9 @@ def _row(own: Sequence[Priced], each: Priced) -> dict[str, Any]:
         "components": {name: plain(amount) for name, amount in amounts.items()},
         "difference": None if difference is None else plain(difference),
         "vs_percent": None if share is None else float(round(share, 4)),
-        "energy_joules": _energy_uj(each) / MICROJOULES_PER_JOULE if is_priced else None,
-        "energy_kwh": _energy_uj(each) / MICROJOULES_PER_KWH if is_priced else None,
-        "emissions_grams": _emitted_ug(each) / MICROGRAMS_PER_GRAM if is_priced else None,
+        "energy_joules": _energy_uj(each) / MICROJOULES_PER_JOULE if has_energy else None,
+        "energy_kwh": _energy_uj(each) / MICROJOULES_PER_KWH if has_energy else None,
+        "emissions_grams": _emitted_ug(each) / MICROGRAMS_PER_GRAM if has_energy else None,
         "gpu_seconds": whole.quantities.nanoseconds / NANOSECONDS_PER_SECOND if is_priced else None,
         "estimate": each.scenario.is_estimate,
         "unpriced": each.unpriced or None,
@@ -137,7 +138,7 @@ def _versus(own: Sequence[Priced], each: Priced) -> str:
 
 def _co2(each: Priced, is_heavy: bool) -> str:
     """Emissions in the one unit of the table."""
-    if each.unpriced:
+    if each.unpriced or each.scenario.drops_waiting:
         return _NONE
     grams = _emitted_ug(each) / MICROGRAMS_PER_GRAM
     return f"{significant(grams / 1_000)} kg" if is_heavy else f"{significant(grams)} g"
@@ -145,6 +146,9 @@ def _co2(each: Priced, is_heavy: bool) -> str:
 
 def what_of(each: Priced) -> str:
     """The row's own text; of runs under their own rates what they paid: one price, or the lowest and the highest."""
+    if each.scenario.drops_waiting:
+        (hours,) = gpu_hours([waiting(each.runs).nanoseconds / NANOSECONDS_PER_SECOND])
+        return f"{hours:,} GPU-h of {each.scenario.what}"
     if each.scenario.what:
         return each.scenario.what
     parts = [part for run in each.runs for part in run.parts]
@@ -200,7 +204,10 @@ def _origins(each: Priced) -> dict[str, Origin]:
                 found[name] = origin
     if each.scenario.is_estimate:
         detail = "not as measured: idle time removed" if each.scenario.drops_idle else "longer by the interruptions"
+        detail = "not as measured: waiting for data removed" if each.scenario.drops_waiting else detail
         found |= {name: Origin("estimated", detail) for name in _ESTIMATED if name in found}
+    if each.scenario.drops_waiting:
+        found = {name: origin for name, origin in found.items() if not name.startswith(("energy.", "emissions."))}
     return dict(sorted(found.items()))
 
 

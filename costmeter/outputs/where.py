@@ -1,16 +1,23 @@
-"""Where a run's money and time went: rows that add up, by phase where the run told of any, else by state."""
+"""Where a run's money and time went: rows that add up, by phase where the run told of any, else by state.
+
+Idle time is a row for each reason, where reasons are known.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from costmeter.meter.idling import UNEXPLAINED
 from costmeter.outputs.figures import gpu_hours, quantum, rounded
+from costmeter.outputs.idlewords import short
 
 #: More phases than this are shown as one row: a screen is for reading.
 PHASES_SHOWN = 12
 #: Idle is told of a phase from this share of its time on, and from the other on as all of it.
 _IDLE_FROM, _IDLE_THROUGHOUT = 0.05, 0.95
+#: Reasons that took less of the run's time and money than this are shown as one.
+_REASON_FROM, _OTHER_IDLE = Decimal("0.005"), "other idle"
 
 
 #: Words that a row by its own right has, in this table or in the one by state.
@@ -57,11 +64,11 @@ class Where:
     def note(self, row: Row, paid_for: str = "") -> str:
         """What is to be known of a row: what a state means, how much of a phase was idle, and `paid_for`."""
         if self.by == "state":
-            return _STATE_NOTES.get(row.name, "")
+            return _STATE_NOTES.get(row.name, f"idle{paid_for}")
         return f"{row.idle_note}{paid_for}" if row.idle_note else ""
 
 
-_STATE_NOTES = {"idle": "still paid for", "unknown": "nobody knows"}
+_STATE_NOTES = {"busy": "", "idle": "still paid for", "unknown": "nobody knows"}
 
 
 def where_it_went(receipt: Mapping[str, Any]) -> Where:
@@ -86,7 +93,26 @@ def _states(receipt: Mapping[str, Any]) -> list[_Piece]:
     costs = {name: Decimal(cost) for name, cost in receipt["cost"]["states"].items()}
     # Energy of an instant costs something, too: no row is left out that has money in it.
     held = {name: seconds for name, seconds in receipt["gpu_seconds"].items() if seconds or costs[name]}
-    return [(name, costs[name], {name: seconds}) for name, seconds in (held or {"busy": 0.0}).items()]
+    found: list[_Piece] = []
+    for name, seconds in (held or {"busy": 0.0}).items():
+        is_explained = name == "idle" and receipt["idle_reasons"].keys() - {UNEXPLAINED}
+        found += _reasons(receipt) if is_explained else [(name, costs[name], {name: seconds})]
+    return found
+
+
+def _reasons(receipt: Mapping[str, Any]) -> list[_Piece]:
+    """Idle time by reason, the costliest first; several that are next to nothing as one."""
+    held, cost = Decimal(repr(sum(receipt["gpu_seconds"].values()))), abs(Decimal(receipt["cost"]["total"]))
+    pieces: list[_Piece] = []
+    small: list[_Piece] = []
+    for reason, seconds in receipt["idle_reasons"].items():
+        amount = Decimal(receipt["idle_costs"][reason])
+        is_small = abs(amount) < _REASON_FROM * cost and Decimal(repr(seconds)) < _REASON_FROM * held
+        (small if is_small else pieces).append((short(reason), amount, {"idle": seconds}))
+    if len(small) < 2:
+        return [*pieces, *small]
+    together = sum(states["idle"] for _, _, states in small)
+    return [*pieces, (_OTHER_IDLE, sum((amount for _, amount, _ in small), Decimal(0)), {"idle": together})]
 
 
 def _phases(phases: Sequence[Mapping[str, Any]]) -> list[_Piece]:

@@ -15,6 +15,7 @@ from functools import partial
 
 from costmeter.ledger.identity import start_ticks
 from costmeter.ledger.record import Header
+from costmeter.meter.outlook import Outlook
 from costmeter.readings import Device
 from costmeter.runtime.agent.announceline import (
     Farewell,
@@ -95,7 +96,11 @@ class Announcing:
 
     def tell(self, told: Told) -> None:
         """The run has told of its progress."""
-        self._change(lambda saying: Saying(told.phase, told.redone, told.progress, saying.uuids))
+        self._change(lambda saying: replace(saying, phase=told.phase, redone=told.redone, progress=told.progress))
+
+    def foretell(self, outlook: Outlook) -> None:
+        """What the run will cost and may cost is known now, or is another."""
+        self._change(lambda saying: replace(saying, outlook=outlook))
 
     def end(self, farewell: Farewell) -> None:
         """The run has ended."""

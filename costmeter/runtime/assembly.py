@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from costmeter.attribution.hostwork import RunWork
 from costmeter.clock import Anchor, Clock, RealClock, anchor
 from costmeter.config.layers import loaded_anyway
 from costmeter.config.settings import Loaded, Settings
@@ -30,6 +31,7 @@ from costmeter.rates.book import Book
 from costmeter.readings import Device, Missing, unidentified
 from costmeter.runtime.announcing import announcing, farewell
 from costmeter.runtime.events import Ended, Event, Noted, Opened, OpenFailed, Told
+from costmeter.runtime.foretelling import Foretelling
 from costmeter.runtime.heldset import HeldSet
 from costmeter.runtime.hostcounters import open_counters
 from costmeter.runtime.items import ItemWatch
@@ -120,6 +122,7 @@ class Metering:
         driver, host = source(options.simulate, self._clock, self._warn), self._host.read if self._host else None
         pid = options.stop.pid if options.stop is not None else 0
         self._announcing = announcing(header, pid, options.environ, say, options.listen is not None)
+        self._foretelling = Foretelling(self._announcing.foretell)
         # The processes of a simulated driver are nobody's: a pid that lives here by chance says nothing.
         listed = driver.processes if options.simulate is None else (lambda _: ())
         self._held = HeldSet(options.gpus, options.environ, os.getuid(), listed, self._warn_once)
@@ -135,7 +138,11 @@ class Metering:
         self._items = ItemWatch(self._line_items(), self._clock, options.spawned_ns, self._events.put)
         self._notify = notify(options.environ, folder, header.host, self._clock, self._hear, self._warn)
         period_ns = header.period_ns
-        self._reader = Reader(driver, self._clock, self._anchor, period_ns, self._hold, self._events.put, host)
+        hold, post = self._hold, self._events.put
+        cores = RunWork(options.pid, self._clock).cores  # ours, and what the command leaves behind is below us
+        self._reader = Reader(
+            driver, self._clock, self._anchor, period_ns, hold, post, host, lists_processes=True, cores=cores
+        )
 
     def start(self) -> None:
         """Start every thread. Returns at once."""
@@ -272,6 +279,7 @@ class Metering:
     def _post(self, post: Post) -> None:
         self._writer.post(post)
         self._limits.see(post)
+        self._foretelling.see(post.snapshot)
 
     def _anchor(self) -> Anchor:
         return self._recorder.anchor

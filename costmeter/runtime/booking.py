@@ -7,19 +7,22 @@ interval. A slot is closed once every device is past its end, and is never revis
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from costmeter.clock import Anchor, Clock
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import Earlier
 from costmeter.meter.charge import Rates
-from costmeter.meter.interval import Interval, cut
+from costmeter.meter.interval import Interval, cut, explained
 from costmeter.meter.slot import Slot
+from costmeter.meter.totals import Totals, by_state, totals
 from costmeter.outputs.snapshot import Seen
 from costmeter.rates.book import Quotation
 from costmeter.readings import Device, DriverFacts, Missing, Reading, is_identified
 from costmeter.runtime.events import NOT_LISTED, Batch, Ended, Opened, OpenFailed
 from costmeter.runtime.hostshare import HostShare
+from costmeter.runtime.idling import Idling
 from costmeter.runtime.marks import Marks
 from costmeter.runtime.slots import Slots
 from costmeter.runtime.tally import Tally
@@ -62,12 +65,14 @@ class Booking(ABC):
         self._watched_ns = WATCHED_TICKS * header.period_ns + WATCHED_NS
         self._tally = Tally(header.rule, self._watched_ns, self._note)
         self._host = HostShare(header.start_ns, pricing.host_watts)
+        self._idling = Idling(self._idle_cost)
         self._intervals: dict[str, Interval] = {}
         self._slow: dict[str, Reading] = {}
         self._last_answer_utc_ns: int | None = None
         self._has_opened = self._has_answered = False
         self._listed: set[str] = set()
         self._until_ns: int | None = None
+        self._took_ns: int | None = None
         self._booked_ns = self._last_tick_ns = header.start_ns
         self._rates_minute_utc_ns = 0
 
@@ -92,6 +97,10 @@ class Booking(ABC):
     @abstractmethod
     def _begins_ns(self) -> int:
         """From when (CLOCK_BOOTTIME) the first devices are counted."""
+
+    @abstractmethod
+    def _held_totals(self) -> Totals:
+        """What devices did and cost in closed slots while they were held."""
 
     def _new_marks(self) -> Marks:
         return Marks(self._record, lambda: self._anchor.utc(self._clock.boottime_ns()))
@@ -162,6 +171,10 @@ class Booking(ABC):
     def _tick(self, batch: Batch) -> None:
         if batch.until_ns is not None:  # a tick under way at the reap may have booked a board beyond it
             self._until_ns = max(batch.until_ns, self._booked_ns)
+        if batch.processes is not None:
+            self._idling.list(batch.processes, batch.at_ns)
+        if batch.cores is not None:
+            self._idling.work(dict.fromkeys(self._devices, batch.cores))
         if batch.host is not None:
             for told in self._host.read(batch.host):
                 self._marks.note("fault", told, "")
@@ -172,6 +185,7 @@ class Booking(ABC):
                 booked = self._tally.answers(said, self._last_tick_ns, batch.until_ns is not None)
                 if batch.slow and board in self._devices:
                     self._slow[board] = said
+                    self._idling.keep(board, said.memory_used_bytes)
             elif said is None and self._just_appeared(board, batch):
                 continue  # it will be asked at the next tick
             else:
@@ -181,7 +195,7 @@ class Booking(ABC):
         for uuid, pids in batch.still_held.items():
             names = ", ".join(map(str, pids))
             self._marks.note("fault", f"still held by pid {names} after the command's end", uuid)
-        self._last_tick_ns = batch.at_ns
+        self._last_tick_ns, self._took_ns = batch.at_ns, batch.took_ns
         self._close_slots()
 
     def _just_appeared(self, board: str, batch: Batch) -> bool:
@@ -206,8 +220,19 @@ class Booking(ABC):
             interval, _ = cut(interval, self._until_ns)
         self._booked_ns = max(self._booked_ns, interval.end_ns)
         interval = self._host.shared(interval, self._devices[uuid])
+        why = self._idling.see(interval, self._anchor)
+        if why is not None:
+            interval = explained(interval, why)
         self._intervals[uuid] = interval
         self._slots.book(interval, self._anchor)
+
+    def _idle_cost(self, uuid: str) -> Decimal:
+        """What the idle time of a device that is held has been charged so far; before the interval being booked."""
+        closed, open_cost = self._held_totals().devices.get(uuid), Decimal(0)
+        if self._rates is not None and uuid in self._rates.devices:
+            waiting = Slot(0, 0, {uuid: self._slots.held_quantities(uuid)})
+            open_cost = by_state(totals(waiting, self._rates).devices[uuid].charges)["idle"]
+        return open_cost if closed is None else open_cost + by_state(closed.charges)["idle"]
 
     def _close_slots(self) -> None:
         """Close every slot that all devices have left, oldest first, and see that the open one has its rates."""
@@ -274,6 +299,7 @@ class Booking(ABC):
             self._tally.resets,
             self._tally.silent,
             self._can_be_negative,
+            self._took_ns,
         )
 
     # The end

@@ -209,6 +209,10 @@ def _encode_batch(batch: Batch, boards: Boards) -> Body:
         body["still_held"] = _plain(batch.still_held)
     if batch.host is not None:
         body["host"] = _encode_host(batch.host, batch.at_ns)
+    if batch.processes is not None:
+        body["processes"] = _plain(batch.processes)
+    if batch.cores is not None:
+        body["cores"] = batch.cores
     return body
 
 
@@ -238,7 +242,14 @@ def _batch(body: Body, boards: Boards) -> Batch:
     readings = {board: _said(board, row, at_ns) for board, row in zip(own, body["readings"], strict=True)}
     held = {uuid: tuple(pids) for uuid, pids in body.get("still_held", {}).items()}
     host = _host(body["host"], at_ns) if "host" in body else None
-    return Batch(at_ns, readings, body.get("slow", False), body.get("until_ns"), held, host)
+    listed = None if "processes" not in body else {uuid: _listed(said) for uuid, said in body["processes"].items()}
+    cores = None if "cores" not in body else float(body["cores"])
+    return Batch(at_ns, readings, body.get("slow", False), body.get("until_ns"), held, host, listed, cores=cores)
+
+
+def _listed(said: Any) -> tuple[int, ...] | Missing:
+    known = _known(said)
+    return known if isinstance(known, Missing) else tuple(known)
 
 
 def _said(board: str, row: Any, at_ns: int) -> Reading | Missing:

@@ -39,8 +39,10 @@ class Batch:
     `readings` are by the UUID of the board. `host` was read after them all, so that no device's time ends beyond it.
 
     The last tick comes after the child was reaped, at `until_ns`: what it read beyond that instant is not the run's.
-    It also tells which devices are `still_held` by processes that the child left behind. On a node, `processes` are
-    those that the driver lists on every device, where it was asked at this tick.
+    It also tells which devices are `still_held` by processes that the child left behind. `processes` are those that the
+    driver lists on every device, where it was asked at this tick; `cores` is how many of the host's cores a run has
+    used since it was last looked at, with all that it started. `took_ns` is how long all of this took to ask; no
+    recording has it.
     """
 
     at_ns: int
@@ -50,6 +52,8 @@ class Batch:
     still_held: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     host: HostReading | Missing | None = None
     processes: Mapping[str, tuple[int, ...] | Missing] | None = None
+    took_ns: int | None = field(default=None, compare=False)
+    cores: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

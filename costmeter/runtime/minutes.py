@@ -4,15 +4,20 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 
 from costmeter.clock import Anchor
+from costmeter.meter.idling import REASONS, Reason
 from costmeter.meter.interval import Interval, cut
 from costmeter.meter.slot import ZERO, Quantities, next_edge, plus
 
 
 class Minutes:
-    """Quantities by the slot they lie in, each slot named by its end (UTC nanoseconds): a minute's, or a cut in it."""
+    """Quantities by the slot they lie in, each slot named by its end (UTC nanoseconds): a minute's, or a cut in it.
+
+    Beside them, how long devices were idle in it for each reason.
+    """
 
     def __init__(self) -> None:
         self._filling: dict[int, dict[str, Quantities]] = {}
+        self._idle: dict[int, dict[str, dict[Reason, int]]] = {}
         self._cuts: list[int] = []
 
     def cut(self, at_utc_ns: int) -> None:
@@ -22,6 +27,8 @@ class Minutes:
             return
         if edge_utc_ns in self._filling:
             self._filling[at_utc_ns] = self._filling.pop(edge_utc_ns)
+        if edge_utc_ns in self._idle:
+            self._idle[at_utc_ns] = self._idle.pop(edge_utc_ns)
         insort(self._cuts, at_utc_ns)
 
     def edge_after(self, utc_ns: int) -> int:
@@ -50,6 +57,11 @@ class Minutes:
         slot = self._filling[edge_utc_ns]
         return {uuid: slot.get(uuid, ZERO) for uuid in uuids}
 
+    def reasons(self, edge_utc_ns: int) -> dict[str, Reason]:
+        """Why devices were idle in a slot: for each that was, the reason of most of it, and of two the first named."""
+        idle = self._idle.get(edge_utc_ns, {})
+        return {uuid: next(iter(found)) if len(found) == 1 else _most(found) for uuid, found in idle.items()}
+
     @property
     def uuids(self) -> frozenset[str]:
         """The devices of which any slot holds something."""
@@ -58,6 +70,7 @@ class Minutes:
     def drop(self, edge_utc_ns: int) -> None:
         """Forget a slot that has been closed."""
         del self._filling[edge_utc_ns]
+        self._idle.pop(edge_utc_ns, None)
         del self._cuts[: bisect_right(self._cuts, edge_utc_ns)]
 
     def step(self, nanoseconds: int) -> None:
@@ -67,3 +80,10 @@ class Minutes:
     def _add(self, edge_utc_ns: int, piece: Interval) -> None:
         slot = self._filling.setdefault(edge_utc_ns, {})
         slot[piece.uuid] = plus(slot.get(piece.uuid, ZERO), piece)
+        if piece.reason is not None and piece.end_ns > piece.start_ns:
+            idle = self._idle.setdefault(edge_utc_ns, {}).setdefault(piece.uuid, {})
+            idle[piece.reason] = idle.get(piece.reason, 0) + piece.end_ns - piece.start_ns
+
+
+def _most(idle: Mapping[Reason, int]) -> Reason:
+    return min(idle, key=lambda why: (-idle[why], REASONS.index(why)))

@@ -30,7 +30,8 @@ class Reader:
     """Reads all held boards every period, aligned to the UTC second and minute, and posts each tick as a Batch.
 
     `hold` picks the held devices of all there are; `host` reads the host's counters, where they count. Who
-    `lists_processes` is told with every slow tick which processes the driver lists on each device.
+    `lists_processes` is told with every slow tick which processes the driver lists on each device; `cores` then says
+    how much of the host the run uses.
 
     One thread reads at a time: that of the latest generation. Every other was left behind in a call, and learns so when
     the call returns; all it does then is to say that its board answers again. What threads share (the generation, which
@@ -49,11 +50,12 @@ class Reader:
         host: Callable[[], HostReading | Missing] | None = None,
         chance: Callable[[], float] = random.random,
         lists_processes: bool = False,
+        cores: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._source, self._clock, self._anchor = source, clock, anchor
         self._period_ns, self._hold, self._post, self._host = period_ns, hold, post, host
         self._driver, self._sampling = Driver(source, clock), Sampling(period_ns, chance)
-        self._lists_processes = lists_processes
+        self._lists_processes, self._cores = lists_processes, cores
         self._found = NOTHING_FOUND
         self._devices: tuple[Device, ...] = ()
         self._unlisted: frozenset[Device] = frozenset()
@@ -218,12 +220,15 @@ class Reader:
         host, ended = self._host_reading(), self._ended  # it may have ended while this tick was under way
         held = self._still_held(ended.orphans, generation) if ended is not None and last else {}
         listed = self._all_processes(generation) if slow and self._lists_processes and ended is None else None
+        cores = self._cores() if slow and ended is None else None
         until_ns = None if ended is None else ended.at_ns
         with self._changing:
             if generation != self._generation:
                 return False
             self._said = {}
-            self._post(Batch(at_ns, self._completed(readings), slow, until_ns, held, host, listed))
+            took_ns = self._clock.boottime_ns() - at_ns
+            completed = self._completed(readings)
+            self._post(Batch(at_ns, completed, slow, until_ns, held, host, listed, took_ns, cores))
         return True
 
     def _completed(self, readings: dict[str, Reading | Missing]) -> dict[str, Reading | Missing]:

@@ -1,12 +1,14 @@
 """The recorder: turns what devices say into intervals, slots and totals of one run. Arithmetic only; it never waits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from costmeter.clock import Clock, cpu_nanoseconds
 from costmeter.ledger.query import Part, begin, fold
 from costmeter.ledger.record import Footer, Header, Mark, Record, Subtotal
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
+from costmeter.meter.holder import UNKNOWN_UID, Holder
+from costmeter.meter.totals import Totals
 from costmeter.outputs.snapshot import Snapshot
 from costmeter.runtime.booking import Booking, Pricing
 from costmeter.runtime.course import Course
@@ -47,6 +49,7 @@ class Recorder(Booking):
         self._post = post
         self._part: Part = begin(header)
         self._course = Course()
+        self._holder = Holder(UNKNOWN_UID, header.run, header.user, "announced")
         self._records: list[Record] = [header]
 
     @property
@@ -80,10 +83,24 @@ class Recorder(Booking):
     def _hear(self, told: Told) -> None:
         """Cut the open slot where the run does something else; where it is booked beyond that already, there."""
         self._course.tell(told)
+        self._holder = replace(self._holder, phase=told.phase)
+        self._idling.step(self._holder.key, told.progress.steps, told.at_ns)
+        self._hold_all(told.at_ns)
         at_utc_ns = self._anchor.utc(self._from_ns(told.at_ns))
         is_metered = self._tally.boards or not self._has_opened
         for mark in self._slots.tell(told, at_utc_ns) if is_metered else progress_marks(told, at_utc_ns):
             self._record(mark)
+
+    def _hold(self, opened: Opened) -> None:
+        super()._hold(opened)
+        self._hold_all(self._tally.latest_ns if self._intervals else self._header.start_ns)
+
+    def _hold_all(self, at_ns: int) -> None:
+        """Every device is the run's, from its spawn on, or from when it appeared."""
+        self._idling.hold(dict.fromkeys(self._devices, (self._holder,)), at_ns)
+
+    def _held_totals(self) -> Totals:
+        return self._part.totals
 
     def _begins_ns(self) -> int:
         """A run has paid for its devices since its spawn, however late the driver answers."""
@@ -133,4 +150,5 @@ class Recorder(Booking):
             length_ns=max(0, booked_ns - self._part.start_ns),
             furthest=self._course.furthest,
             points=self._course.points,
+            idle=self._idling.spells,
         )

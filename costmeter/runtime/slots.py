@@ -7,9 +7,10 @@ from typing import Generic, TypeVar
 from costmeter.clock import Anchor
 from costmeter.ledger.record import Mark
 from costmeter.meter.holder import HeldBy
+from costmeter.meter.idling import Reason
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
-from costmeter.meter.slot import Slot
+from costmeter.meter.slot import ZERO, Quantities, Slot
 from costmeter.meter.standing import Standing
 from costmeter.readings import Device
 from costmeter.runtime.events import Told
@@ -90,7 +91,26 @@ class Slots(Generic[R]):
             doing.redone,
             doing.progress,
             doing.holders,
+            self._reasons(edge_utc_ns, devices, doing),
         )
+
+    def _reasons(self, edge_utc_ns: int, devices: Mapping[str, Device], doing: Stretch[R]) -> dict[str, Reason]:
+        """Why devices were idle that somebody held."""
+        found = self._minutes.reasons(edge_utc_ns)
+        return {uuid: why for uuid, why in found.items() if uuid in devices and self._is_held(uuid, doing)}
+
+    def _is_held(self, uuid: str, doing: Stretch[R]) -> bool:
+        """Whether somebody held a device meanwhile: a run holds all of its own."""
+        return True
+
+    def held_quantities(self, uuid: str) -> Quantities:
+        """What a device did, while it was held, in the slots that are not closed."""
+        held = ZERO
+        for edge_utc_ns in self.edges():
+            doing = [each for each in self._stretches if each.from_utc_ns < edge_utc_ns] or self._stretches
+            if self._is_held(uuid, doing[-1]):
+                held = held + self._minutes.held(edge_utc_ns, (uuid,))[uuid]
+        return held
 
     def close(self, edge_utc_ns: int, end_utc_ns: int) -> tuple[R, ...]:
         """Forget the oldest slot, which has been recorded up to `end_utc_ns`; what is to be recorded after it."""

@@ -18,6 +18,7 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from costmeter.sources.simulated import SimulatedLibrary  # nobody with a real driver pays for loading it
+    from costmeter.sources.simulated.scenario import Scenario
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,6 +68,11 @@ class NvmlSource:
     def facts(self) -> DriverFacts:
         """The driver's version, and whether it is simulated."""
         return DriverFacts(self._version, simulated=self._library is not None)
+
+    @property
+    def scenario(self) -> "Scenario | None":
+        """What a simulated node is made of; None of a real one."""
+        return None if self._library is None else self._library.scenario
 
     @property
     def is_settled(self) -> bool:

@@ -25,6 +25,7 @@ gpus() {
   done
 }
 
+# shellcheck disable=SC2153  # SLURM_JOB_UID is Slurm's, and not SLURM_JOB_ID misspelt
 tell() {
   umask 022
   mkdir -p "$folder" && draft=$(mktemp "$folder/.job.XXXXXX") || return
@@ -36,7 +37,9 @@ tell() {
       printf ', "array": "%s_%s"' "$SLURM_ARRAY_JOB_ID" "$SLURM_ARRAY_TASK_ID"
     fi
     printf '}\n'
-  } >"$draft" && chmod 0644 "$draft" && mv -f "$draft" "$folder/$SLURM_JOB_ID.json" || rm -f "$draft"
+  } >"$draft" && chmod 0644 "$draft" && mv -f "$draft" "$folder/$SLURM_JOB_ID.json" && return
+  rm -f "$draft"
+  return 1
 }
 
 if [ -n "$SLURM_JOB_ID" ] && [ -n "${SLURM_JOB_GPUS:-$GPU_DEVICE_ORDINAL}" ]; then

@@ -8,6 +8,7 @@ from tests.bench import (
     ending,
     energy,
     fates,
+    fleet,
     http,
     hung,
     journal,
@@ -48,6 +49,7 @@ BENCHES: dict[str, Callable[[], Iterable[Row]]] = {
     "refusals": refusals.measure,
     "whatif": whatif.measure,
     "scrape": scrape.measure,
+    "fleet": fleet.measure,
 }
 
 

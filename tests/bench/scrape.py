@@ -2,7 +2,8 @@
 
 Medians of many, in CPU time: what else the machine does only adds to it. The slot is half a minute old and all of it is
 charged: rent, energy with an overhead, host and emissions; what was closed before is there as well. Every run holds
-its share of the GPUs, and where there are more runs than GPUs they share them.
+its share of the GPUs, and where there are more runs than GPUs they share them. Every GPU has been idle for three
+reasons, and is so for one.
 """
 
 import statistics
@@ -15,6 +16,7 @@ from costmeter.ledger.node.query import begin_node, fold_node_all
 from costmeter.ledger.node.record import Holders, NodeRecord, RunFacts, RunSeen
 from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.holder import Holder
+from costmeter.meter.idling import IdleSpell, IdleUse, Reason
 from costmeter.meter.interval import Interval
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.outputs.nodepage import RunNames, page
@@ -71,6 +73,11 @@ def node(gpus: int, runs: int) -> NodeSnapshot:
     ]
     part = fold_node_all(begin_node(samples.header(meter="agent", run="", command=None)), records)
     now_ns = BEGAN_NS + 90 * SECOND
+    use, spell = IdleUse(MINUTE, Decimal("0.04")), IdleSpell("waiting-for-data", BEGAN_UTC_NS, Decimal(0))
+    idle: dict[str, dict[Reason, IdleUse]] = {
+        each.uuid: {"start-up": use, "checkpoint": use, "waiting-for-data": use} for each in devices
+    }
+    part = replace(part, idle=idle)
     return NodeSnapshot(
         BEGAN_UTC_NS + 90 * SECOND,
         BEGAN_UTC_NS,
@@ -82,8 +89,9 @@ def node(gpus: int, runs: int) -> NodeSnapshot:
             readings=91 * gpus,
             last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
         ),
-        restored=frozenset(part.accounts),
         shown=tuple(part.accounts),
+        idle=dict.fromkeys(idle, spell),
+        idle_reasons={uuid: dict.fromkeys(of, True) for uuid, of in idle.items()},
     )
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from costmeter.ledger.node.journal import fold_node_path, node_paths
+from costmeter.units import NANOSECONDS_PER_SECOND
 from tests.end_to_end.installed import eventually, own_home, uncovered
 from tests.end_to_end.killable import GPU_TIME, KillableAgent
+from tests.runtime.announcer import Announcer, me
 
 #: How much is on the page before it is killed: 8 GPUs for a second.
 ENOUGH_SECONDS = 8.0
@@ -77,6 +79,33 @@ def test_agents_on_one_runtime_folder_do_not_reset_each_other(agent: KillableAge
         finally:
             other.end()
     assert agent.start()
+
+
+RUN_TIME = "costmeter_run_gpu_time_seconds_total"
+
+
+def test_a_run_that_was_at_zero_when_the_agent_died_begins_at_zero(agent: KillableAgent, tmp_path: Path) -> None:
+    """Killed in a run's first minute: nobody was shown more of it than 0, so its next page begins there, too."""
+    assert not agent.start()
+    uuids = {dict(labels)["gpu_uuid"] for name, labels in agent.values() if name == GPU_TIME}
+    with Announcer(tmp_path / "run" / "agent.sock") as run:
+        assert run.announce("r-young", gpus=sorted(uuids), simulated=True, **me())["ok"]
+        eventually(lambda: (RUN_TIME, "r-young") in series(agent) or None, "the run's series")
+        wait_for_more(agent, agent.sum(GPU_TIME))
+        assert 0.0 == agent.sum(RUN_TIME)
+        agent.end()
+        assert agent.start()
+        eventually(lambda: (RUN_TIME, "r-young") in series(agent) or None, "the run's series")
+        assert 0.0 == agent.sum(RUN_TIME)
+    agent.end(signal.SIGTERM)
+    last = fold_node_path(node_paths(agent.state / "node")[-1])
+    [account] = last.accounts.values()
+    assert account.totals.whole.quantities.nanoseconds > ENOUGH_SECONDS * NANOSECONDS_PER_SECOND
+
+
+def series(agent: KillableAgent) -> set[tuple[str, str]]:
+    """The counters of runs that are on the page, by name and run."""
+    return {(name, dict(labels).get("run_id", "")) for name, labels in agent.values()}
 
 
 SLICED = """

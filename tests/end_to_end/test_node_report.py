@@ -1,8 +1,12 @@
 """`costmeter report` on an agent's journals, through the installed command: of the node, and of a run it saw."""
 
 import csv
+import html
 import io
 import json
+import re
+import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
@@ -60,6 +64,45 @@ def test_a_run_that_the_agent_saw_is_in_the_list(
     (row,) = csv.DictReader(io.StringIO(report(environ, "--state", str(state), "--format", "csv").stdout))
     (told,) = json.loads(report(environ, "--state", str(state), "--json").stdout)
     assert (RUN, "ok", told["cost"]["total"]) == (row["run"], row["outcome"], row["cost"])
+
+
+def test_what_its_receipt_says_to_type_works(recorded: tuple[dict[str, str], Path]) -> None:
+    """Again with the directory that was named, as text and as a page with its chart; what-if would know no such run."""
+    environ, state = recorded
+    again = f"costmeter report {RUN} --state {state}"
+    done = report(environ, RUN, "--state", str(state))
+    assert (True, False) == (again in " ".join(done.stdout.split()), "what-if" in done.stdout)
+    made = subprocess.run(
+        [COSTMETER, *shlex.split(again)[1:], "--html"],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert (0, "") == (made.returncode, made.stderr)
+    footer = made.stdout[made.stdout.index("<footer>") :]
+    assert (True, False) == (f"<code>{again} --html</code>" in footer, "what-if" in footer)
+    assert "Over time" in made.stdout
+
+
+@pytest.mark.parametrize("named", ["state", "path"])
+def test_of_a_wrappers_run_elsewhere_too(recorded: tuple[dict[str, str], Path], tmp_path: Path, named: str) -> None:
+    """Whether its directory was named or its folder, both commands below the receipt do what they say."""
+    environ, _ = recorded
+    folder = tmp_path / "her runs"
+    shutil.copytree(Path(environ["XDG_STATE_HOME"], "costmeter"), folder)
+    asked = [RUN, "--state", str(folder)] if named == "state" else [str(folder / "runs" / RUN)]
+    with own_home() as elsewhere:
+        footer = report(elsewhere, *asked, "--html").stdout.split("<footer>")[1]
+        commands = [html.unescape(each) for each in re.findall("<code>(.*?)</code>", footer)]
+        ran = [
+            subprocess.run(
+                [COSTMETER, *shlex.split(each)[1:]], env=elsewhere, capture_output=True, text=True, timeout=60
+            )
+            for each in commands
+        ]
+    assert ["report", "what-if"] == [shlex.split(each)[1] for each in commands]
+    assert [(0, True), (0, True)] == [(each.returncode, bool(each.stdout)) for each in ran], ran
 
 
 @pytest.mark.parametrize("kind", ["text", "csv", "md"])

@@ -58,9 +58,9 @@ def after(minutes: int) -> str:
         uuid: Interval(uuid, now_ns - SECOND, now_ns, "busy", power * JOULE, "counter", 0.9)
         for uuid, power in watts.items()
     }
-    shown, restored = (MAYA.key, LEE.key), frozenset({MAYA.key, LEE.key})
+    shown = (MAYA.key, LEE.key)
     at_ns = BEGAN_UTC_NS + minutes * MINUTE
-    snapshot = NodeSnapshot(at_ns, BEGAN_UTC_NS, part, seen=Seen(last), shown=shown, restored=restored)
+    snapshot = NodeSnapshot(at_ns, BEGAN_UTC_NS, part, seen=Seen(last), shown=shown)
     return page(snapshot, OPENMETRICS)[0].decode()
 
 

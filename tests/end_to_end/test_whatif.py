@@ -118,13 +118,13 @@ def test_as_configured_is_the_settings_as_they_are_now(home: Home) -> None:
 
 
 def test_the_table_without_flags(home: Home) -> None:
-    """Spot, owned, elsewhere and no waiting, each compared with the run and with where its price comes from."""
+    """Spot, owned, elsewhere and no idle, each compared with the run and with where its price comes from."""
     text = home.costmeter("what-if")
 
     assert text.splitlines()[0].endswith(" of samples of simulated GPUs, priced again")
     rows, _, below = text.partition("\n\n")
     names = [line.split("  ")[0] for line in rows.splitlines()[2:] if not line.startswith(" ")]
-    assert names == ["as run", "spot", "owned", "elsewhere", "no waiting"]
+    assert names == ["as run", "spot", "owned", "elsewhere", "no idle"]
     assert " spot: list price 20" in below
     assert " owned: estimated, " in below
     assert " elsewhere: estimated, bundled table, grid of " in below

@@ -9,6 +9,7 @@ from costmeter.ledger.node.record import Holders, Line, Opening, RunEnded, RunFa
 from costmeter.ledger.record import Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder
+from costmeter.meter.idling import REASONS, Reason
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.readings import Device
 from tests.samples import BEGAN_UTC_NS, MINUTE, device, held, owned, rates, rental, uuids
@@ -71,7 +72,17 @@ def _slot(rng: random.Random, number: int, gpus: tuple[Device, ...], kind: str) 
     start = BEGAN_UTC_NS + number * MINUTE
     devices = {uuid: _quantities(rng, kind) for uuid in uuids(gpus)}
     counters = dict.fromkeys(devices, number * 60000000)
-    return SlotEntry(Slot(start, start + MINUTE, devices, counters, number))
+    return SlotEntry(Slot(start, start + MINUTE, devices, counters, number, reasons=_reasons(rng, devices)))
+
+
+def _reasons(rng: random.Random, devices: dict[str, Quantities]) -> dict[str, Reason]:
+    """Why they were idle: mostly all for one reason, now and then each for its own, or nobody knows."""
+    word, kind = rng.choice(REASONS), rng.random()
+    if kind < 0.2:
+        return {}
+    words = {uuid: word if kind < 0.7 else rng.choice((*REASONS, None)) for uuid in devices}
+    idle = (uuid for uuid, each in devices.items() if each.idle_nanoseconds or each.idle_microjoules)
+    return {uuid: reason for uuid in idle if (reason := words[uuid]) is not None}
 
 
 def _quantities(rng: random.Random, kind: str) -> Quantities:

@@ -229,6 +229,13 @@ def _flipped(line: bytes, at: int) -> bytes:
         pytest.param({"utc_ns": 2**70}, id="an-instant-beyond-64-bits"),
         pytest.param({"n": 2**70}, id="numbered-beyond-64-bits"),
         pytest.param({"counters_mj": [2**70, 5]}, id="a-counter-beyond-64-bits"),
+        pytest.param({"why": "hang", "idle_ns": 7, "busy_ns": 5}, id="a-reason"),
+        pytest.param({"why": "hang2", "idle_ns": 7, "busy_ns": 5}, id="a-reason-of-a-newer-meter"),
+        pytest.param({"why": ["hang", None], "idle_ns": 7, "busy_ns": 5}, id="a-reason-for-one"),
+        pytest.param({"why": None, "idle_ns": 7, "busy_ns": 5}, id="no-reason"),
+        pytest.param({"why": 7}, id="a-reason-that-is-a-number"),
+        pytest.param({"why": ["hang"]}, id="too-few-reasons"),
+        pytest.param({"why": ["hang", 7]}, id="reasons-in-numbers"),
     ],
 )
 def test_a_garbled_slot_is_told_the_same(tmp_path: Path, changes: dict[str, object]) -> None:
@@ -237,6 +244,22 @@ def test_a_garbled_slot_is_told_the_same(tmp_path: Path, changes: dict[str, obje
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:4], seal(unseal(lines[4]) | changes), *lines[5:]]))
     assert slowly(path) == fold_path(path)
+
+
+@pytest.mark.parametrize("words", [("hang", "hang2"), (["hang", None], ["hang2", None]), ("hang", "checkpoint")])
+def test_reasons_that_differ_in_digits_alone_differ(tmp_path: Path, words: tuple[object, object]) -> None:
+    """Lines are sorted by what is left of them without digits; a reason of a newer meter may have one."""
+    path = write(tmp_path, ([*BEGINNING, *(minute(number) for number in range(4))], ORDER, None))
+    head, lines = path.read_bytes().splitlines(keepends=True)[:3], path.read_bytes().splitlines(keepends=True)[3:]
+    idle = {"idle_ns": 7, "busy_ns": 5}
+    told = [seal(unseal(line) | idle | {"why": words[place % 2]}) for place, line in enumerate(lines)]
+    path.write_bytes(b"".join([*head, *told]))
+    assert slowly(path) == fold_path(path)
+    assert {reason: use.nanoseconds for reason, use in fold_path(path).idle.items()} in (
+        {"hang": 28, "unexplained": 28},
+        {"hang": 14, "unexplained": 14},
+        {"hang": 28, "checkpoint": 28},
+    )
 
 
 @pytest.mark.parametrize("other", range(3, 7))

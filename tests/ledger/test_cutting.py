@@ -63,7 +63,10 @@ def one_by_one(path: Path, day_of: Callable[[int], str]) -> dict[tuple[str, str,
 
 def agrees(path: Path, day_of: Callable[[int], str] = utc_day) -> int:
     """How many pieces there are; they are those of the plain way, to the last digit."""
-    at_once = {(model, day, currency): (whole, redone) for model, day, currency, whole, redone in cut(path, day_of)}
+    at_once: dict[tuple[str, str, str], tuple[DeviceTotals, Decimal]] = {}
+    for model, day, currency, whole, redone in cut(path, day_of):  # owned and rented GPUs of one model are two
+        before = at_once.get((model, day, currency), (DeviceTotals(), Decimal(0)))
+        at_once[model, day, currency] = before[0] + whole, before[1] + redone
     assert one_by_one(path, day_of) == at_once
     return len(at_once)
 

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.alternatives import alternatives, without_waiting
+from costmeter.ledger.alternatives import alternatives, without_idle_time, without_waiting
+from costmeter.ledger.query import begin, fold_all
+from costmeter.ledger.record import Header, Record, SlotEntry
 from costmeter.ledger.repricing import Change
 from costmeter.ledger.scenario import Interruptions, Scenario, longer, price, recorded, without_idle
 from costmeter.meter.charge import Origin, Rates
+from costmeter.meter.idling import Reason
 from costmeter.meter.schedule import Constant
 from costmeter.meter.series import OPEN_END, Series
 from costmeter.meter.totals import DeviceTotals, totals
@@ -21,7 +24,9 @@ from tests.samples import (
     BEGAN_UTC_NS,
     HOUR,
     KWH,
+    MINUTE,
     devices,
+    footer,
     measured,
     owned,
     quantities,
@@ -52,7 +57,7 @@ def test_idle_time_goes_with_its_money_and_energy(tmp_path: Path) -> None:
     """
     run = write(tmp_path, minutes(TWO, BUSY_AND_IDLE, [RENTED] * 10))
 
-    whole, kept = (answer(tmp_path, [run], each) for each in (Scenario("as run", ""), without_waiting()))
+    whole, kept = (answer(tmp_path, [run], each) for each in (Scenario("as run", ""), without_idle_time()))
 
     assert (whole.cost, kept.cost) == (Decimal("0.80"), Decimal("0.60"))
     assert (whole.quantities.microjoules, kept.quantities.microjoules) == (8 * KWH // 10, 6 * KWH // 10)
@@ -72,6 +77,47 @@ def test_without_idle_time_the_laws_still_hold(held: object) -> None:
     assert kept.quantities.microjoules == by_method + kept.quantities.estimated_microjoules
     assert kept.cost == sum(amount for (_, state), amount in whole.charges.items() if state != "idle")
     assert 0 <= kept.overhead_microjoules <= whole.overhead_microjoules
+
+
+@pytest.mark.parametrize(
+    ("saved", "lines"),
+    [
+        pytest.param("0.10", (1, 0, 0), id="one-minute-of-it"),
+        pytest.param("0.30", (1, 1, 1), id="every-minute"),
+    ],
+)
+@pytest.mark.parametrize("is_vouched_for", [False, True], ids=["read-through", "by-its-footer"])
+def test_waiting_goes_with_its_money(tmp_path: Path, saved: str, lines: tuple[int, ...], is_vouched_for: bool) -> None:
+    """Two GPUs at $12/h, idle for 15 s of each of three minutes: 2 × 15 s × $12/h = $0.10 a minute that waited."""
+    dear = rates({uuid: rental("12") for uuid in uuids(TWO)})
+    why: list[Reason | None] = ["waiting-for-data" if is_waiting else None for is_waiting in lines]
+    records = [_because(record, why) for record in minutes(TWO, BUSY_AND_IDLE, [dear] * 3)]
+    if is_vouched_for:
+        first, *rest = records
+        assert isinstance(first, Header)
+        summary = fold_all(begin(first), rest).summary
+        records[-1] = replace(footer(3 * MINUTE), summary=summary)
+    run = write(tmp_path, records)
+
+    whole, kept = (answer(tmp_path, [run], each) for each in (Scenario("as run", ""), without_waiting()))
+
+    assert whole.cost - kept.cost == Decimal(saved)
+    assert whole.quantities.nanoseconds - kept.quantities.nanoseconds == 2 * sum(lines) * 15 * 10**9
+
+
+@pytest.mark.parametrize("why", [None, "checkpoint"])
+def test_a_run_that_never_waited_has_no_such_row(tmp_path: Path, why: Reason | None) -> None:
+    """Idle time for another reason, or for none that is known, is not waiting for data."""
+    records = [_because(record, [why] * 3) for record in minutes(TWO, BUSY_AND_IDLE, [RENTED] * 3)]
+    run = write(tmp_path, records)
+    assert price(tmp_path, [recorded(tmp_path, run)], without_waiting()) == []
+
+
+def _because(record: Record, why: list[Reason | None]) -> Record:
+    """A slot with why its GPUs were idle; any other record as it is."""
+    if not isinstance(record, SlotEntry) or (word := why[record.slot.number]) is None:
+        return record
+    return replace(record, slot=replace(record.slot, reasons=dict.fromkeys(record.slot.devices, word)))
 
 
 def test_interruptions_lengthen_the_run(tmp_path: Path) -> None:
@@ -141,7 +187,7 @@ def test_the_bundled_alternatives_price_a_known_model(tmp_path: Path) -> None:
     found = alternatives_of(tmp_path, RENTED, "")
     run = ["r-0123456789ab"]
 
-    assert list(found) == ["spot", "owned", "elsewhere", "no waiting"]
+    assert list(found) == ["spot", "owned", "elsewhere", "no idle", "no waiting"]
     assert not [each.unpriced for each in found.values() if each.unpriced]
     assert {component for component, _ in answer(tmp_path, run, found["owned"]).charges} == {
         "capital", "idle_share", "electricity",

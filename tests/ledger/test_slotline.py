@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.line import decode, encode
 from costmeter.ledger.record import SlotEntry
-from costmeter.ledger.slotline import devices_in_slot, encode_slot
+from costmeter.ledger.slotline import decode_slot, devices_in_slot, encode_slot
+from costmeter.meter.idling import Reason
 from costmeter.meter.slot import ZERO, Quantities, Slot
 from costmeter.units import microjoules_from_power
 from tests.depth import examples
@@ -68,6 +69,52 @@ def test_every_short_form_is_read_as_it_was_written(of: list[Quantities]) -> Non
     order = uuids(devices(len(of)))
     entry = SlotEntry(slot(dict(zip(order, of, strict=True))))
     assert entry == decode(encode(entry, order), order)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "why"),
+    [
+        pytest.param({}, None, id="nobody-knows"),
+        pytest.param({"b": "hang", "c": "hang"}, "hang", id="all-that-were-idle"),
+        pytest.param({"a": "hang", "b": "hang", "c": "hang"}, "hang", id="one-that-was-not"),
+        pytest.param({"b": "hang"}, [None, "hang", None], id="of-one-nobody-knows"),
+        pytest.param({"b": "hang", "c": "checkpoint"}, [None, "hang", "checkpoint"], id="several"),
+    ],
+)
+def test_why_is_one_word_where_it_can_be(reasons: dict[str, Reason], why: object) -> None:
+    """A GPU that was busy throughout needs no reason and gets none."""
+    of = replace(slot({"a": FULL, "b": IDLE, "c": HALF}), reasons=reasons)
+    entry, order = SlotEntry(of), ("a", "b", "c")
+    assert why == encode_slot(of, order).get("why")
+    read = decode(encode(entry, order), order)
+    assert isinstance(read, SlotEntry)
+    assert {uuid: word for uuid, word in reasons.items() if uuid != "a"} == read.slot.reasons
+
+
+@pytest.mark.parametrize(
+    ("why", "expected"),
+    [
+        pytest.param("hang", {"b": "hang", "c": "hang"}, id="known"),
+        pytest.param("solar-flare", {"b": "unexplained", "c": "unexplained"}, id="of-a-newer-meter"),
+        pytest.param([None, "solar-flare", "hang"], {"b": "unexplained", "c": "hang"}, id="one-of-a-newer-meter"),
+        pytest.param(["hang", "hang", None], {"b": "hang"}, id="of-one-that-was-not-idle"),
+        pytest.param(None, {}, id="none"),
+    ],
+)
+def test_a_reason_that_is_not_known_is_unexplained(why: object, expected: dict[str, str]) -> None:
+    """A newer meter may have found another; its slot is whole and counts."""
+    order = ("a", "b", "c")
+    body = encode_slot(slot({"a": FULL, "b": IDLE, "c": HALF}), order) | {"why": why}
+    assert expected == decode_slot(body, order).reasons
+
+
+@pytest.mark.parametrize("why", [7, True, {}, ["hang"], ["hang", "hang", 7], [[], None, None]])
+def test_a_garbled_why_is_damage(why: object) -> None:
+    """What is no word, and no word or null for every device, was not written by a meter."""
+    order = ("a", "b", "c")
+    body = encode_slot(slot({"a": FULL, "b": IDLE, "c": HALF}), order) | {"why": why}
+    with pytest.raises(ValueError, match="why"):
+        decode_slot(body, order)
 
 
 def test_arrays_are_in_the_order_of_the_devices_line() -> None:

@@ -97,7 +97,10 @@ def every(of: Sequence[Rates], minutes: int) -> PricesFor:
 def test_it_comes_to_what_every_line_does(
     tmp_path_factory: pytest.TempPathFactory, lines: list[Record], data: st.DataObject, minutes: int
 ) -> None:
-    """Under its own prices and under two others at once: all that a table of scenarios shows."""
+    """Under its own prices and under two others at once: all that a table of scenarios shows.
+
+    Why it was idle is in that under its own prices alone.
+    """
     path = vouched_for(tmp_path_factory.mktemp("run"), lines)
     of = [data.draw(rates_of(uuids(devices(3)))) for _ in range(3)]
     prices = (None, every(of, minutes), every(of[:1], 1))
@@ -105,6 +108,10 @@ def test_it_comes_to_what_every_line_does(
         assert isinstance(found, Part)
         assert isinstance(expected, Part)
         assert shown(expected) == shown(found)
+    own, expected = (each(path, (None,))[0] for each in (fold_whole, fold_each))
+    assert isinstance(own, Part)
+    assert isinstance(expected, Part)
+    assert expected.idle == own.idle
 
 
 @examples(40)

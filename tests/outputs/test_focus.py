@@ -11,16 +11,34 @@ from pathlib import Path
 
 import pytest
 
+from costmeter.clock import Anchor
 from costmeter.ledger.charged import accounts
 from costmeter.ledger.days import Days, days_of
 from costmeter.ledger.listing import listing
-from costmeter.ledger.record import Items, RatesChange, Record
+from costmeter.ledger.record import Header, Items, RatesChange, Record, SlotEntry
 from costmeter.meter.charge import Origin, Rates
 from costmeter.meter.item import LineItem
 from costmeter.outputs.focus import focus_csv
 from tests.ledger.written import write
 from tests.outputs.test_runlist import OWNED, RENTED, ended, receipts_of, run
-from tests.samples import BEGAN_UTC_NS, CONFIGURED, HOUR, MINUTE
+from tests.samples import (
+    BEGAN_NS,
+    BEGAN_UTC_NS,
+    CONFIGURED,
+    HOUR,
+    JOULE,
+    MINUTE,
+    devices,
+    footer,
+    header,
+    held,
+    measured,
+    owned,
+    rates,
+    rental,
+    slot,
+    uuids,
+)
 
 #: What FOCUS 1.2 wants in every file, and what may not be empty in it.
 MANDATORY = re.findall(
@@ -159,6 +177,40 @@ def test_the_catalogue_names_provider_region_and_kind(
     assert (region, category, key) == (row["RegionId"], row["PricingCategory"], row["SkuPriceId"])
     snapshot = "2024-08-09" if "2024-08-09" in detail else "2024-08"
     assert {"x_snapshot_date": snapshot} == json.loads(row["SkuPriceDetails"])
+
+
+def mixed(minutes: int = 60) -> tuple[Header, list[Record]]:
+    """A run of two H100s, the first owned ($0.77 an hour and its electricity), the second rented ($2.40 an hour)."""
+    both = devices(2)
+    of = rates(dict(zip(uuids(both), (owned("0.77"), rental("2.40")), strict=True)), electricity_per_kwh=Decimal("0.2"))
+    each = dict.fromkeys(uuids(both), measured(MINUTE, 60_000 * JOULE))
+    slots = [SlotEntry(slot(each, minute)) for minute in range(minutes)]
+    first = header(run="r-mixed", anchor=Anchor(BEGAN_NS, BEGAN_UTC_NS))
+    return first, [held(both), RatesChange(BEGAN_UTC_NS, of), *slots, footer(minutes * MINUTE)]
+
+
+def test_owned_and_rented_gpus_of_one_model_are_rows_of_their_own(tmp_path: Path) -> None:
+    """By hand, for an hour: $0.77 of capital that nobody bills, 1 kWh of electricity at $0.20, and $2.40 of rent."""
+    first, records = mixed()
+    write(tmp_path / "runs" / first.run, first, records)
+    rows = rows_of(tmp_path)
+    found = {
+        (row["PricingUnit"], row["PricingCategory"], row["ProviderName"]): (
+            *(
+                round(Decimal(row[name]), 9)
+                for name in ("EffectiveCost", "BilledCost", "ListUnitPrice", "PricingQuantity")
+            ),
+            row["ServiceName"].split()[1],
+        )
+        for row in rows
+    }
+    assert found == {
+        ("GPU-Hours", "Other", "on-premises"): (Decimal("0.77"), 0, Decimal("0.77"), 1, "on-prem"),
+        ("GPU-Hours", "Standard", "GPU rental"): (Decimal("2.4"), Decimal("2.4"), Decimal("2.4"), 1, "rented"),
+        ("kWh", "Standard", "electricity supplier"): (Decimal("0.2"), Decimal("0.2"), Decimal("0.2"), 1, "electricity"),
+    }
+    assert {*uuids(devices(2))} == {row["ResourceId"] for row in rows}
+    assert receipts_of(tmp_path) == {("USD", False): sum(Decimal(row["EffectiveCost"]) for row in rows)}
 
 
 def test_signs_that_are_none_are_shown_as_such(tmp_path: Path) -> None:

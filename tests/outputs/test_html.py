@@ -46,7 +46,7 @@ RUNS = [
     for run in (
         *(runs.healthy, runs.failed, runs.owned, runs.no_driver, runs.none_held, runs.nodes, runs.interrupted),
         *(runs.simulated, runs.divided, runs.beside, runs.moving, runs.unpriced),
-        *(runs.trained, runs.broke_off, runs.resumed, runs.going_on),
+        *(runs.trained, runs.broke_off, runs.resumed, runs.going_on, runs.waited),
     )
 ]
 

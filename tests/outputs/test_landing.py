@@ -45,7 +45,7 @@ RUN: dict[str, Any] = {
     "step": 7980,
     "of_steps": 12400,
 }
-IDLE = {"state": "idle", "since": "2026-11-22T11:22:53Z", "reason": "no process", "utilization": 0.0}
+IDLE = {"state": "idle", "since": "2026-11-22T11:22:53Z", "reason": "no-process", "utilization": 0.0}
 
 
 WELL = {"journal_writable": True, "collectors": {"slurm": True}, "runs_hidden": 0, "runs_refused": 0}

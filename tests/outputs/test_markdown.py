@@ -23,6 +23,7 @@ HOSTILE = "</details><script>x</script> | a @maya #12 `rm` *b* [x](http://evil.e
     ("name", "run"),
     [
         pytest.param("trained", runs.trained(), id="phases-units-and-a-budget"),
+        pytest.param("waited", runs.waited(), id="idle-for-reasons"),
         pytest.param("beside", runs.beside(), id="line-items"),
         pytest.param("interrupted", runs.interrupted(), id="interrupted-two-kinds-of-gpu"),
         pytest.param("no-driver", runs.no_driver(), id="nothing-metered"),

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from costmeter.meter.idling import REASONS
 from costmeter.meter.progress import Progress
+from costmeter.outputs.looked import Looked, OnGpu
 from costmeter.outputs.nodejson import SCHEMA, node_json
 from costmeter.rates.book import Book
 from costmeter.runtime.agent.events import RunTold
@@ -62,6 +64,32 @@ def test_an_hour_costs_its_hours_and_its_power() -> None:
         told[k] for k in ("run", "user", "gpus", "state")
     )
     assert PER_HOUR == Decimal(told["per_hour"])
+
+
+def test_an_idle_gpu_says_why_and_since_when() -> None:
+    """A GPU that is held and computes nothing has a reason, since when, and what its idle time has cost since then.
+
+    Capital of $1.00 an hour and 62 W × PUE 1.2 × $0.10/kWh for an hour: $1.00744. One that nobody holds has no reason.
+    """
+    idle = TWO.replace("power: 300 W", "power: 62 W").replace("utilization: 60 %", "utilization: 0 %")
+    with held_node(idle, owned_book()) as run:
+        run.begin()
+        run.hold([LEE])
+        for _ in range(60):
+            run.tick(MINUTE)
+        node = json.loads(json.dumps(node_json(run.snapshot, looked=Looked(processes=_on_first(run)))))
+    assert [] == faults(node)
+    held, free = node["gpus"]
+    assert ("idle", None) == (held["state"], free["reason"])
+    assert held["reason"] in REASONS
+    assert (held["reason_since"], free["reason_since"], free["idle_cost"]) == (held["since"], None, None)
+    assert Decimal(held["idle_cost"]) == pytest.approx(Decimal("1.00744"), rel=Decimal("1e-6"))
+    assert ([{"pid": 7, "user": "lee"}], []) == (held["processes"], free["processes"])
+
+
+def _on_first(run: HeldNode) -> dict[str, tuple[OnGpu, ...]]:
+    """A process of lee's on the first GPU."""
+    return {run.devices[0].uuid: (OnGpu(7, "lee"),)}
 
 
 def test_a_shared_gpu_costs_its_holders_equal_parts() -> None:

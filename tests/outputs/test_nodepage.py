@@ -17,14 +17,17 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from costmeter import __version__
 from costmeter.clock import RealClock
 from costmeter.ledger.node.query import NodePart, begin_node, fold_node, fold_node_all
-from costmeter.ledger.node.record import Holders, NodeRecord, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.record import Holders, NodeRecord, RunEnded, RunFacts, RunRisen, RunSeen
 from costmeter.ledger.record import Record, SlotEntry
 from costmeter.meter.charge import Origin
 from costmeter.meter.holder import Holder
+from costmeter.meter.idling import REASONS, IdleSpell, IdleUse, Reason
 from costmeter.meter.interval import Interval, silence
+from costmeter.meter.outlook import Allowed, Outlook
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.outputs.families import FAMILIES, Family
+from costmeter.outputs.looked import Looked
 from costmeter.outputs.nodepage import OUTCOMES, RunNames, file_page, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
 from costmeter.outputs.prometheusprocess import Process
@@ -33,9 +36,13 @@ from costmeter.readings import Missing, Reading
 from costmeter.runtime.agent.ownprocess import OwnProcess
 from tests.golden.compare import golden
 from tests.outputs.test_prometheus import OF_A_NODE, OPENMETRICS, Samples, openmetrics_families, samples, value
+from tests.runtime.heldnode import LEE as LEE_HIMSELF
+from tests.runtime.heldnode import held_node
+from tests.runtime.test_recorder import owned_book
 from tests.samples import (
     BEGAN_NS,
     BEGAN_UTC_NS,
+    HOUR,
     JOULE,
     KWH,
     MINUTE,
@@ -53,6 +60,7 @@ from tests.samples import (
     silent,
     words,
 )
+from tests.sources.nodes import STEADY
 
 FOUR = devices(4)
 FIRST, SECOND_GPU, THIRD, LAST = (each.uuid for each in FOUR)
@@ -62,7 +70,12 @@ PRICES = rates(
     electricity_per_kwh=Decimal("0.10"),
     pue=Decimal("1.5"),
     carbon_grams_per_kwh=Decimal(400),
-    origins={"gpu.price": Origin("configured", "costmeter.yaml:3")},
+    origins={
+        "gpu.price": Origin("configured", "costmeter.yaml:3"),
+        "carbon.intensity": Origin(
+            "configured", "series grid.csv (lifecycle, fetched 2026-11-22T06:00Z), costmeter.yaml:5"
+        ),
+    },
 )
 MAYA, LEE = Holder(1001, "r-maya", "maya", "announced"), Holder(1002, "lee", "lee", "slurm")
 USER = Holder(1003, "", "kim", "user")
@@ -119,10 +132,14 @@ def at_work() -> NodeSnapshot:
         1,
     )
     now_ns = BEGAN_NS + 90 * SECOND
+    idle: dict[str, dict[Reason, IdleUse]] = {
+        FIRST: {"waiting-for-data": IdleUse(20 * SECOND, Decimal("0.02"))},
+        THIRD: {"memory-held": IdleUse(MINUTE, Decimal("0.06"))},
+    }
     return NodeSnapshot(
         BEGAN_UTC_NS + 90 * SECOND,
         BEGAN_UTC_NS,
-        part,
+        replace(part, idle=idle),
         still_open,
         Seen(
             {
@@ -135,13 +152,26 @@ def at_work() -> NodeSnapshot:
             last_answer_utc_ns=BEGAN_UTC_NS + 90 * SECOND,
             resets={FIRST: 1},
             silent=frozenset({LAST}),
+            took_ns=SECOND // 500,
         ),
         shown=(MAYA.key, LEE.key),
         hidden=2,
         refused=1,
         furthest={MAYA.key: Progress(60, 30_720, 2.5, 100)},
+        outlooks={
+            MAYA.key: Outlook(
+                "USD", Decimal("63.78"), (Allowed(Decimal(80)), Allowed(Decimal(500), "project/month", "llm"))
+            ),
+            LEE.key: Outlook("USD", Decimal("9"), (Allowed(Decimal(10)),)),
+        },
         reload=Reload(False, BEGAN_UTC_NS),
         collectors={"slurm": True, "kubernetes": False},
+        idle={THIRD: IdleSpell("memory-held", BEGAN_UTC_NS, Decimal(0))},
+        idle_reasons={
+            FIRST: {"waiting-for-data": True},
+            THIRD: {"memory-held": True},
+            SECOND_GPU: {"start-up": False},
+        },
     )
 
 
@@ -366,7 +396,7 @@ def test_the_process_is_told_by_the_names_that_every_exporter_has() -> None:
 def test_a_file_says_what_a_new_run_came_to_and_nothing_of_the_process() -> None:
     """No minute at 0, since a file may be the last of its agent; what node_exporter says of itself is left to it."""
     by = {FIRST: (MAYA,)}
-    part = node_of([RunSeen(BEGAN_UTC_NS, facts(MAYA)), Holders(BEGAN_UTC_NS, by)])
+    part = node_of([RunSeen(BEGAN_UTC_NS, facts(MAYA), at_zero=True), Holders(BEGAN_UTC_NS, by)])
     half = slot({FIRST: measured(30 * SECOND, 18_000 * JOULE)}, by)
     young = NodeSnapshot(BEGAN_UTC_NS + 30 * SECOND, BEGAN_UTC_NS, part, half, shown=(MAYA.key,))
     held_seconds = "costmeter_run_gpu_time_seconds_total"
@@ -425,39 +455,25 @@ def counters_of(snapshot: NodeSnapshot, run: str = "r-maya") -> list[float]:
     return [v for (name, labels), v in of.items() if name.endswith("_total") and ("run_id", run) in labels]
 
 
-@pytest.mark.parametrize(
-    ("expected", "age_ns", "is_restored"),
-    [
-        pytest.param(True, 0, False, id="just-seen"),
-        pytest.param(True, MINUTE - 1, False, id="almost-a-minute"),
-        pytest.param(False, MINUTE, False, id="a-minute"),
-        pytest.param(False, 0, True, id="restored"),
-    ],
-)
-def test_a_new_run_stands_at_zero_for_a_minute(expected: bool, age_ns: int, is_restored: bool) -> None:
-    """All its counters are there and 0; then they show what it came to. One that a page has shown before does at once.
-
-    The half minute that it is metered for is not what its age is told by here.
-    """
+@pytest.mark.parametrize(("expected", "risen"), [(True, []), (False, [RunRisen(BEGAN_UTC_NS + MINUTE, MAYA.key)])])
+def test_a_new_run_stands_at_zero_until_it_has_risen(expected: bool, risen: list[NodeRecord]) -> None:
+    """All its counters are there and 0, however long it is metered; then they show what it came to."""
     part = node_of(
         [
-            RunSeen(BEGAN_UTC_NS, facts(MAYA)),
+            RunSeen(BEGAN_UTC_NS, facts(MAYA), at_zero=True),
             SlotEntry(slot({FIRST: measured(30 * SECOND, 9_000 * JOULE)}, {FIRST: (replace(MAYA, phase="eval"),)})),
+            *risen,
         ]
     )
-    restored = frozenset({MAYA.key} if is_restored else ())
     told = {MAYA.key: Progress(60, 30_720, 2.5, 100)}
-    at_utc_ns = BEGAN_UTC_NS + age_ns
-    snapshot = NodeSnapshot(at_utc_ns, BEGAN_UTC_NS, part, shown=(MAYA.key,), restored=restored, furthest=told)
+    snapshot = NodeSnapshot(BEGAN_UTC_NS, BEGAN_UTC_NS, part, shown=(MAYA.key,), furthest=told)
     found = counters_of(snapshot)
     assert expected == (set(found) == {0.0})
-    later = replace(snapshot, at_utc_ns=BEGAN_UTC_NS + MINUTE)
-    assert len(counters_of(later)) == len(found) > 15
-    assert max(counters_of(later)) > 0
+    assert len(found) > 15
 
 
 def test_a_clock_that_is_set_back_makes_no_run_new() -> None:
-    """A run whose GPUs have counted for more than a minute has long been shown: its counters do not fall to 0."""
+    """A run that has risen has been shown: its counters do not fall to 0."""
     shown = at_work()
     assert counters_of(shown) == counters_of(replace(shown, at_utc_ns=BEGAN_UTC_NS - 3_600 * SECOND))
 
@@ -501,12 +517,20 @@ def test_reading_changes_nothing() -> None:
     assert 1 == len({page(snapshot, "", names) for _ in range(100)})
 
 
+def _has_any(series: tuple[str, frozenset[tuple[str, str]]], names: Sequence[str]) -> bool:
+    return any(name in dict(series[1]) for name in names)
+
+
 def test_every_counter_exists_at_zero_before_its_first_increment() -> None:
     """The first page of a node has every counter of its GPUs and of itself, at 0."""
     first = page_of(NodeSnapshot(BEGAN_UTC_NS, BEGAN_UTC_NS, node_of([])))
     counters = {series: v for series, v in first.items() if series[0].endswith("_total")}
+    come_later = ("run_id", "reason")  # runs, and reasons for which a GPU has been idle, at 0 when they come
     later = {
-        series for series in page_of(at_work()) if series[0].endswith("_total") and "run_id" not in dict(series[1])
+        series
+        for series in page_of(at_work())
+        if series[0].endswith("_total")
+        and (series[0].endswith("runs_dropped_total") or not _has_any(series, come_later))
     }
     assert later == set(counters)
     assert {0.0} == set(counters.values())
@@ -558,6 +582,96 @@ def test_labels_that_nobody_asked_for_are_not_on_the_page() -> None:
     assert not any(word in text for word in ("secret", "instance=", "pod=", "namespace="))
 
 
+def test_idle_money_is_of_closed_minutes_by_reason() -> None:
+    """A reason has a series from when it is in force, at 0 first; what it came to is of closed slots."""
+    found = page_of(at_work())
+    costs = {
+        (dict(labels)["gpu_uuid"], dict(labels)["reason"]): value
+        for (name, labels), value in found.items()
+        if name == "costmeter_gpu_idle_cost_usd_total"
+    }
+    assert costs == {
+        (FIRST, "waiting-for-data"): 0.02,  # 20 s at $3.60 an hour
+        (SECOND_GPU, "start-up"): 0.0,
+        (THIRD, "memory-held"): 0.06,  # the closed minute, and not the half of the open one
+    }
+    assert value(found, "costmeter_gpu_cost_usd_total", gpu_uuid=THIRD, state="idle") == pytest.approx(0.09)
+    assert 1 == sum(name == "costmeter_gpu_idle_reason" for name, _ in found)
+    assert 1.0 == value(found, "costmeter_gpu_idle_reason", gpu_uuid=THIRD, reason="memory-held")
+
+
+def test_a_new_reason_stands_at_zero_on_a_page_that_is_scraped() -> None:
+    """What it came to is hidden for its first minute, for Prometheus to count it; a file, read seldom, has it."""
+    snapshot = replace(at_work(), idle_reasons={THIRD: {"memory-held": False}})
+    of_third = {"gpu_uuid": THIRD, "reason": "memory-held"}
+    assert 0.0 == value(page_of(snapshot), "costmeter_gpu_idle_cost_usd_total", **of_third)
+    for is_last in (False, True):
+        assert 0.06 == value(file_of(snapshot, is_last), "costmeter_gpu_idle_cost_usd_total", **of_third)
+    assert not any(name == "costmeter_gpu_idle_reason" for name, _ in file_of(snapshot, is_last=True))
+
+
+@given(st.dictionaries(st.sampled_from(REASONS), st.decimals(0, 1000, places=12, allow_nan=False)), st.booleans())
+def test_reasons_have_their_own_money(spent: dict[Reason, Decimal], has_risen: bool) -> None:
+    """Whatever reasons there have been: one series each, in sum what they came to, or all at 0 while they are new."""
+    idle = {THIRD: {reason: IdleUse(SECOND, amount) for reason, amount in spent.items()}}
+    part = replace(at_work().part, idle=idle)
+    found = page_of(replace(at_work(), part=part, idle_reasons={THIRD: dict.fromkeys(spent, has_risen)}))
+    shown = {dict(of)["reason"]: money for (name, of), money in found.items() if "gpu_idle_cost" in name}
+    assert shown == {reason: float(amount) if has_risen else 0.0 for reason, amount in spent.items()}
+
+
+def test_what_a_run_will_cost_is_what_it_told() -> None:
+    """Projection and budgets of a run that told them, its budgets after its end, and nothing in another currency."""
+    found = page_of(at_work())
+    named = {
+        (dict(of)["run_id"], dict(of).get("per"), dict(of).get("project")): money
+        for (name, of), money in found.items()
+        if name in ("costmeter_run_projected_cost_usd", "costmeter_run_budget_usd")
+    }
+    assert named == {
+        ("r-maya", None, None): 63.78,
+        ("r-maya", "run", ""): 80.0,
+        ("r-maya", "project/month", "llm"): 500.0,
+        ("lee", "run", ""): 10.0,
+    }
+    other = replace(at_work(), outlooks={MAYA.key: Outlook("EUR", Decimal(9), (Allowed(Decimal(80)),))})
+    assert not [name for name, _ in page_of(other) if "projected" in name or "budget" in name]
+
+
+def test_idle_money_goes_on_over_midnight() -> None:
+    """A file of the journal that ends takes nothing from what idle time came to: by reason, the counter only rises.
+
+    An owned GPU of $1.00 an hour that draws 62 W (× PUE 1.2 × $0.10/kWh) is idle from 23:30 to 00:30: $1.00744.
+    """
+    half_past_eleven = BEGAN_UTC_NS - BEGAN_UTC_NS % (24 * HOUR) + 23 * HOUR + 30 * MINUTE
+    scenario = STEADY.replace("power: 300 W", "power: 62 W").replace("utilization: 60 %", "utilization: 0 %")
+    with held_node(scenario, owned_book(), half_past_eleven) as run:
+        run.begin()
+        run.hold([LEE_HIMSELF])
+        before: dict[object, float] = {}
+        for _ in range(62):
+            run.tick(MINUTE)
+            found = page_of(run.snapshot)
+            shown: dict[object, float] = {of: v for of, v in found.items() if "gpu_idle_cost" in of[0]}
+            assert all(shown[of] >= money for of, money in before.items())
+            before = shown
+        booked = sum(before.values())
+    assert 2 == len(run.files)
+    assert booked == pytest.approx(1.00744 * 62 / 60, rel=2 / 62)
+    assert booked <= value(found, "costmeter_gpu_cost_usd_total", state="idle")
+
+
+def test_looks_and_rates_have_their_times() -> None:
+    """How long the last tick and the last look for holders took, and of what instant a fetched series is."""
+    text = page(at_work(), "", None, None, Looked({"slurm": 3 * SECOND // 2}))[0].decode()
+    found = samples(text_families(text))
+    assert 0.002 == value(found, "costmeter_collector_duration_seconds", collector="nvml")
+    assert 1.5 == value(found, "costmeter_collector_duration_seconds", collector="slurm")
+    # date -u -d 2026-11-22T06:00Z +%s
+    assert 1_795_327_200 == value(found, "costmeter_rates_timestamp_seconds", setting="carbon.intensity")
+    assert 1 == sum(name == "costmeter_rates_timestamp_seconds" for name, _ in found)
+
+
 def test_runs_that_are_not_shown_have_no_series() -> None:
     """A thousand runs of which two are shown are two; what the others hold is held by nobody who is named."""
     many = [Holder(2_000 + number, f"r-{number}", "x" * 1_000, "environment") for number in range(1_000)]
@@ -600,7 +714,12 @@ def test_a_node_with_one_run_has_few_series() -> None:
         works = dict.fromkeys(("announced", "kubernetes", "slurm", "processes", "environment"), True)
         reload = Reload(True, BEGAN_UTC_NS)
         shown = replace(snapshot, shown=keys, furthest=told, collectors=works, reload=reload)
-        text = page(shown, "", None, OwnProcess(RealClock()).now())[0].decode()
+        idle = {each.uuid: IdleSpell("waiting-for-data", BEGAN_UTC_NS, Decimal(0)) for each in eight}
+        reasons: dict[str, dict[Reason, bool]] = {uuid: {"waiting-for-data": True} for uuid in idle}
+        looked = Looked(dict.fromkeys(("kubernetes", "slurm", "processes"), 1))
+        outlooks = dict.fromkeys(keys, Outlook("USD", Decimal(9), (Allowed(Decimal(9)), Allowed(Decimal(9), "day"))))
+        shown = replace(shown, idle=idle, idle_reasons=reasons, outlooks=outlooks)
+        text = page(shown, "", None, OwnProcess(RealClock()).now(), looked)[0].decode()
         return sum(not line.startswith("#") for line in text.splitlines())
 
     one, eight_runs = count(1), count(8)

@@ -19,6 +19,7 @@ from costmeter.ledger.query import Part, fold, fold_all
 from costmeter.ledger.record import Budgets, SlotEntry
 from costmeter.meter.budget import Budget, BudgetUse
 from costmeter.meter.charge import Origin, Rates
+from costmeter.meter.idling import IdleSpell
 from costmeter.meter.interval import Interval, silence
 from costmeter.meter.progress import Progress
 from costmeter.meter.projection import Point
@@ -123,9 +124,13 @@ def value(of: Samples, name: str, **labels: str) -> float:
 def all_families() -> Snapshot:
     """A run with credits, electricity, line items, budgets, progress and every fact: the page with all its families."""
     paid_back = replace(RENTED_AND_OWNED, electricity_per_kwh=Decimal("-0.05"), market_grams_per_kwh=Decimal(12))
+    listed = {"gpu.price": Origin("list price 2026-11", "H100 80GB")}
+    paid_back = replace(paid_back, origins={**RENTED_AND_OWNED.origins, **listed})
     uses = (BudgetUse(Budget(Decimal(80))), BudgetUse(Budget(Decimal(500), per="project/month", project="llm")))
     part = fold_all(part_of(paid_back), [runs.ITEMS, runs.USED, Budgets(BEGAN_UTC_NS, uses), footer(2 * MINUTE)])
-    return telling(replace(in_the_middle(part), length_ns=90 * SECOND))
+    idle = {FIRST: IdleSpell("waiting-for-data", BEGAN_UTC_NS, Decimal(0))}
+    middle = in_the_middle(part)
+    return telling(replace(middle, length_ns=90 * SECOND, idle=idle, seen=replace(middle.seen, took_ns=SECOND // 500)))
 
 
 def telling(snapshot: Snapshot) -> Snapshot:
@@ -208,6 +213,7 @@ def test_the_form_is_the_one_asked_for(expected: str, accept: str) -> None:
 
 #: Families that only the page of a node has.
 OF_A_NODE = {
+    "gpu_idle_cost_{currency}",
     "runs_ended",
     "runs_sunk_cost_{currency}",
     "runs_dropped",

@@ -40,8 +40,8 @@ from tests.samples import (
 CONTRACT = {
     "": {
         "schema", "simulated", "currency", "run", "cost", "energy", "emissions", "gpu_seconds",
-        "unmeasured_gpu_seconds", "idle_reasons", "devices", "phases", "progress", "sunk", "budget", "budgets", "items",
-        "full_cost", "provenance", "meter",
+        "unmeasured_gpu_seconds", "idle_reasons", "idle_costs", "devices", "phases", "progress", "sunk", "budget",
+        "budgets", "items", "full_cost", "provenance", "meter",
     },
     "run": {
         "id", "part", "imported", "name", "labels", "command", "outcome", "exit_code", "signal", "started_at",
@@ -127,7 +127,7 @@ def test_a_healthy_run_value_by_value() -> None:
         "simulated": False,
         "currency": "USD",
         "unmeasured_gpu_seconds": 0.0,
-        "idle_reasons": {},
+        "idle_reasons": {"unexplained": 10_420.0},
         "budget": None,
     } == {
         name: of[name]

@@ -59,6 +59,8 @@ RUNS = [
     pytest.param("trained", runs.trained(), {}, id="phases-units-and-a-budget"),
     pytest.param("broke-off", runs.broke_off(), {}, id="failed-after-a-checkpoint"),
     pytest.param("resumed", runs.resumed(), {}, id="work-done-twice"),
+    pytest.param("waited", runs.waited(), {}, id="idle-for-reasons"),
+    pytest.param("waited-phases", runs.waited("training"), {}, id="idle-for-reasons-in-a-phase"),
 ]
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from costmeter.ledger.alternatives import without_waiting
+from costmeter.ledger.record import SlotEntry
 from costmeter.ledger.repricing import Change
 from costmeter.ledger.scenario import Interruptions, Priced, Scenario, price, recorded
 from costmeter.meter.charge import Origin, Rates
@@ -114,6 +116,35 @@ def test_the_csv_is_the_table(tmp_path: Path) -> None:
 
     assert [row["cost"] for row in read] == [row["cost"] or "" for row in data]
     assert [row["name"] for row in read] == [row["name"] for row in data]
+
+
+def test_a_run_that_waited_has_a_row_of_money_alone(tmp_path: Path) -> None:
+    """15 s of each of ten minutes on two GPUs at $2.40/h: 300 s are 0.0833 GPU-h and $0.20 of $0.80."""
+    lines = minutes(TWO, EACH, [RENTED] * 10)
+    waited = [
+        replace(line, slot=replace(line.slot, reasons=dict.fromkeys(line.slot.devices, "waiting-for-data")))
+        if isinstance(line, SlotEntry)
+        else line
+        for line in lines
+    ]
+    run = [recorded(tmp_path, write(tmp_path, waited))]
+    own, others = price(tmp_path, run, Scenario(AS_RUN, "")), price(tmp_path, run, without_waiting())
+
+    schema = json.loads(files("costmeter.outputs").joinpath("whatif.schema.json").read_text())
+    made = as_json(["r-0"], own, others)
+    Draft202012Validator(schema).validate(made)
+    row = made["scenarios"][1]
+    assert (Decimal(row["cost"]), Decimal(row["difference"]), row["vs_percent"]) == (
+        Decimal("0.60"),
+        -Decimal("0.20"),
+        -25,
+    )
+    assert Decimal(row["cost"]) == sum(map(Decimal, row["components"].values()))
+    assert [row[name] for name in ("energy_joules", "energy_kwh", "emissions_grams")] == [None] * 3
+    assert row["gpu_seconds"] == 900
+    assert not [name for name in row["provenance"] if name.startswith(("energy.", "emissions."))]
+    (line,) = [line for line in as_text(own, others, 80) if line.startswith("no waiting  ")]
+    assert "no waiting 0.0833 GPU-h of waiting for data removed 0.6000 −25 % –" == " ".join(line.split())
 
 
 def test_currencies_stand_apart(tmp_path: Path) -> None:

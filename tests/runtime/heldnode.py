@@ -80,7 +80,8 @@ class HeldNode:
         slow = self._ticks % 15 == 0
         self._ticks += 1
         readings = {board: self._ask(board, slow) for board in dict.fromkeys(d.board for d in self.devices)}
-        self.recorder.handle(Batch(self.clock.boottime_ns(), readings, slow))
+        processes = {device.uuid: self.source.processes(device.uuid) for device in self.devices} if slow else None
+        self.recorder.handle(Batch(self.clock.boottime_ns(), readings, slow, processes=processes))
 
     def hold(self, *held: Sequence[Holder], runs: Sequence[Holder] = (), dropped: int = 0) -> None:
         """From now on each device, in their order, has these holders; `runs` are others that are known, too."""

@@ -49,7 +49,9 @@ pids = st.integers(1, 2**22)
 def batches(draw: st.DrawFn) -> Batch:
     """One tick of up to three boards, each of which answered or did not."""
     readings = {board: draw(readings_of(board) | missing) for board in draw(st.lists(words, max_size=3, unique=True))}
-    held = st.dictionaries(words, st.lists(pids, max_size=3).map(tuple), max_size=2)
+    some_pids = st.lists(pids, max_size=3).map(tuple)
+    held = st.dictionaries(words, some_pids, max_size=2)
+    listed = st.dictionaries(words, some_pids | missing, max_size=2)
     return Batch(
         draw(instants),
         readings,
@@ -57,6 +59,8 @@ def batches(draw: st.DrawFn) -> Batch:
         draw(st.none() | instants),
         draw(held),
         draw(st.none() | missing | hosts),
+        draw(st.none() | listed),
+        cores=draw(st.none() | st.floats(0, 1_024)),
     )
 
 

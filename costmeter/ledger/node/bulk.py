@@ -19,12 +19,21 @@ from costmeter.ledger.record import SlotEntry
 from costmeter.meter.bulk import Block
 from costmeter.meter.charge import DeviceRates, Rates
 from costmeter.meter.holder import Holder
+from costmeter.meter.idleuse import IdleTally, IdleUses
 from costmeter.meter.tally import Tally, charged
 from costmeter.meter.totals import DeviceTotals, Totals
 
 #: So many slots are held at once, and fewer than these are no gain.
 _SLOTS_AT_ONCE, _FEW = 512, 4
 _SLOT, _HELD = b'{"type":"slot"', b'"held":'
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one holder's devices came to, and their idle time by reason; of a device with none of it nothing."""
+
+    totals: Totals
+    idle: Mapping[str, IdleUses]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +56,62 @@ class Stretch:
 
     def priced(self, rates: Rates) -> dict[Holder | None, Totals] | None:
         """What every holder's share comes to, under None what nobody held; None where it has to be asked one by one."""
-        order, blocks = self.columns.order, self.columns.blocks(0, len(self.columns))
-        whole = self.columns.charged(blocks, rates)
-        if whole is None:
+        shares = self.shares(rates, with_reasons=False)
+        return None if shares is None else {holder: share.totals for holder, share in shares.items()}
+
+    def shares(self, rates: Rates, with_reasons: bool = True) -> dict[Holder | None, Share] | None:
+        """The same with idle time by reason, as far as that is known; nothing of it where nobody asks for it."""
+        order, columns = self.columns.order, self.columns
+        blocks, apart = columns.blocks(0, len(columns)), columns.apart(0, len(columns)) if with_reasons else []
+        whole, alone = columns.charged(blocks, rates), columns.charged(apart, rates)
+        if whole is None or alone is None:
             return None
-        tally = Tally(len(order))
+        tally, idle = Tally(len(order)), IdleTally()
         tally.add(whole)
-        found: dict[Holder | None, dict[str, DeviceTotals]] = {}
-        for place, (uuid, alone) in enumerate(zip(order, tally.totals(), strict=True)):
+        idle.add([*whole, *alone])
+        idle_of = idle.by_device()
+        found: dict[Holder | None, dict[str, _Held]] = {}
+        for place, (uuid, each) in enumerate(zip(order, tally.totals(), strict=True)):
             holders = sorted(self.holders.get(uuid, ()))
             if len(holders) < 2:
-                found.setdefault(holders[0] if holders else None, {})[uuid] = alone
+                found.setdefault(holders[0] if holders else None, {})[uuid] = each, idle_of.get(place, {})
                 continue
-            shares = _shared([block.of_device(place) for block in blocks], len(holders), rates.devices[uuid], rates)
+            own, own_apart = ([block.of_device(place) for block in of] for of in (blocks, apart))
+            shares = _shared(own, own_apart, len(holders), rates.devices[uuid], rates)
             if shares is None:
                 return None
             for holder, share in zip(holders, shares, strict=True):
                 found.setdefault(holder, {})[uuid] = share
-        return {holder: Totals(devices) for holder, devices in found.items()}
+        return {holder: _share(holder, devices) for holder, devices in found.items()}
 
 
-def _shared(blocks: Sequence[Block], count: int, device: DeviceRates, rates: Rates) -> list[DeviceTotals] | None:
-    """What so many holders of one device have of it each, where every slot is divided; None where nobody can tell."""
-    tallies = [Tally(1) for _ in range(count)]
-    for block in blocks:
-        for tally, share in zip(tallies, block.shares(count), strict=True):
+#: What one holder has of one device, and its idle time by reason.
+_Held = tuple[DeviceTotals, IdleUses]
+
+
+def _share(holder: Holder | None, devices: Mapping[str, _Held]) -> Share:
+    """A holder's devices; nobody has a reason to leave one idle that nobody holds."""
+    idle = {} if holder is None else {uuid: uses for uuid, (_, uses) in devices.items() if uses}
+    return Share(Totals({uuid: whole for uuid, (whole, _) in devices.items()}), idle)
+
+
+def _shared(
+    blocks: Sequence[Block], apart: Sequence[Block], count: int, device: DeviceRates, rates: Rates
+) -> list[_Held] | None:
+    """What so many holders of one device have of it each, where every slot is divided; None where nobody can tell.
+
+    `apart` is what there is of idle time by reason, which is in `blocks` too.
+    """
+    tallies, idle = [Tally(1) for _ in range(count)], [IdleTally() for _ in range(count)]
+    for place, block in enumerate((*blocks, *apart)):
+        for turn, share in enumerate(block.shares(count)):
             each = charged(share, [device], rates)
             if each is None:
                 return None
-            tally.add([(share, each)])
-    return [tally.whole() for tally in tallies]
+            idle[turn].add([(share, each)])
+            if place < len(blocks):
+                tallies[turn].add([(share, each)])
+    return [(tally.whole(), uses.by_device().get(0, {})) for tally, uses in zip(tallies, idle, strict=True)]
 
 
 class Taker(Protocol):

@@ -32,7 +32,7 @@ class _Cutting:
         self._run, self._day_of = run, day_of or (lambda _: "")
         self._models: dict[str, str] = {}
         self._rates: Rates | None = None
-        self._found: dict[tuple[str, str, str], tuple[DeviceTotals, Decimal]] = {}
+        self._found: dict[tuple[str, str, str, bool], tuple[DeviceTotals, Decimal]] = {}
 
     def take(self, told: Line | Stretch) -> None:
         """What comes next in it."""
@@ -47,7 +47,7 @@ class _Cutting:
 
     def pieces(self) -> Iterator[Piece]:
         """What it came to, once all was taken."""
-        return ((*key, whole, redone) for key, (whole, redone) in self._found.items())
+        return ((*key[:3], whole, redone) for key, (whole, redone) in self._found.items())
 
     def _take_slot(self, whole: Slot) -> None:
         if self._rates is None:
@@ -55,7 +55,7 @@ class _Cutting:
         slot = priced_only(whole, self._rates)[0]
         ours = {holder: own for holder, own in by_holder(slot).items() if self._is_ours(holder)}
         shares = {holder: totals(own, self._rates) for holder, own in ours.items()}
-        self._book(shares, self._day_of(slot.start_utc_ns), self._rates.currency)
+        self._book(shares, self._day_of(slot.start_utc_ns), self._rates)
 
     def _take_stretch(self, stretch: Stretch) -> None:
         starts = stretch.columns.starts_utc_ns
@@ -66,15 +66,15 @@ class _Cutting:
             for entry in stretch.entries():
                 self._take_slot(entry.slot)
             return
-        self._book({holder: own for holder, own in shares.items() if self._is_ours(holder)}, day, self._rates.currency)
+        self._book({holder: own for holder, own in shares.items() if self._is_ours(holder)}, day, self._rates)
 
     def _is_ours(self, holder: Holder | None) -> bool:
         return holder is not None and bool(holder.run) and holder.key == self._run
 
-    def _book(self, shares: Mapping[Holder | None, Totals], day: str, currency: str) -> None:
+    def _book(self, shares: Mapping[Holder | None, Totals], day: str, rates: Rates) -> None:
         for holder, own in shares.items():
             for uuid, each in own.devices.items():
-                key = self._models.get(uuid, ""), day, currency
+                key = self._models.get(uuid, ""), day, rates.currency, rates.devices[uuid].is_owned
                 whole, redone = self._found.get(key, (DeviceTotals(), Decimal(0)))
                 is_redone = holder is not None and holder.redone
                 self._found[key] = whole + each, redone + each.cost if is_redone else redone

@@ -10,9 +10,19 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from costmeter.ledger import kinds
-from costmeter.ledger.node.record import Holders, Opening, RunAccount, RunEnded, RunFacts, RunSeen, Stint
+from costmeter.ledger.ending import NOTHING_LOST
+from costmeter.ledger.node.record import Holders, Opening, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen, Stint
 from costmeter.ledger.record import Outcome
-from costmeter.ledger.summaryline import TOLD, WHOLE, decode_whole, encode_told, encode_whole
+from costmeter.ledger.summaryline import (
+    IDLE,
+    TOLD,
+    WHOLE,
+    decode_idle,
+    decode_whole,
+    encode_idle,
+    encode_told,
+    encode_whole,
+)
 from costmeter.meter.holder import Holder, HolderSource
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
@@ -41,7 +51,8 @@ _NOTHING: Body = {"quantities": {}, "charges": {}, "credits": {}}
 _BARE = RunFacts(0, "", "", "user", 0, 0)
 _ALWAYS = ("uid", "run", "user", "source", "seen_utc_ns", "started_utc_ns")
 _SELDOM = tuple(name for name in _FACTS if name not in _ALWAYS)
-_SEEN: kinds.Shape = {"utc_ns": kinds.instant, "called": kinds.text}
+_SEEN: kinds.Shape = {"utc_ns": kinds.instant, "called": kinds.text, "at_zero": kinds.truth}
+_RISEN: kinds.Shape = {"utc_ns": kinds.instant, "uid": kinds.whole, "run": kinds.text}
 _END: kinds.Shape = {
     "utc_ns": kinds.instant,
     "uid": kinds.whole,
@@ -72,6 +83,9 @@ _ACCOUNT: kinds.Shape = {
     "redone": _ANYTHING,
     "ended": kinds.maybe(_ANYTHING),
     "called": kinds.text,
+    "idle": IDLE,
+    "sunk": kinds.money,
+    "at_zero": kinds.truth,
 }
 _OPENING: kinds.Shape = {
     "utc_ns": kinds.instant,
@@ -80,6 +94,7 @@ _OPENING: kinds.Shape = {
     "ended": kinds.table(kinds.count),
     "sunk": kinds.table(kinds.money),
     "today": kinds.row(kinds.instant, kinds.money),
+    "idle": kinds.table(IDLE),
 }
 
 
@@ -97,12 +112,23 @@ _STINT: kinds.Shape = {
 
 def _encode_seen(seen: RunSeen, _: object) -> dict[str, object]:
     body = {"type": "run", "utc_ns": seen.at_utc_ns} | _encode_facts(seen.facts)
-    return body | {"called": seen.called} if seen.called else body
+    body |= {"called": seen.called} if seen.called else {}
+    return body | {"at_zero": True} if seen.at_zero else body
 
 
 def _decode_seen(body: Body, _: object) -> RunSeen:
     kinds.expect(body, _SEEN)
-    return RunSeen(body["utc_ns"], _decode_facts(body), body.get("called", ""))
+    return RunSeen(body["utc_ns"], _decode_facts(body), body.get("called", ""), body.get("at_zero", False))
+
+
+def _encode_risen(risen: RunRisen, _: object) -> dict[str, object]:
+    uid, run = risen.key
+    return {"type": "risen", "utc_ns": risen.at_utc_ns, "uid": uid, "run": run}
+
+
+def _decode_risen(body: Body, _: object) -> RunRisen:
+    kinds.expect(body, _RISEN)
+    return RunRisen(body["utc_ns"], (body["uid"], body["run"]))
 
 
 def _encode_ended(end: RunEnded, _: object) -> dict[str, object]:
@@ -149,20 +175,31 @@ def _encode_account(account: RunAccount, _: object) -> dict[str, object]:
         body["redone"] = redone
     if account.ended is not None:
         body["ended"] = _encode_end(account.ended)
-    return body | {"called": account.called} if account.called else body
+    if account.idle:
+        body["idle"] = encode_idle(account.idle)
+    if account.sunk or account.ended is not None:
+        body["sunk"] = str(account.sunk)
+    body |= {"called": account.called} if account.called else {}
+    return body | {"at_zero": True} if account.at_zero else body
 
 
 def _decode_account(body: Body, _: object) -> RunAccount:
     kinds.expect(body, _ACCOUNT)
-    ended = body.get("ended")
-    return RunAccount(
+    ended = None if body.get("ended") is None else _decode_ended(body["ended"], None)
+    account = RunAccount(
         _decode_facts(body["facts"]),
         _decode_totals(body["devices"]),
         {phase: _decode_each(whole) for phase, whole in body.get("phases", {}).items()},
         _decode_each(body.get("redone", {})),
-        None if ended is None else _decode_ended(ended, None),
+        ended,
         body.get("called", ""),
+        decode_idle(body.get("idle", {})),
+        at_zero=body.get("at_zero", False),
     )
+    if "sunk" in body:
+        return replace(account, sunk=Decimal(body["sunk"]))
+    is_sunk = ended is not None and ended.outcome not in NOTHING_LOST  # which older agents did not write
+    return replace(account, sunk=max(Decimal(0), account.totals.whole.cost)) if is_sunk else account
 
 
 def _encode_opening(opening: Opening, _: object) -> dict[str, object]:
@@ -174,6 +211,8 @@ def _encode_opening(opening: Opening, _: object) -> dict[str, object]:
         body["sunk"] = {outcome: str(cost) for outcome, cost in opening.sunk.items()}
     if opening.today is not None:
         body["today"] = [opening.today[0], str(opening.today[1])]
+    if opening.idle:
+        body["idle"] = {uuid: encode_idle(uses) for uuid, uses in opening.idle.items()}
     return body
 
 
@@ -182,7 +221,8 @@ def _decode_opening(body: Body, _: object) -> Opening:
     sunk = {outcome: Decimal(cost) for outcome, cost in body.get("sunk", {}).items()}
     held, unheld = _decode_totals(body["held"]), _decode_totals(body["unheld"])
     today = (body["today"][0], Decimal(body["today"][1])) if "today" in body else None
-    return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk, today)
+    idle = {uuid: decode_idle(uses) for uuid, uses in body.get("idle", {}).items()}
+    return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk, today, idle)
 
 
 def _encode_stint(stint: Stint, _: object) -> dict[str, object]:
@@ -273,6 +313,7 @@ def _decode_each(body: Body) -> DeviceTotals:
 
 ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     RunSeen: _encode_seen,
+    RunRisen: _encode_risen,
     RunEnded: _encode_ended,
     Holders: _encode_holders,
     RunAccount: _encode_account,
@@ -281,6 +322,7 @@ ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
 }
 DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Any]] = {
     "run": _decode_seen,
+    "risen": _decode_risen,
     "ended": _decode_ended,
     "holders": _decode_holders,
     "account": _decode_account,

@@ -4,6 +4,8 @@ Where a wrapper recorded a run on a host, the wrapper counts there.
 """
 
 import contextlib
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,8 @@ from costmeter.meter.holder import RunKey, of_user
 def with_node_runs(found: Listing, state: Path, is_checked: bool = False) -> Listing:
     """A list with the runs that agents saw whose journals are under a state directory, oldest first as the others.
 
+    A run whose id somebody else's has too is `r-1~1001`, as `node_run` calls it.
+
     With `is_checked` what a file says at its end is believed only where its checksum holds.
     """
     unread: list[str] = []
@@ -29,11 +33,14 @@ def with_node_runs(found: Listing, state: Path, is_checked: bool = False) -> Lis
     if not seen:
         return replace(found, unread=(*found.unread, *unread)) if unread else found
     by_id = {run.id: run for run in found.runs}
+    users, wrappers = Counter(run for _, run in seen), _folders(state / "runs")
     others: list[Listed] = []
-    for (uid, run), parts in seen.items():
+    for key, parts in seen.items():
+        run, called = key[1], of_user(key)
         wrapped = by_id.get(run)
         if wrapped is None or wrapped.header.user not in ("", parts[0].header.user):
-            others.append(Listed(run, tuple(parts), of_user((uid, run))))
+            is_shared = users[run] > 1 or run in wrappers
+            others.append(Listed(called if is_shared else run, tuple(parts), called))
         else:
             by_id[run] = _together(wrapped, parts)
     runs = sorted([*(by_id[run.id] for run in found.runs), *others], key=lambda run: run.ending.started_utc_ns)
@@ -51,6 +58,14 @@ def of_job(state: Path, job: str, found: Listing) -> list[str]:
                 labelled = [each for each in known if each.run and _names_job(each.labels, job)]
                 ids += [each.run if each.run in ids else of_user(each.key) for each in (*ours, *labelled)]
     return list(dict.fromkeys(ids))
+
+
+def _folders(runs: Path) -> frozenset[str]:
+    """What wrappers' runs are called; of a folder that nobody may look into, nothing."""
+    try:
+        return frozenset(os.listdir(runs))
+    except OSError:
+        return frozenset()
 
 
 def _is_of_job(run: str, job: str) -> bool:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from costmeter.ledger.ending import NOTHING_LOST
-from costmeter.ledger.node.bulk import Stretch
-from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.bulk import Share, Stretch
+from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen
 from costmeter.ledger.query import MARKS_KEPT, priced_only
 from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.holding import by_holder
+from costmeter.meter.idleuse import added, idle_uses
 from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.slot import Slot
 from costmeter.meter.standing import Standing
@@ -77,9 +78,11 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
         return replace(part, holders=record.by_device)
     if isinstance(record, RunSeen):
         account = part.accounts.get(record.facts.key)
-        seen = replace(account or RunAccount(record.facts), facts=record.facts, ended=None)
+        seen = replace(account or RunAccount(record.facts, at_zero=record.at_zero), facts=record.facts, ended=None)
         seen = replace(seen, called=record.called or seen.called)
         return replace(part, accounts={**part.accounts, record.facts.key: seen})
+    if isinstance(record, RunRisen):
+        return _with_risen(part, record.key)
     if isinstance(record, RunEnded):
         return _with_end(part, record)
     if isinstance(record, RunAccount):  # on disk the accounts of an opening come before it
@@ -87,7 +90,7 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
     if isinstance(record, Opening):
         accounts = {**part.accounts, **{account.facts.key: account for account in record.accounts}}
         part = replace(part, held=record.held, unheld=record.unheld, accounts=accounts, today=record.today)
-        return replace(part, ended=record.ended, sunk=record.sunk)
+        return replace(part, ended=record.ended, sunk=record.sunk, idle=record.idle)
     if isinstance(record, Devices):
         devices = dict(part.devices) | {device.uuid: device for device in record.devices}
         since_ns = dict(part.since_ns) | dict(record.since_ns)  # an instance may go and come again
@@ -128,7 +131,12 @@ def without(part: NodePart, runs: Collection[RunKey]) -> NodePart:
 def opening(part: NodePart, at_utc_ns: int) -> Opening:
     """Where the counters stand: what the next part begins with."""
     accounts = tuple(part.accounts.values())
-    return Opening(at_utc_ns, part.held, part.unheld, accounts, part.ended, part.sunk, part.today)
+    return Opening(at_utc_ns, part.held, part.unheld, accounts, part.ended, part.sunk, part.today, part.idle)
+
+
+def _with_risen(part: NodePart, run: RunKey) -> NodePart:
+    account = part.accounts.get(run)
+    return part if account is None else replace(part, accounts={**part.accounts, run: replace(account, at_zero=False)})
 
 
 def _with_end(part: NodePart, end: RunEnded) -> NodePart:
@@ -136,9 +144,10 @@ def _with_end(part: NodePart, end: RunEnded) -> NodePart:
     if account is None or account.ended is not None:
         return part
     counted = {**part.ended, end.outcome: part.ended.get(end.outcome, 0) + 1}
-    sunk = dict(part.sunk)
-    if end.outcome not in NOTHING_LOST:
-        sunk[end.outcome] = sunk.get(end.outcome, Decimal(0)) + max(Decimal(0), account.totals.whole.cost)
+    sunk, cost = dict(part.sunk), account.totals.whole.cost
+    if end.outcome not in NOTHING_LOST:  # a run that came back is sunk only by what it cost since
+        sunk[end.outcome] = sunk.get(end.outcome, Decimal(0)) + max(Decimal(0), cost - account.sunk)
+        account = replace(account, sunk=max(account.sunk, cost))
     accounts = {**part.accounts, end.key: replace(account, ended=end)}
     return replace(part, accounts=accounts, ended=counted, sunk=sunk)
 
@@ -150,13 +159,18 @@ def _with_slot(part: NodePart, whole: Slot) -> NodePart:
     part = replace(part, slots=part.slots + 1, ended_utc_ns=slot.end_utc_ns)
     if part.rates is None:
         return part
-    shares = {holder: totals(own, part.rates) for holder, own in by_holder(slot).items()}
+    shares = {holder: _share(own, part.rates) for holder, own in by_holder(slot).items()}
     part = _with_shares(part, shares, slot.start_utc_ns)
     return replace(part, counters_microjoules=slot.counters_microjoules, standings=slot.standings)
 
 
+def _share(own: Slot, rates: Rates) -> Share:
+    priced = totals(own, rates)
+    return Share(priced, idle_uses(own, priced))
+
+
 def _with_stretch(part: NodePart, stretch: Stretch) -> NodePart:
-    shares = None if part.rates is None else stretch.priced(part.rates)
+    shares = None if part.rates is None else stretch.shares(part.rates)
     if shares is None:
         for entry in stretch.entries():
             part = _with_slot(part, entry.slot)
@@ -171,21 +185,24 @@ def _with_stretch(part: NodePart, stretch: Stretch) -> NodePart:
     )
 
 
-def _with_shares(part: NodePart, shares: Mapping[Holder | None, Totals], began_utc_ns: int) -> NodePart:
+def _with_shares(part: NodePart, shares: Mapping[Holder | None, Share], began_utc_ns: int) -> NodePart:
     """A part with what each holder's share came to, of slots of which the first began then."""
-    held, unheld, accounts = part.held, part.unheld, dict(part.accounts)
-    for holder, priced in shares.items():
+    held, unheld, accounts, idle = part.held, part.unheld, dict(part.accounts), dict(part.idle)
+    for holder, share in shares.items():
         if holder is None:
-            unheld = unheld + priced
+            unheld = unheld + share.totals
             continue
-        held = held + priced
+        held = held + share.totals
+        for uuid, uses in share.idle.items():
+            idle[uuid] = added(idle.get(uuid, {}), (uses,))
         if holder.run:
-            accounts[holder.key] = _charged(accounts.get(holder.key) or _unseen(holder, began_utc_ns), holder, priced)
-    return replace(part, held=held, unheld=unheld, accounts=accounts)
+            accounts[holder.key] = _charged(accounts.get(holder.key) or _unseen(holder, began_utc_ns), holder, share)
+    return replace(part, held=held, unheld=unheld, accounts=accounts, idle=idle)
 
 
-def _charged(account: RunAccount, holder: Holder, priced: Totals) -> RunAccount:
-    account = replace(account, totals=account.totals + priced)
+def _charged(account: RunAccount, holder: Holder, share: Share) -> RunAccount:
+    priced, idle = share.totals, added(account.idle, share.idle.values())
+    account = replace(account, totals=account.totals + priced, idle=idle)
     if holder.phase:
         phases = {**account.phases, holder.phase: account.phases.get(holder.phase, DeviceTotals()) + priced.whole}
         account = replace(account, phases=phases)

@@ -47,11 +47,23 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunSeen:
-    """A run that was not there before, or of which more is known now; `called` is its name where its id is not."""
+    """A run that was not there before, or of which more is known now; `called` is its name where its id is not.
+
+    `at_zero`: if it was not there before, nobody has been shown more of it than 0 yet.
+    """
 
     at_utc_ns: int
     facts: RunFacts
     called: str = ""
+    at_zero: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunRisen:
+    """From now on a run's counters are shown as they are: they have stood at 0 for long enough."""
+
+    at_utc_ns: int
+    key: RunKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +92,8 @@ class RunAccount:
     """What a run did and cost on this node, all its devices; its phases, and what it did again.
 
     `ended` is None while it lives. `called` is what its series are called where that is not its id: the id with the
-    user's number behind it, when another user's run had the id before. `idle` is its idle time by reason.
+    user's number behind it, when another user's run had the id before. `idle` is its idle time by reason. `sunk` is how
+    much of it was counted as sunk at its ends so far. `at_zero`: nobody was shown more of it than 0 yet.
     """
 
     facts: RunFacts
@@ -90,6 +103,8 @@ class RunAccount:
     ended: RunEnded | None = None
     called: str = ""
     idle: Mapping[Reason, IdleUse] = field(default_factory=dict)
+    sunk: Decimal = Decimal(0)
+    at_zero: bool = False
 
     @property
     def name(self) -> str:
@@ -136,6 +151,6 @@ class Stint:
     ended: RunEnded | None = None
 
 
-NodeRecord = RunSeen | RunEnded | Holders | Opening | Stint
+NodeRecord = RunSeen | RunRisen | RunEnded | Holders | Opening | Stint
 #: What a line of any journal says; the accounts of an opening have lines of their own.
 Line = Record | NodeRecord | RunAccount

@@ -28,10 +28,10 @@ _OF_USER = re.compile(r"(.+)~(-?[0-9]{1,10})")
 def node_run(state: Path, run: str) -> Run | None:
     """A run as the agents saw it whose journals are under a state directory; None where none did.
 
-    One part for each node and currency. `r-1~1001` is that user's. Raises JournalError where nobody may look, or where
-    several users have a run of that id.
+    One part for each node and currency. `r-1~1001` is that user's, and is its id where somebody else has an `r-1`.
+    Raises JournalError where nobody may look, or where several users have a run of that id.
     """
-    uid, name = _whose(run)
+    uid, name = whose(run)
     try:
         paths = node_paths(node_folder(state))
         ours = [path for path in paths if name.encode("utf-8", "replace") in path.read_bytes()]
@@ -46,7 +46,13 @@ def node_run(state: Path, run: str) -> Run | None:
     if len(keys) > 1:
         hint = " or ".join(f"costmeter report {of_user(key)}" for key in keys[:2])
         raise JournalError(f'several users have a run "{run}": {", ".join(users)}', hint)
-    return Run(tuple(fold.whole() for fold in found.values())) if found else None
+    if not found:
+        return None
+    parts = [fold.whole() for fold in found.values()]
+    if len({key for _, key, _, _ in folds}) > 1 or (uid is not None and (state / "runs" / name).exists()):
+        called = of_user(keys[0])
+        parts = [replace(part, header=replace(part.header, run=called)) for part in parts]
+    return Run(tuple(parts))
 
 
 def node_part(path: Path, run: RunKey, currency: str) -> Part:
@@ -59,7 +65,7 @@ def node_part(path: Path, run: RunKey, currency: str) -> Part:
     raise JournalError(f"{path}: nothing of {run[1]} is there any more")
 
 
-def _whose(run: str) -> tuple[int | None, str]:
+def whose(run: str) -> tuple[int | None, str]:
     """Whose run is asked for, where that is said."""
     told = _OF_USER.fullmatch(run)
     return (None, run) if told is None else (int(told[2]), told[1])
@@ -137,7 +143,7 @@ def _of(uuids: Collection[str], rates: Rates | None) -> Rates | None:
     return replace(rates, devices={uuid: of for uuid, of in rates.devices.items() if uuid in uuids})
 
 
-class _Kept:
+class Kept:
     """All of a file but the slots in rows of which a run had none: mostly it held GPUs for a part of the day."""
 
     def __init__(self, run: str) -> None:
@@ -165,7 +171,7 @@ class _Reading:
 
     def read(self) -> None:
         """Add what it says. Raises JournalError for what is no journal."""
-        kept = read_node(self._path, self._problems, lambda: _Kept(self._run))
+        kept = read_node(self._path, self._problems, lambda: Kept(self._run))
         for said in kept.told:
             self._take(said)
         told = tuple(f"{self._path.name}: {problem}" for problem in self._problems)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 
 from costmeter.errors import JournalError
@@ -14,6 +15,7 @@ from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.record import Header
 from costmeter.meter.holder import of_user
 from costmeter.meter.totals import DeviceTotals
+from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: By what a node's account can be split.
 NODE_KEYS = ("user", "run", "project", "name", "host", "day")
@@ -44,20 +46,24 @@ class NodeAccount:
 def node_account(state: Path, is_wanted: Callable[[str], bool] = lambda day: True) -> NodeAccount:
     """What the nodes' journals under a state directory come to, of the UTC days that are wanted.
 
+    A file may begin with the day before the one in its name: with a gap over midnight that a restarted agent filled.
     Raises JournalError where nobody may look, or there is none.
     """
     shares: list[NodeShare] = []
     problems: list[str] = []
     unread: list[str] = []
     for path in _journals(state):
-        if not is_wanted(_day(path)):
+        date = _date(path)
+        is_of_it = is_wanted(date.isoformat())
+        if not (is_of_it or is_wanted((date - timedelta(days=1)).isoformat())):
             continue
         told: list[str] = []
         try:
-            shares += _shares(path, told)
+            shares += (share for share in _shares(path, told) if is_wanted(share.day))
         except (JournalError, OSError) as refusal:
-            unread.append(refusal.message if isinstance(refusal, JournalError) else f"{path}: {refusal.strerror}")
-        problems += [f"{path.name}: {problem}" for problem in told]
+            why = refusal.message if isinstance(refusal, JournalError) else f"{path}: {refusal.strerror}"
+            unread += [why] if is_of_it else []
+        problems += [f"{path.name}: {problem}" for problem in told if is_of_it]
     return NodeAccount(tuple(shares), tuple(problems), tuple(unread))
 
 
@@ -125,9 +131,17 @@ def _journals(state: Path) -> list[Path]:
     return found
 
 
-def _day(path: Path) -> str:
+def _date(path: Path) -> date:
     """The UTC day of a journal, by its name."""
-    return path.name.rsplit(".", 3)[1]
+    try:
+        return date.fromisoformat(path.name.rsplit(".", 3)[1])
+    except ValueError:  # a name that no agent gives, as of the 31st of June: it is nobody's day
+        return date.max
+
+
+def _day(until_utc_ns: int) -> str:
+    """The UTC day in which a stint ends, which is the one that all its slots are of: a file ends at midnight."""
+    return datetime.fromtimestamp((until_utc_ns - 1) // NANOSECONDS_PER_SECOND, timezone.utc).date().isoformat()
 
 
 def _shares(path: Path, problems: list[str]) -> Iterator[NodeShare]:
@@ -136,4 +150,4 @@ def _shares(path: Path, problems: list[str]) -> Iterator[NodeShare]:
     problems += told.problems
     for stint in told.stints:
         if stint.whole != DeviceTotals():  # else it only ended there
-            yield NodeShare(told.header, _day(path), stint.currency, stint.facts, stint.whole)
+            yield NodeShare(told.header, _day(stint.until_utc_ns), stint.currency, stint.facts, stint.whole)

@@ -13,6 +13,7 @@ from costmeter.ledger.ending import WORST_FIRST
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME
 from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import RunKey
+from costmeter.meter.outlook import UNKNOWN_OUTLOOK, Outlook
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.runtime.agent.allowance import Allowance, Savings
 from costmeter.runtime.agent.announceline import Farewell, Saying
@@ -48,7 +49,7 @@ class Session:
     closed_ns: int | None = None
     is_restored: bool = False
     died_ns: int | None = None
-    told: Progress = UNTOLD
+    told: tuple[Progress, Outlook] = UNTOLD, UNKNOWN_OUTLOOK
     told_ns: int | None = None
 
     @property
@@ -147,10 +148,11 @@ class AnnouncedRuns:
             self._changes.spend((known.uid,), 1, now_ns)
             session.announcement = replace(known, phase=said.phase, redone=said.redone, uuids=uuids)
         is_due = session.told_ns is None or now_ns - session.told_ns >= PERIOD_NS or is_last
-        if said.progress == session.told or not (is_due and self._is_speaking(session)):
+        news = said.progress, said.outlook
+        if news == session.told or not (is_due and self._is_speaking(session)):
             return []
-        session.told, session.told_ns = said.progress, now_ns
-        return [RunTold(now_ns, session.key, said.progress)]
+        session.told, session.told_ns = news, now_ns
+        return [RunTold(now_ns, session.key, *news)]
 
     def _remove(self, session: Session, gone: RunGone) -> list[Posted]:
         """Forget one who announced a run; the run is gone when it was the last, as the worst of them says."""

@@ -6,14 +6,18 @@ it, in what follows it is passed over.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from math import isfinite
 from typing import Any, get_args
 
 from costmeter.ledger.identity import is_fit_id
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME
 from costmeter.ledger.record import Outcome
+from costmeter.meter.budget import Per
+from costmeter.meter.outlook import UNKNOWN_OUTLOOK, Allowed, Outlook
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.runtime.progress import LARGEST_COUNT, LONGEST_NAME
 
@@ -26,6 +30,10 @@ LONGEST_TEXT, MOST_LABELS, MOST_GPUS = 128, 16, 1_024
 _LARGEST_NANOSECONDS = 2**63
 _LARGEST_PID = 2**22
 _COUNTS = ("steps", "tokens", "of_steps", "from_steps", "from_tokens")
+#: What is kept of money: amounts below a million million, to a millionth, and of how many budgets.
+_AMOUNT, _MONEY_STEP, MOST_BUDGETS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?"), Decimal("1e-6"), 16
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_PERS: tuple[Per, ...] = get_args(Per)
 _OUTCOMES = frozenset(get_args(Outcome)) - {"running"}
 #: What stands for a character that cannot be shown.
 _HOLE = "\N{REPLACEMENT CHARACTER}"
@@ -59,6 +67,7 @@ class Saying:
     redone: bool = False
     progress: Progress = UNTOLD
     uuids: frozenset[str] | None = None
+    outlook: Outlook = UNKNOWN_OUTLOOK
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +126,7 @@ def saying_line(told: Saying) -> bytes:
     """A state as it is sent."""
     counts = {name: getattr(told.progress, name) for name in (*_COUNTS, "loss")}
     said: dict[str, Any] = {"phase": told.phase, "redone": told.redone}
-    said |= {name: value for name, value in counts.items() if value is not None}
+    said |= {name: value for name, value in counts.items() if value is not None} | _outlook_said(told.outlook)
     return _line(said if told.uuids is None else said | {"gpus": sorted(told.uuids)})
 
 
@@ -182,7 +191,42 @@ def _saying(said: Mapping[str, Any]) -> Saying:
         said.get("redone") is True,
         Progress(steps, tokens, _loss(said.get("loss")), of_steps, from_steps or None, from_tokens or None),
         _uuids(said.get("gpus")),
+        _outlook(said),
     )
+
+
+def _outlook_said(told: Outlook) -> dict[str, Any]:
+    """Money is text, and in its currency: nothing of it stands alone."""
+    said: dict[str, Any] = {}
+    if told.projected_cost is not None:
+        said["projected_cost"] = f"{told.projected_cost.quantize(_MONEY_STEP):f}"
+    if told.budgets:
+        budgets = [{"amount": f"{each.amount:f}", "per": each.per, "project": each.project} for each in told.budgets]
+        said["budgets"] = budgets[:MOST_BUDGETS]
+    return said | {"currency": told.currency} if said else {}
+
+
+def _outlook(said: Mapping[str, Any]) -> Outlook:
+    currency, budgets = said.get("currency"), said.get("budgets")
+    if not isinstance(currency, str) or not _CURRENCY.fullmatch(currency):
+        return UNKNOWN_OUTLOOK
+    listed = budgets[:MOST_BUDGETS] if isinstance(budgets, list) else []
+    allowed = tuple(found for each in listed if isinstance(each, dict) and (found := _allowed(each)) is not None)
+    return Outlook(currency, _money(said.get("projected_cost")), allowed)
+
+
+def _allowed(said: Mapping[str, Any]) -> Allowed | None:
+    """A budget; one of a kind that we do not know is left out."""
+    amount, project = _money(said.get("amount")), said.get("project", "")
+    per = next((each for each in _PERS if each == said.get("per", "run")), None)
+    if amount is None or per is None or not isinstance(project, str):
+        return None
+    return Allowed(amount, per, _shown(project))
+
+
+def _money(value: object) -> Decimal | None:
+    """An amount of text, as money always is."""
+    return Decimal(value) if isinstance(value, str) and _AMOUNT.fullmatch(value) else None
 
 
 def _farewell(end: Mapping[str, Any]) -> Farewell:

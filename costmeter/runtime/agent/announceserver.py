@@ -12,6 +12,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from costmeter.attribution.announcement import Announcement
@@ -22,7 +23,9 @@ from costmeter.runtime.agent.allowance import Allowance, Savings
 from costmeter.runtime.agent.announceconnection import BYTES_AGAIN, BYTES_AT_ONCE, Connection
 from costmeter.runtime.agent.announcedruns import MOST, MOST_OF_A_USER, AnnouncedRuns, Posted, Session
 from costmeter.runtime.agent.announceline import LONGEST_LINE, Farewell, Greeting, Refused, Saying
+from costmeter.runtime.agent.events import RunGone
 from costmeter.runtime.agent.firstprocess import first_process
+from costmeter.runtime.agent.known import announced_facts
 from costmeter.runtime.agent.socketfile import SocketFile
 from costmeter.runtime.agent.socketwatch import SocketWatch
 from costmeter.runtime.patience import within
@@ -160,8 +163,9 @@ class AnnounceServer:
         """What is gone is announced no more when it is said to be gone."""
         if posted:
             self._publish()
+        told_ns = self._clock.boottime_ns()
         for each in posted:
-            self._post(each)
+            self._post(replace(each, told_ns=told_ns) if isinstance(each, RunGone) else each)
 
     def _sweep(self, now_ns: int) -> None:
         """Once a second: who was silent for too long, who may speak again, and whose run is over."""
@@ -262,16 +266,22 @@ class AnnounceServer:
                 return self._refuse(connection, str(refusal))
             connection.is_unanswered = True
             return True
-        said, now_ns = announceline.further(line), self._clock.boottime_ns()
+        said = announceline.further(line)
         if isinstance(said, Saying):
-            self._tell(self._runs.hear(connection.session, said, now_ns))
+            self._tell(self._runs.hear(connection.session, said, self._clock.boottime_ns()))
         elif isinstance(said, Farewell):
             self._take_up(connection)
-            self._tell(self._runs.end(connection.session, said, now_ns))
+            self._end(connection.session, said)
             connection.answer(announceline.accepted_line())
             self._forget(connection)
             return False
         return True
+
+    def _end(self, session: Session, said: Farewell) -> None:
+        """Tell of a run that has ended what nobody may have had the time to ask: which run it was, and what it held."""
+        posted, known = self._runs.end(session, said, self._clock.boottime_ns()), session.announcement
+        facts, held = announced_facts(known), known.uuids or frozenset()
+        self._tell([replace(each, facts=facts, held=held) if isinstance(each, RunGone) else each for each in posted])
 
     def _take_up(self, connection: Connection) -> None:
         """Publish and answer a greeting, with the state that came with it: who comes again lets go of nothing."""

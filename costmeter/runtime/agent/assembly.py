@@ -16,6 +16,7 @@ from costmeter.clock import Anchor, Clock, RealClock, anchor
 from costmeter.ledger import identity
 from costmeter.ledger.node.journal import Restored
 from costmeter.ledger.record import Header
+from costmeter.outputs.looked import Looked
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.outputs.versions import versions
 from costmeter.runtime.agent import rights
@@ -26,6 +27,7 @@ from costmeter.runtime.agent.leftholders import announced_before
 from costmeter.runtime.agent.lock import AgentLock
 from costmeter.runtime.agent.places import SLURM_FOLDER, runtime_folder, socket_path
 from costmeter.runtime.agent.recorder import NodeRecorder
+from costmeter.runtime.agent.script import NO_SCRIPT, Script, script
 from costmeter.runtime.agent.settings import AgentOptions, NodeSettings
 from costmeter.runtime.agent.site import Asked, Serving
 from costmeter.runtime.agent.state import AgentState
@@ -80,6 +82,7 @@ class Agent:
         self._server = self._announcements()
         self._recorder = self._recording(header, left)
         self._teller = AgentTeller(say, warn, folder)
+        self._driver = source(options.simulate, self._clock, warn)
         self._attributor = self._attribution(left)
         self._reader = self._reading(header)
 
@@ -202,21 +205,27 @@ class Agent:
         places = Places(slurm, kubelet)
         announced = self._server.announcements if self._server is not None else tuple
         heard = None if self._server is None else self._server.is_heard
-        found = Attributor(self._clock, self._anchor, self._events.put, announced, places, self._warn, heard)
+        post, told = self._events.put, self._script()
+        found = Attributor(self._clock, self._anchor, post, announced, places, self._warn, heard, told)
         runs = [account.facts for account in left.opening.accounts if account.ended is None]
         found.expect(runs, left.holders)
         if self._server is not None:
             self._server.expect(announced_before(left.holders, runs))
         return found
 
+    def _script(self) -> Script:
+        """The processes that a scenario has made up; none of a real driver."""
+        scenario = self._driver.scenario
+        return NO_SCRIPT if scenario is None else script(scenario)
+
     def _served(self) -> Serving:
         options = self._options
         web = None if options.web_config is None else os.path.join(options.cwd, options.web_config)
-        asked = Asked(self.current, self._is_healthy, self.reload, partial(self._note_reload, "web"))
+        asked = Asked(self.current, self._looked, self._is_healthy, self.reload, partial(self._note_reload, "web"))
         return Serving(options.addresses, web, options.textfile, asked, self._clock, self._say, self._warn)
 
     def _reading(self, header: Header) -> Reader:
-        driver, host = source(self._options.simulate, self._clock, self._warn), self._settings.host
+        driver, host = self._driver, self._settings.host
         read, post = host.read if host else None, self._events.put
         return Reader(driver, self._clock, self._anchor, header.period_ns, tuple, post, read, lists_processes=True)
 
@@ -234,6 +243,9 @@ class Agent:
 
     def _anchor(self) -> Anchor:
         return self._recorder.anchor
+
+    def _looked(self) -> Looked:
+        return self._attributor.looked
 
     def _turned_away(self) -> int:
         return 0 if self._server is None else self._server.dropped

@@ -15,15 +15,18 @@ from costmeter.attribution import slurm
 from costmeter.attribution.announcement import Announcement
 from costmeter.attribution.attribute import Announced, Attribution, Told, attribute
 from costmeter.attribution.kubernetes import Pod
-from costmeter.attribution.processes import Process, Processes
+from costmeter.attribution.processes import Process
 from costmeter.clock import Anchor, Clock
 from costmeter.ledger.identity import user_name
 from costmeter.ledger.node.record import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder
+from costmeter.outputs.looked import NOT_LOOKED, Looked, OnGpu
 from costmeter.readings import Device, Missing
-from costmeter.runtime.agent.events import Held, RunGone
+from costmeter.runtime.agent.atwork import HostWatch
+from costmeter.runtime.agent.events import AtWork, Held, RunGone
 from costmeter.runtime.agent.known import KnownRuns
 from costmeter.runtime.agent.leftholders import LeftHolders
+from costmeter.runtime.agent.script import NO_SCRIPT, Script, ScriptedProcesses
 from costmeter.runtime.patience import within
 
 if TYPE_CHECKING:  # loads grpc, where there is a kubelet to ask
@@ -35,6 +38,8 @@ _PATIENCE_SECONDS = 2.0
 _FOLDER_EVERY_SECONDS = 1.0
 #: So many names of users are remembered: those of a node, and no memory for those who change theirs for ever.
 _MOST_USERS, _MOST_WARNINGS = 4_096, 100
+#: So many processes of one GPU are shown.
+_MOST_SHOWN = 16
 #: A user whose processes the driver lists and /proc does not show.
 UNSEEN = Holder(UNKNOWN_UID, "", "unknown", "user")
 
@@ -48,7 +53,8 @@ class Places:
 
 
 class Attributor:
-    """Posts `Held` when the holders have changed, and `RunGone` for runs that nobody announced and that are no more.
+    """Posts `Held` when the holders have changed, `RunGone` for runs that nobody announced and that are no more, and
+    `AtWork` when the host works more or less for them.
 
     `post` is called in this thread; everything else may be called from any, and returns at once. What comes while a
     look is under way is one look more, however much it is.
@@ -58,15 +64,17 @@ class Attributor:
         self,
         clock: Clock,
         anchor: Callable[[], Anchor],
-        post: Callable[[Held | RunGone], None],
+        post: Callable[[Held | RunGone | AtWork], None],
         announcements: Callable[[], tuple[Announcement, ...]],
         places: Places,
         warn: Callable[[str], None],
         is_heard: Callable[[], bool] | None = None,
+        script: Script = NO_SCRIPT,
     ) -> None:
         self._clock, self._anchor, self._post, self._announcements = clock, anchor, post, announcements
         self._places, self._warn, self._is_heard = places, warn, is_heard
-        self._processes = Processes(lambda ask: within(_PATIENCE_SECONDS, ask, None))
+        self._processes = ScriptedProcesses(script, lambda ask: within(_PATIENCE_SECONDS, ask, None))
+        self._host = HostWatch(script.cores)
         self._known = KnownRuns(anchor, self._processes.is_alive)
         self._left = LeftHolders({}, (), self._processes.is_alive)
         self._kubelet: Kubelet | None = None
@@ -77,12 +85,18 @@ class Attributor:
         self._listed: dict[str, tuple[int, ...]] = {}
         self._refused: frozenset[str] = frozenset()
         self._at_ns: int | None = None
-        self._users: dict[int, str] = {}
+        self._users = dict(script.users)
         self._hidden: frozenset[int] = frozenset()
         self._unseen: frozenset[int] = frozenset()
         self._folder_ns = 0
         self._warned: set[str] = set()
         self._last: Held | None = None
+        self._looked = NOT_LOOKED
+
+    @property
+    def looked(self) -> Looked:
+        """What the last look found that is news each time."""
+        return self._looked
 
     def expect(self, runs: Iterable[RunFacts], holders: HeldBy) -> None:
         """Runs and holders of an agent before this one: those that are not seen soon are gone. Before `start`."""
@@ -152,16 +166,23 @@ class Attributor:
             devices, listed, refused = self._devices, dict(self._listed), self._refused
             at_ns, self._at_ns = self._at_ns, None
         now_ns = self._clock.boottime_ns()
-        announcements = self._announcements()
+        announcements, times = self._announcements(), _Times(self._clock)
         roots = [each.root_pid or each.pid for each in announcements]
         seen = self._processes.look([*(pid for pids in listed.values() for pid in pids), *roots])
         announced = [Announced(each, _root(each, seen)) for each in announcements]
+        times.took("processes")
         folder, pods = self._places.slurm_folder, self._pods()
         jobs = slurm.jobs_in(folder) if folder else slurm.Jobs()
+        times.took(*(["slurm"] if folder else ()))
         for fault in jobs.faults:
             self._say(fault)
         told = Told(devices, announced, () if isinstance(pods, Missing) else pods, jobs.jobs, self._names(seen))
-        computing = {uuid: [seen[pid] for pid in pids if pid in seen] for uuid, pids in listed.items()}
+        taken = frozenset[str]().union(*(each.uuids or () for each in announcements))
+        present = {
+            uuid: self._processes.without_played(pids) if uuid in taken else pids for uuid, pids in listed.items()
+        }
+        computing = {uuid: [seen[pid] for pid in pids if pid in seen] for uuid, pids in present.items()}
+        self._looked = Looked(self._took_ns(times), {uuid: self._on(each) for uuid, each in computing.items()})
         found = attribute(told, computing)
         if at_ns is not None:
             self._notice({uuid: frozenset(pids) - seen.keys() for uuid, pids in listed.items()})
@@ -171,12 +192,15 @@ class Attributor:
         by_device = self._left.still(seen_here, found.runs.keys(), now_ns)
         since_ns = self._since_ns(by_device, found)
         working = self._working(not refused, not jobs.faults)
-        held = Held(at_ns or now_ns, by_device, runs, working, self._known.dropped, since_ns)
+        held = Held(at_ns or now_ns, by_device, runs, working, self._known.dropped, since_ns, now_ns)
         if self._last is None or _says(held) != _says(self._last):
             self._last = held
             self._post(held)
         for each in gone:
             self._post(each)
+        work = None if at_ns is None else self._host.look(listed, at_ns)
+        if work is not None:
+            self._post(work)
 
     def _working(self, are_listed: bool, are_jobs_read: bool) -> dict[str, bool]:
         """Of each way of finding holders that there is here, whether it works."""
@@ -188,6 +212,15 @@ class Attributor:
         if self._is_heard is not None:
             working["announcements"] = self._is_heard()
         return working
+
+    def _took_ns(self, times: "_Times") -> dict[str, int]:
+        asked = {} if self._kubelet is None or self._kubelet.took_ns is None else {"kubernetes": self._kubelet.took_ns}
+        return times.by_name | asked
+
+    def _on(self, processes: Iterable[Process]) -> tuple[OnGpu, ...]:
+        """Processes as they may be shown, of a device: not too many."""
+        known = sorted(OnGpu(each.pid, self._users.get(each.uid, str(each.uid))) for each in processes)
+        return tuple(known[:_MOST_SHOWN])
 
     def _since_ns(self, by_device: HeldBy, found: Attribution) -> int | None:
         """From when the holders hold, where all that is new is runs that announced themselves after they had begun.
@@ -246,6 +279,20 @@ class Attributor:
         if (about or what) not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(about or what)
             self._warn(what)
+
+
+class _Times:
+    """How long each part of a look took."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._at_ns = clock, clock.boottime_ns()
+        self.by_name: dict[str, int] = {}
+
+    def took(self, *names: str) -> None:
+        """What has these names has just been done."""
+        now_ns = self._clock.boottime_ns()
+        self.by_name |= dict.fromkeys(names, now_ns - self._at_ns)
+        self._at_ns = now_ns
 
 
 def _root(announcement: Announcement, seen: Mapping[int, Process]) -> Process | None:

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
+from costmeter.attribution.announcement import Announcement
 from costmeter.attribution.attribute import FoundRun
 from costmeter.attribution.processes import Identity
 from costmeter.clock import Anchor
 from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder, RunKey
+from costmeter.runtime.agent.announceline import MOST_LABELS
 from costmeter.runtime.agent.events import RunGone
 from costmeter.runtime.agent.room import room
 from costmeter.units import NANOSECONDS_PER_MINUTE
@@ -52,7 +55,11 @@ class KnownRuns:
     def settle(
         self, by_device: HeldBy, found: Mapping[RunKey, FoundRun], now_ns: int
     ) -> tuple[dict[str, tuple[Holder, ...]], dict[RunKey, RunFacts], list[RunGone]]:
-        """The holders less the runs that are too many, the facts of all that are there, and the runs that are gone."""
+        """The holders less the runs that are too many, the facts of all that are there, and the runs that are gone.
+
+        What an announced run left behind when it ended is its user's.
+        """
+        found = {key: each for key, each in found.items() if not self._is_left_behind(key, each)}
         admitted = self._admitted(found)
         for key in admitted:
             self._runs[key] = self._seen(self._runs.get(key), found[key], now_ns)
@@ -100,7 +107,7 @@ class KnownRuns:
             user=holder.user or facts.user,
             source=holder.source,
             name=found.name or facts.name,
-            labels={**facts.labels, **found.labels},
+            labels=_labels(facts, found),
             job=found.job or facts.job,
         )
         if told is not None:
@@ -111,8 +118,7 @@ class KnownRuns:
             pid, ticks = min(found.processes, key=lambda each: (each[1], each[0]), default=(0, 0))
             facts = replace(facts, pid=pid, pid_start_ticks=ticks)
         processes = frozenset(sorted(found.processes)[:_MOST_PROCESSES])
-        was_announced = known is not None and known.is_announced and not known.is_gone
-        return _Known(facts, now_ns, processes, told is not None or was_announced)
+        return _Known(facts, now_ns, processes, told is not None)
 
     def _gone(self, found: Mapping[RunKey, FoundRun], now_ns: int) -> list[RunGone]:
         """The runs that are not there any more; how an announced one ended is told by who announced it."""
@@ -128,8 +134,38 @@ class KnownRuns:
                 gone.append(RunGone(known.last_ns, key, UNKNOWN_OUTCOME))
         return gone
 
+    def _is_left_behind(self, key: RunKey, found: FoundRun) -> bool:
+        """Whether a run was announced and is no more, so that its end was told, and has processes of before alone."""
+        known = self._runs.get(key)
+        was_announced = known is not None and known.is_announced and found.announcement is None
+        return was_announced and known is not None and found.processes <= known.processes
+
     def _is_remembered(self, known: _Known, now_ns: int) -> bool:
         return not known.is_gone or now_ns - known.last_ns < REMEMBERED_NS
+
+
+def _labels(facts: RunFacts, found: FoundRun) -> Mapping[str, str]:
+    """What a run's labels are now: those of its announcement, else the newest of what several sources say."""
+    if found.announcement is not None:
+        return found.labels
+    both = {**found.labels, **{label: said for label, said in facts.labels.items() if label not in found.labels}}
+    return dict(islice(both.items(), MOST_LABELS))
+
+
+def announced_facts(told: Announcement) -> RunFacts:
+    """A run as its announcement alone tells of it."""
+    return RunFacts(
+        told.uid,
+        told.run,
+        told.user,
+        "announced",
+        told.seen_utc_ns,
+        told.started_utc_ns,
+        told.name,
+        told.labels,
+        pid=told.root_pid,
+        pid_start_ticks=told.root_start_ticks,
+    )
 
 
 def _may_return(known: _Known) -> bool:

@@ -10,7 +10,7 @@ from costmeter.runtime.agent.lock import up_seconds
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: Statuses that are counted apart, each at 0 before the first; what else is answered is `other`.
-_CODES = (200, 400, 401, 403, 404, 429, 500, 503)
+_CODES = (200, 401, 403, 404, 500, 503)
 _OTHER = "other"
 
 

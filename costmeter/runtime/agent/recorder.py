@@ -18,7 +18,9 @@ from costmeter.meter.division import with_rest
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import Totals
 from costmeter.outputs.nodesnapshot import AT_ZERO_NS, NodeSnapshot, Reload
-from costmeter.runtime.agent.events import Held, NodeEvent, Reloaded, Repriced, RunGone, RunTold
+from costmeter.runtime.agent.day import day, of_day
+from costmeter.runtime.agent.events import AtWork, Held, NodeEvent, Reloaded, Repriced, RunGone, RunTold
+from costmeter.runtime.agent.idleseries import IdleSeries
 from costmeter.runtime.agent.post import NodePost
 from costmeter.runtime.agent.runs import NodeRuns
 from costmeter.runtime.agent.slots import Following, NodeSlots
@@ -29,7 +31,6 @@ from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A run that ended stays in memory, and on the page, for so long.
 KEPT_AFTER_END_NS = 15 * NANOSECONDS_PER_MINUTE
-_NANOSECONDS_PER_DAY = 24 * 60 * NANOSECONDS_PER_MINUTE
 
 
 class NodeRecorder(Booking):
@@ -62,16 +63,18 @@ class NodeRecorder(Booking):
         self._records: list[Record | NodeRecord] = [header]
         self._stints = Stints(STINTS_KEPT)
         self._stints.take(header)
-        self._begins = _of_day(opened or Opening(start_utc_ns), start_utc_ns)
+        self._begins = of_day(opened or Opening(start_utc_ns), start_utc_ns)
         self._record(self._begins)
         self._credits_from_ns = header.start_ns if self._part.totals.whole.credits else None
         self._states = NodeStates()
+        self._idle_series = IdleSeries(self._begins.idle)
         if holders:
+            self._idling.expect(holders, header.start_ns)
             self._record(Holders(start_utc_ns, holders))
         self._runs = NodeRuns(self._part, max_runs, header.start_ns)
         self._reload = Reload(True, start_utc_ns)
         self._collectors: Mapping[str, bool] = {}
-        self._day = _day(start_utc_ns)
+        self._day = day(start_utc_ns)
         self._readings_before = self._cpu_before_ns = 0
         self._retired_utc_ns = start_utc_ns
 
@@ -94,6 +97,9 @@ class NodeRecorder(Booking):
             self._let_go(event)
         elif isinstance(event, RunTold):
             self._runs.tell(event)
+            self._idling.step(event.key, event.progress.steps, event.at_ns)
+        elif isinstance(event, AtWork):
+            self._idling.work(event.cores)
         elif isinstance(event, Repriced):
             self._reprice(event)
         elif isinstance(event, Reloaded):
@@ -126,6 +132,8 @@ class NodeRecorder(Booking):
 
     def _let_go(self, gone: RunGone) -> None:
         """A run holds nothing from its end on, and its end is told after all that it held."""
+        if (missed := self._runs.missed(gone, self._anchor, self._devices, self._slots.holders)) is not None:
+            self._hear(missed)
         at_ns = self._from_ns(gone.at_ns)
         ended = self._runs.end(gone, self._anchor.utc(at_ns))
         if ended is None:
@@ -142,7 +150,9 @@ class NodeRecorder(Booking):
         return self._runs.fitting(self._slots.holders, len(self._devices), at_ns)
 
     def _change_hands(self, holders: Mapping[str, tuple[Holder, ...]], at_ns: int) -> None:
-        self._follow(self._slots.hold(holders, self._anchor.utc(self._from_ns(at_ns))))
+        from_ns = self._from_ns(at_ns)
+        self._idling.hold(holders, from_ns)
+        self._follow(self._slots.hold(holders, self._anchor.utc(from_ns)))
 
     def _tidy(self, at_ns: int) -> None:
         """Once a minute: let go of runs that ended, and end those of which nobody has heard for long."""
@@ -187,6 +197,7 @@ class NodeRecorder(Booking):
     def _hold(self, opened: Opened) -> None:
         """All of every board is the node's: what no MIG instance has of it is a device that nobody holds."""
         super()._hold(replace(opened, devices=with_rest(opened.devices)))
+        self._day = min(self._day, day(self._slots.start_utc_ns))  # a gap that is filled may begin before midnight
 
     def _counted_ns(self, uuid: str) -> int:
         def length_ns(*each: Totals) -> int:
@@ -196,6 +207,9 @@ class NodeRecorder(Booking):
         return closed_ns + self._slots.waiting_ns(uuid)
 
     # Slots and files
+
+    def _held_totals(self) -> Totals:
+        return self._part.held
 
     def _begins_ns(self) -> int:
         """A device of the node counts from when there is a driver: before that nobody says that it is there."""
@@ -216,10 +230,10 @@ class NodeRecorder(Booking):
     def _see_day(self) -> None:
         """Begin another file when the slots have come to another day.
 
-        A gap that is filled from before midnight, and a clock that is set back over it, stay in the file there is.
+        What is filled from before midnight is a file of its own. A clock that is set back over it stays in the file.
         """
-        day = _day(self._slots.start_utc_ns)
-        if day > self._day or day < self._day - 1:
+        today = day(self._slots.start_utc_ns)
+        if today > self._day or today < self._day - 1:
             self._rotate()
 
     def _rotate(self) -> None:
@@ -227,10 +241,10 @@ class NodeRecorder(Booking):
         self._marks.close()
         self._marks = self._new_marks()
         start_utc_ns = self._slots.start_utc_ns
-        self._day = _day(start_utc_ns)
-        start_ns = self._anchor.boottime(start_utc_ns)
+        before, self._day = self._day, day(start_utc_ns)
+        start_ns = max(self._header.start_ns, self._anchor.boottime(start_utc_ns))
         self._foot(start_ns, self._part.ended_utc_ns, "running")
-        self._begins = _of_day(opening(self._part, start_utc_ns), start_utc_ns)
+        self._begins = of_day(opening(self._part, start_utc_ns), start_utc_ns, is_new=before != self._day)
         self._header = replace(self._header, start_ns=start_ns, anchor=self._anchor)
         self._slots.closed = 0
         self._part = begin_node(self._header)
@@ -292,29 +306,33 @@ class NodeRecorder(Booking):
         self._records.append(record)
 
     def _hand_over(self, last: bool) -> None:
+        now_ns, now_utc_ns = self._clock.boottime_ns(), self._now_utc_ns()
+        for risen in () if last else self._runs.risen(self._part.accounts, now_ns, now_utc_ns):
+            self._record(risen)
         records, self._records = tuple(self._records), []
         self._post(NodePost(records, tuple(self._devices), self._snapshot(), last))
 
     def _snapshot(self) -> NodeSnapshot:
-        runs, now_utc_ns = self._runs, self._now_utc_ns()
-        shown = runs.shown(self._part.accounts)
-        runs.rise(self._part.accounts, now_utc_ns)
+        runs, now_utc_ns, spells = self._runs, self._now_utc_ns(), self._idling.spells
+        shown = runs.shown(self._part.accounts, self._clock.boottime_ns())
         return NodeSnapshot(
             now_utc_ns,
             self._began_utc_ns,
             self._part,
             self._open_slot(),
             self._seen(),
-            restored=runs.restored,
             shown=shown,
             hidden=runs.hidden,
             refused=runs.refused + self._turned_away(),
             furthest=runs.furthest,
+            outlooks=runs.outlooks,
             reload=self._reload,
             collectors=self._collectors,
             since_utc_ns=self._states.since_utc_ns,
             opened=self._part.today,
             credits_at_zero=self._has_new_credits(),
+            idle=spells,
+            idle_reasons=self._idle_series.see(self._part.idle, spells, self._clock.boottime_ns()),
         )
 
     def _has_new_credits(self) -> bool:
@@ -328,15 +346,3 @@ class NodeRecorder(Booking):
         if self._credits_from_ns is None:
             self._credits_from_ns = now_ns + AT_ZERO_NS
         return now_ns < self._credits_from_ns
-
-
-def _of_day(begins: Opening, at_utc_ns: int) -> Opening:
-    """An opening that says since when the day of this instant is metered: as it did, where that was this day."""
-    if begins.today is not None and _day(begins.today[0]) == _day(at_utc_ns):
-        return begins
-    return replace(begins, today=(at_utc_ns, (begins.held + begins.unheld).whole.cost))
-
-
-def _day(utc_ns: int) -> int:
-    """The UTC day an instant lies in, counted from 1970."""
-    return utc_ns // _NANOSECONDS_PER_DAY

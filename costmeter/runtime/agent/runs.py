@@ -3,15 +3,17 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
+from costmeter.clock import Anchor
 from costmeter.ledger.node.query import NodePart
-from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunAccount, RunEnded, RunFacts, RunSeen
-from costmeter.meter.holder import HeldBy, RunKey
+from costmeter.ledger.node.record import UNKNOWN_OUTCOME, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen
+from costmeter.meter.holder import HeldBy, Holder, RunKey
+from costmeter.meter.outlook import Outlook
 from costmeter.meter.progress import UNTOLD, Progress
 from costmeter.outputs.nodesnapshot import AT_ZERO_NS
 from costmeter.runtime.agent.admission import Admission
 from costmeter.runtime.agent.events import Held, RunGone, RunTold
 from costmeter.runtime.agent.runcalls import RunCalls
-from costmeter.runtime.agent.thrift import Thrift
+from costmeter.runtime.agent.thrift import Thrift, cut_short
 from costmeter.runtime.course import further
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
@@ -24,10 +26,7 @@ Accounts = Mapping[RunKey, RunAccount]
 
 
 class NodeRuns:
-    """What the node's runs told, since `start_ns` (CLOCK_BOOTTIME).
-
-    `restored` are those whose counters are shown as they are: those of the part's opening, and who has risen from 0.
-    """
+    """What the node's runs told, since `start_ns` (CLOCK_BOOTTIME)."""
 
     def __init__(self, part: NodePart, max_runs: int, start_ns: int) -> None:
         self._admission, self._thrift, self._calls = Admission(), Thrift(), RunCalls()
@@ -37,11 +36,12 @@ class NodeRuns:
         self._heard_ns = dict.fromkeys(self._facts, start_ns)
         self._gone_ns: dict[RunKey, int] = {}
         self._shown: tuple[RunKey, ...] = ()
+        self._at_zero_ns: dict[RunKey, int] = {}
         self._unshown: frozenset[RunKey] = frozenset()
         self._never_shown = self._dropped_before = 0
         self.latest: Held | None = None
-        self.restored = frozenset(part.accounts)
         self.furthest: Mapping[RunKey, Progress] = {}
+        self.outlooks: Mapping[RunKey, Outlook] = {}
         self.forgotten: frozenset[RunKey] = frozenset()
 
     @property
@@ -64,7 +64,9 @@ class NodeRuns:
 
         What was seen before a run's end was told does not bring it back.
         """
-        runs = {key: facts for key, facts in held.runs.items() if held.at_ns > self._gone_ns.get(key, -1)}
+        looked_ns = held.at_ns if held.looked_ns is None else held.looked_ns
+        there = {key: facts for key, facts in held.runs.items() if looked_ns > self._gone_ns.get(key, -1)}
+        runs = {key: cut_short(facts) for key, facts in there.items()}
         holders = {
             uuid: tuple(each for each in found if not each.run or each.key in runs)
             for uuid, found in held.by_device.items()
@@ -80,8 +82,24 @@ class NodeRuns:
             self._written[facts.key] = self._written.get(facts.key, 0) + 1
         called = [(facts, accounts.get(facts.key), self._calls.called(facts.key, accounts)) for facts in news]
         return lambda at_utc_ns: (
-            RunSeen(at_utc_ns, _as_counted(facts, account, at_utc_ns), name) for facts, account, name in called
+            RunSeen(at_utc_ns, _as_counted(facts, account, at_utc_ns), name, account is None or account.at_zero)
+            for facts, account, name in called
         )
+
+    def missed(self, gone: RunGone, anchor: Anchor, devices: Collection[str], held: HeldBy) -> Held | None:
+        """A run that ended before anybody had looked, to be heard as it was; None where it was heard of, or is unknown.
+
+        From its start on it held what it says, as far as that is one of these devices and nobody else `held` it.
+        """
+        if gone.facts is None or gone.key in self._facts:
+            return None
+        facts, latest = gone.facts, self.latest or Held(gone.at_ns, {}, {})
+        holder = Holder(facts.uid, facts.run, facts.user, facts.source)
+        free = [uuid for uuid in devices if not (held.get(uuid) or latest.by_device.get(uuid))]
+        own = {uuid: (holder,) for uuid in free if uuid in gone.held}
+        by_device, runs = {**latest.by_device, **own}, {**latest.runs, gone.key: facts}
+        told = replace(latest, at_ns=gone.at_ns, by_device=by_device, runs=runs)
+        return replace(told, since_ns=anchor.boottime(facts.started_utc_ns), looked_ns=gone.told_ns)
 
     def again(self, at_ns: int) -> Held | None:
         """The latest word, to be heard once more, where something of it could not be written yet."""
@@ -98,7 +116,7 @@ class NodeRuns:
 
     def end(self, gone: RunGone, at_utc_ns: int) -> RunEnded | None:
         """Take a run's end; what is written of it, None where it was not known to live."""
-        self._gone_ns[gone.key] = gone.at_ns
+        self._gone_ns[gone.key] = gone.at_ns if gone.told_ns is None else gone.told_ns
         if self.latest is not None:
             self.latest = _without(self.latest, gone.key)
         if self._facts.pop(gone.key, None) is None:
@@ -111,29 +129,37 @@ class NodeRuns:
         if told.key in self._facts:
             most = self.furthest.get(told.key, UNTOLD)
             self.furthest = {**self.furthest, told.key: further(told.progress, most)}
+            self.outlooks = {**self.outlooks, told.key: told.outlook}
 
     def seen(self, accounts: Accounts, at_utc_ns: int) -> Iterator[RunSeen]:
         """Every run that lives, for a file that begins."""
         live = (account for account in accounts.values() if account.ended is None)
-        return (RunSeen(at_utc_ns, account.facts, account.called) for account in live)
+        return (RunSeen(at_utc_ns, account.facts, account.called, account.at_zero) for account in live)
 
-    def shown(self, accounts: Accounts) -> tuple[RunKey, ...]:
-        """The runs that have series: what was shown stays, and others follow in their order while there is room."""
+    def shown(self, accounts: Accounts, at_ns: int) -> tuple[RunKey, ...]:
+        """The runs that have series: what was shown stays, and others follow in their order while there is room.
+
+        Those that ended before they could be shown come last: they must not keep out who lives.
+        """
         kept = dict.fromkeys(key for key in self._shown if key in accounts)
         others = {key: account for key, account in accounts.items() if key not in kept}
         room = max(0, self._max_runs - sum(accounts[key].ended is None for key in kept))
         waiting = [key for key, account in others.items() if account.ended is None]
-        ended = [key for key, account in others.items() if account.ended is not None and key in self.restored]
-        self._shown = (*kept, *ended, *waiting[:room])
-        left = frozenset(waiting[room:])
+        ended = [key for key, account in others.items() if account.ended is not None and not account.at_zero]
+        late = [key for key, account in others.items() if account.ended is not None and account.at_zero]
+        series = (*kept, *ended, *waiting[:room])
+        left_over = max(0, self._max_runs - len(series))
+        self._shown = (*series, *late[:left_over])
+        self._at_zero_ns = {key: self._at_zero_ns.get(key, at_ns) for key in self._shown if accounts[key].at_zero}
+        left = frozenset((*waiting[room:], *late[left_over:]))
         self._never_shown += len(left - self._unshown)
         self._unshown = left | (self._unshown & accounts.keys())
         return self._shown
 
-    def rise(self, accounts: Accounts, now_utc_ns: int) -> None:
-        """Runs that have stood at 0 for long enough do so never again, be the clock set back or the run begun anew."""
-        new = (key for key in self._shown if key in accounts and key not in self.restored)
-        self.restored |= {key for key in new if now_utc_ns - accounts[key].facts.seen_utc_ns >= AT_ZERO_NS}
+    def risen(self, accounts: Accounts, at_ns: int, at_utc_ns: int) -> list[RunRisen]:
+        """The runs that have stood at 0 for long enough: never again, be the clock set back or the agent begun anew."""
+        long = (key for key, since_ns in self._at_zero_ns.items() if at_ns - since_ns >= AT_ZERO_NS)
+        return [RunRisen(at_utc_ns, key) for key in long if key in accounts and accounts[key].at_zero]
 
     def unheard(self, accounts: Accounts, at_ns: int) -> list[RunGone]:
         """The end of every run that lives by what we know, and that nobody has named for long."""
@@ -152,7 +178,7 @@ class NodeRuns:
         self._written = {key: times for key, times in self._written.items() if key in known}
         self._calls.keep(known)
         self.furthest = {key: progress for key, progress in self.furthest.items() if key in known}
-        self.restored = self.restored & accounts.keys()
+        self.outlooks = {key: outlook for key, outlook in self.outlooks.items() if key in known}
         self._unshown = self._unshown & accounts.keys()
 
     def _admitted(self, runs: Mapping[RunKey, RunFacts], accounts: Accounts) -> frozenset[RunKey]:
@@ -161,7 +187,6 @@ class NodeRuns:
         over = sorted(ended.keys() - self._facts.keys(), key=ended.__getitem__)
         live = self._facts.keys() | (accounts.keys() - ended.keys())
         admitted, self.forgotten = self._admission.admitted(runs, live, over)
-        self.restored -= self.forgotten
         return admitted
 
     def _is_news(self, facts: RunFacts) -> bool:

@@ -11,6 +11,7 @@ from costmeter.clock import Clock
 from costmeter.config.webconfig import WebConfig
 from costmeter.outputs.http import Site, listen, serve_on
 from costmeter.outputs.landing import landing
+from costmeter.outputs.looked import Looked
 from costmeter.outputs.nodejson import Passed, node_json
 from costmeter.outputs.nodepage import RunNames, file_page, page
 from costmeter.outputs.nodesnapshot import NodeSnapshot
@@ -28,10 +29,12 @@ _TEXTFILE, _SOON_SECONDS = "agent", 0.2
 class Asked:
     """What the pages ask of the agent. `current` is what may be shown, None before there is anything.
 
-    `reload` is told who wants it; `note_web` whether the web configuration was taken, each time that it was read anew.
+    `looked` is the last look for holders. `reload` is told who wants it; `note_web` whether the web configuration was
+    taken, each time that it was read anew.
     """
 
     current: Callable[[], NodeSnapshot | None]
+    looked: Callable[[], Looked]
     is_healthy: Callable[[], bool]
     reload: Callable[[str], str | None]
     note_web: Callable[[bool], None]
@@ -122,7 +125,7 @@ class Serving:
     def _metrics(self, accept: str) -> tuple[bytes, str]:
         snapshot, began_ns = self._snapshot(), self._clock.boottime_ns()
         self._scraped_utc_ns = self._clock.utc_ns()
-        made = page(snapshot, accept, self._names, self._process.now())
+        made = page(snapshot, accept, self._names, self._process.now(), self._asked.looked())
         self._process.took((self._clock.boottime_ns() - began_ns) / NANOSECONDS_PER_SECOND)
         return made
 
@@ -130,11 +133,11 @@ class Serving:
         while self._asked.current() is None and not self._ending.wait(_SOON_SECONDS):
             pass  # the first page has something on it
         is_last = self._ending.is_set()  # what is shown after that is never less
-        return file_page(self._snapshot(), self._names, is_last)
+        return file_page(self._snapshot(), self._names, is_last, self._asked.looked())
 
     def _landing(self) -> bytes:
-        return landing(node_json(self._snapshot()))
+        return landing(node_json(self._snapshot(), looked=self._asked.looked()))
 
     def _node(self) -> bytes:
         passed = Passed(self._scraped_utc_ns, self._textfile.written_utc_ns, self._folder)
-        return json.dumps(node_json(self._snapshot(), passed), indent=1).encode()
+        return json.dumps(node_json(self._snapshot(), passed, self._asked.looked()), indent=1).encode()

@@ -67,6 +67,9 @@ class NodeSlots(Slots[Following]):
         self._begin(Stretch(at_utc_ns, holders=last.holders, begins=(repriced,)))
         return ()
 
+    def _is_held(self, uuid: str, doing: Stretch[Following]) -> bool:
+        return bool(doing.holders.get(uuid))
+
     def _begin(self, stretch: Stretch[Following]) -> None:
         self._stretches.append(stretch)
         self._minutes.cut(stretch.from_utc_ns)

@@ -5,6 +5,8 @@ many bytes, and all of them together have; what comes faster waits until there a
 stands, however often it has changed meanwhile. Pure: it is told the time.
 """
 
+from dataclasses import replace
+
 from costmeter.ledger.line import encode
 from costmeter.ledger.node.record import Holders, RunFacts, RunSeen
 from costmeter.meter.holder import HeldBy, Holder, RunKey
@@ -15,8 +17,31 @@ from costmeter.units import NANOSECONDS_PER_MINUTE
 OF_A_USER = Allowance(1_500_000, NANOSECONDS_PER_MINUTE // 10_500)
 #: And all users together.
 OF_A_NODE = Allowance(2_000_000, NANOSECONDS_PER_MINUTE // 11_000)
+#: What is written of one run may be so long: its name, labels and job are cut to it. Sixteen of the longest labels fit.
+LONGEST_FACTS = 32_768
 #: A slot's line, and what a device adds to it; the line of a run's end with its progress.
 _SLOT_BYTES, _DEVICE_BYTES, _END_BYTES = 150, 55, 400
+#: What is left for the texts of a run beside its numbers; a character that cannot be written plainly is \uXXXX.
+_LONGEST_TEXTS, _LONGEST_CHARACTER = LONGEST_FACTS - 2_048, 6
+
+
+def cut_short(facts: RunFacts) -> RunFacts:
+    """Facts that fit a line: less labels from the last on where they are too long, and then less of every text."""
+    texts = (facts.name, facts.job, facts.user, *facts.labels, *facts.labels.values())
+    if _LONGEST_CHARACTER * sum(map(len, texts)) <= _LONGEST_TEXTS:  # as nearly all are: nothing is encoded to see that
+        return facts
+    labels = list(facts.labels.items())
+    while labels and _length(facts) > LONGEST_FACTS:
+        labels.pop()
+        facts = replace(facts, labels=dict(labels))
+    if _length(facts) > LONGEST_FACTS:
+        most = _LONGEST_TEXTS // _LONGEST_CHARACTER // 3
+        facts = replace(facts, name=facts.name[:most], job=facts.job[:most], user=facts.user[:most])
+    return facts
+
+
+def _length(facts: RunFacts) -> int:
+    return len(encode(RunSeen(facts.seen_utc_ns, facts)))
 
 
 class Thrift:
@@ -47,7 +72,7 @@ class Thrift:
                 self._refused |= {facts.key}
                 self.refused += 1
             return False
-        cost = len(encode(RunSeen(facts.seen_utc_ns, facts)))
+        cost = _length(facts)
         self._savings.spend((facts.uid,), cost + is_new * (_END_BYTES + _cut_bytes(holders, len(holders))), at_ns)
         return True
 

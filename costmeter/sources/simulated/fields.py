@@ -27,6 +27,7 @@ ENERGIES = {"mJ": 1, "J": 1_000, "kJ": 1_000_000, "MJ": 1_000_000_000}
 PERCENT = {"%": 1}
 PERCENT_IN_PPM = {"%": 10_000}
 
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _QUANTITY = re.compile(r"(?P<number>[0-9]{1,15}(\.[0-9]{1,15})?) ?(?P<unit>[A-Za-z]+|%)")
 
 
@@ -131,6 +132,14 @@ class Field:
             return int(word)
         self.fault(f"`{word}` is not a whole number from {low} to {high}")
         return low
+
+    def thousandths(self, high: int) -> int:
+        """The value as a number from 0 to `high`, in thousandths."""
+        word = self.text()
+        if _NUMBER.fullmatch(word) and Fraction(word) <= high and (Fraction(word) * 1_000).denominator == 1:
+            return (Fraction(word) * 1_000).numerator
+        self.fault(f"`{word}` is not a number from 0 to {high:,} with at most three decimals")
+        return 0
 
     def quantity(self, units: dict[str, int], low: int, example: str) -> int:
         """The value as a number with a unit, in the smallest unit; at least `low` of it."""

@@ -30,9 +30,9 @@ class LiveProcesses:
         """The processes of a kind in one instance of a board."""
         if self._folder is None or kind != "compute":
             return []
-        ids = {"gpu_instance": instance.gpu_instance, "compute_instance": instance.compute_instance}
+        board, own = instance.gpu_instance, instance.compute_instance
         pids = _pids(self._folder / f"{gpu.index}:{instance.place}")
-        return [Process(pid, "compute", 0, **ids) for pid in pids]
+        return [Process(pid, "compute", 0, gpu_instance=board, compute_instance=own) for pid in pids]
 
 
 def _pids(folder: Path) -> list[int]:

@@ -11,6 +11,7 @@ from costmeter.sources.simulated.faults import DEVICE_KINDS, NODE_KINDS, read_fa
 from costmeter.sources.simulated.fields import ENERGIES, PERCENT_IN_PPM, Faults, Field
 from costmeter.sources.simulated.mig import board_curves
 from costmeter.sources.simulated.mig_reader import identified, read_mig
+from costmeter.sources.simulated.owners import read_owner
 from costmeter.sources.simulated.scenario import (
     FOR_EVER_NS,
     Driver,
@@ -224,6 +225,7 @@ def _utilization(value: Field | None) -> int | None:
 def _process(block: Field) -> Process:
     pid, memory, kind = block.need("pid"), block.get("memory"), block.get("type")
     start, end, every = block.get("from"), block.get("until"), block.get("every")
+    owner = read_owner(block)
     block.done()
     word = (kind.choice(("compute", "graphics", "mps")) if kind else None) or "compute"
     return Process(
@@ -233,6 +235,7 @@ def _process(block: Field) -> Process:
         start.duration(0) if start else 0,
         end.duration() if end else FOR_EVER_NS,
         every.duration() if every else FOR_EVER_NS,
+        **owner,
     )
 
 

@@ -99,7 +99,9 @@ NO_INSTANCE = 0xFFFFFFFF
 class Process:
     """A process with a context on a GPU, from `start_ns` until just before `end_ns`, again in every `every_ns`.
 
-    The two instances say in which part of a divided board it runs.
+    The two instances say in which part of a divided board it runs. `user` is whose it is, empty where nobody is named;
+    `run` is what its environment names, `job` the Slurm job of which it is a step, 0 for none. It uses so many
+    thousandths of a core of the host, and None where nobody said.
     """
 
     pid: int
@@ -110,6 +112,10 @@ class Process:
     every_ns: int = FOR_EVER_NS
     gpu_instance: int = NO_INSTANCE
     compute_instance: int = NO_INSTANCE
+    user: str = ""
+    run: str = ""
+    job: int = 0
+    millicores: int | None = None
 
     def holds(self, at_ns: int) -> bool:
         """Whether it has its context at the instant."""

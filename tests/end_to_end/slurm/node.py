@@ -45,6 +45,7 @@ MailProg=/bin/true
 KillWait=2
 Prolog={folder}/prolog.sh
 Epilog={folder}/epilog.sh
+TaskProlog={shipped}/task_prolog.sh
 PrologFlags=Alloc
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES OverSubscribe=FORCE:8 State=UP
@@ -145,7 +146,7 @@ def _write(node: SlurmNode, gpus: int) -> None:
     host = os.uname().nodename.partition(".")[0]
     ports = _free_ports(2)
     facts = {"host": host, "folder": node.folder, "controller_port": ports[0], "node_port": ports[1]}
-    facts |= {"srun_ports": "40000-49999", "cpus": os.cpu_count() or 1, "gpus": gpus}
+    facts |= {"shipped": EXAMPLES / "slurm", "srun_ports": "40000-49999", "cpus": os.cpu_count() or 1, "gpus": gpus}
     (node.folder / "slurm.conf").write_text(_SETTINGS.format(**facts))
     devices = f"{node.folder}/gpus/nvidia[0-{gpus - 1}]"
     (node.folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={devices}\n")

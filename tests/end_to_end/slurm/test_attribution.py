@@ -11,7 +11,7 @@ from costmeter.clock import RealClock, anchor
 from costmeter.config import yamlfile
 from costmeter.ledger.node.record import RunFacts
 from costmeter.runtime.agent.attributor import Attributor, Places
-from costmeter.runtime.agent.events import Held, RunGone
+from costmeter.runtime.agent.events import AtWork, Held, RunGone
 from costmeter.sources.nvml import NvmlSource
 from costmeter.sources.simulated.opening import open_library
 from tests.end_to_end.computing import places, using
@@ -50,7 +50,7 @@ class Watched:
         self.clock = RealClock()
         self.source = NvmlSource(self.clock, open_library(str(scenario), yamlfile.load, self.clock))
         self.devices = self.source.open()
-        self.said: list[Held | RunGone] = []
+        self.said: list[Held | RunGone | AtWork] = []
         self.warned: list[str] = []
         started = anchor(self.clock)
         self.attributor = Attributor(
@@ -139,3 +139,25 @@ def test_without_a_prolog_the_processes_tell(node: SlurmNode, watched: Watched) 
     runs = watched.until([held, "", "", held])
     assert [(f"slurm-{job}", str(job))] == [(run, of.job) for run, of in runs.items()]
     node.cancel(job)
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        pytest.param("export SLURM_JOB_ACCOUNT=nlp-2", '{project: "nlp-2"}', id="the-account-is-the-project"),
+        pytest.param("export SLURM_JOB_ACCOUNT=nlp COSTMETER_LABELS='{team: a}'", "{team: a}", id="own-labels-stay"),
+        pytest.param("export SLURM_JOB_ACCOUNT='a\"}; x'", "none", id="no-name-of-an-account"),
+        pytest.param(":", "none", id="no-account"),
+    ],
+)
+def test_a_task_is_labelled_by_its_account(node: SlurmNode, command: str, expected: str) -> None:
+    """The task prolog gives each task of a step its account as the label `project`, unless it has labels."""
+    said_there = f"{node.folder}/out/labels-$SLURM_JOB_ID"
+    step = f"srun --overlap sh -c 'echo \"${{COSTMETER_LABELS-none}}\" >{said_there}'"
+    job = node.submit(f"{command}; {step}; exec sleep 600")
+    told = node.folder / "out" / f"labels-{job}"
+
+    said = eventually(lambda: (told.exists() and told.read_text().strip()) or None, f"a label\n{node.log()}")
+
+    node.cancel(job)
+    assert expected == said

@@ -1,21 +1,23 @@
 """What only a node's journal keeps comes back as it was written, and nothing that is garbled does."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.ledger.line import decode, encode, seal
+from costmeter.ledger.line import decode, encode, seal, unseal
 from costmeter.ledger.node.line import apart
-from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunSeen
+from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen
 from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import Holder, HolderSource
+from costmeter.meter.idling import REASONS, UNEXPLAINED, IdleUse, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import Totals, totals
 from tests.depth import examples
-from tests.samples import BEGAN_UTC_NS, devices, rates_of, slots, uuids, words
+from tests.samples import BEGAN_UTC_NS, devices, prices, rates_of, slots, uuids, words
 
 SOURCES = get_args(HolderSource)
 instants = st.integers(0, 2**60)
@@ -49,17 +51,39 @@ def all_totals(draw: st.DrawFn) -> Totals:
     return totals(draw(slots(order)), draw(rates_of(order)))
 
 
+idle = st.dictionaries(
+    st.sampled_from(REASONS), st.builds(IdleUse, st.integers(0, 2**60), prices, prices).filter(bool), max_size=3
+)
+
+
 @st.composite
 def accounts(draw: st.DrawFn) -> RunAccount:
     whole = draw(all_totals())
     phases = {phase: draw(all_totals()).whole for phase in draw(st.lists(words, max_size=2, unique=True))}
-    return RunAccount(draw(facts), whole, phases, draw(all_totals()).whole, draw(st.none() | ends))
+    account = RunAccount(draw(facts), whole, phases, draw(all_totals()).whole, draw(st.none() | ends))
+    told = replace(account, sunk=draw(st.decimals(0, 99, places=3)), at_zero=draw(st.booleans()))
+    return replace(told, called=draw(words), idle=draw(idle))
 
 
-@given(st.builds(RunSeen, instants, facts) | ends)
+@given(
+    st.builds(RunSeen, instants, facts, words, st.booleans())
+    | ends
+    | st.builds(RunRisen, instants, st.tuples(uids, words))
+)
 def test_runs_are_read_as_they_were_written(record: Line) -> None:
     """Every fact of a run and of its end survives a round trip."""
     assert record == decode(encode(record))
+
+
+@given(accounts())
+def test_accounts_of_older_agents_say_what_was_sunk_by_their_end(account: RunAccount) -> None:
+    """They had no word for it: all that the run had cost was counted where it did not end well."""
+    body = unseal(encode(account))
+    body.pop("sunk", None)
+    read = decode(seal(body))
+    assert isinstance(read, RunAccount)
+    is_lost = account.ended is not None and account.ended.outcome not in ("ok", "running", "unknown")
+    assert read.sunk == (max(Decimal(0), account.totals.whole.cost) if is_lost else 0)
 
 
 @given(st.dictionaries(words, st.lists(holders, min_size=1, max_size=3).map(tuple), max_size=3), st.integers(0, 99))
@@ -78,21 +102,48 @@ def test_a_device_that_nobody_holds_is_not_named() -> None:
 
 
 @examples(25)
-@given(accounts(), all_totals(), all_totals(), st.dictionaries(words, st.integers(0, 9), max_size=2))
+@given(
+    accounts(),
+    all_totals(),
+    all_totals(),
+    st.dictionaries(words, st.integers(0, 9), max_size=2),
+    st.dictionaries(words, idle, max_size=2),
+)
 def test_an_opening_is_read_as_it_was_written(
-    account: RunAccount, held: Totals, unheld: Totals, ended: dict[str, int]
+    account: RunAccount,
+    held: Totals,
+    unheld: Totals,
+    ended: dict[str, int],
+    uses: dict[str, dict[Reason, IdleUse]],
 ) -> None:
     """Integers and money come back to the last digit, the accounts as lines of their own before it."""
     sunk = dict.fromkeys(ended, held.whole.cost)
-    whole = Opening(BEGAN_UTC_NS, held, unheld, (account,), ended, sunk)
+    whole = Opening(BEGAN_UTC_NS, held, unheld, (account,), ended, sunk, None, uses)
     *before, last = [decode(encode(line)) for line in apart(whole)]
     assert [account] == before
     assert replace(whole, accounts=()) == last
 
 
+def test_a_reason_of_a_newer_agent_is_unexplained() -> None:
+    """What it counted for that goes on under a name that is known here, and nothing of it is lost."""
+    uses: dict[Reason, IdleUse] = {"hang": IdleUse(5, Decimal(2)), UNEXPLAINED: IdleUse(3, Decimal(1), Decimal("0.5"))}
+    body = unseal(encode(Opening(BEGAN_UTC_NS, idle={"GPU-a": uses})))
+    body["idle"]["GPU-a"]["solar-flare"] = body["idle"]["GPU-a"].pop("hang")
+    read = decode(seal(body))
+    assert isinstance(read, Opening)
+    assert {"GPU-a": {UNEXPLAINED: IdleUse(8, Decimal(3), Decimal("0.5"))}} == read.idle
+
+
 @pytest.mark.parametrize(
     "body",
     [
+        pytest.param(
+            {"type": "opening", "utc_ns": 0, "held": {}, "unheld": {}, "idle": {"GPU-a": []}}, id="no-reasons"
+        ),
+        pytest.param(
+            {"type": "opening", "utc_ns": 0, "held": {}, "unheld": {}, "idle": {"GPU-a": {"hang": [1, 2, 3]}}},
+            id="money-of-a-reason-a-number",
+        ),
         pytest.param({"type": "run", "utc_ns": 0}, id="run-of-nobody"),
         pytest.param({"type": "run", "utc_ns": "0", "uid": 1, "run": "r", "user": "u"}, id="instant-a-text"),
         pytest.param({"type": "ended", "utc_ns": 0, "uid": "1", "run": "r", "outcome": "ok"}, id="uid-a-text"),

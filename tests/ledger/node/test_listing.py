@@ -1,5 +1,8 @@
 """Runs that only an agent saw, in the list and in groups: the sums of their receipts, and a wrapper's run once."""
 
+import csv
+import io
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timezone
@@ -20,14 +23,18 @@ from costmeter.ledger.node.record import Holders, Line, RunEnded, RunSeen
 from costmeter.ledger.node.run import beside, node_run
 from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.query import Run
+from costmeter.ledger.record import RatesChange
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
-from tests.ledger.node.test_journal import FIRST, MAYA, agent, day, written
+from costmeter.outputs.focus import focus_csv
+from costmeter.outputs.receipt import receipt
+from costmeter.outputs.runcsv import runs_csv
+from tests.ledger.node.test_journal import FIRST, MAYA, SECOND_GPU, agent, day, entry, written
 from tests.ledger.node.test_run import RUN, played, state, wrapped
 from tests.ledger.node.test_stints import by_whom, closed
 from tests.ledger.nodedays import facts, node_day
 from tests.runtime.heldnode import LEE_1, MAYA_1, MAYA_2
-from tests.samples import BEGAN_UTC_NS, MINUTE
+from tests.samples import BEGAN_UTC_NS, MINUTE, owned, rates, rental
 
 
 def listed(folder: Path) -> dict[str, Listed]:
@@ -138,6 +145,51 @@ def test_another_users_run_of_that_id_is_another(tmp_path: Path) -> None:
         seen = node_run(folder, name)
         assert seen is not None
         assert seen.totals.whole.cost == cost([run])
+        assert {name} == {run.id, receipt(seen)["run"]["id"]}
+
+
+@pytest.mark.parametrize("user", ["maya", "lee"])
+def test_a_wrappers_run_of_another_user_keeps_its_id(tmp_path: Path, user: str) -> None:
+    """Where maya's wrapper has the id, lee's run is `r-1~1002` in list and receipt; her own has no second name."""
+    folder = state(tmp_path)
+    if user == "lee":
+        (tmp_path / "lees").mkdir()
+        folder = state(tmp_path / "lees", _held_by([*day()[:4], *day()], replace(LEE_1, run=RUN)))
+    own = wrapped(folder)
+    found = with_node_runs(listing(folder), folder).runs
+    assert ({RUN} if user == "maya" else {RUN, f"{RUN}~{LEE_1.uid}"}) == {run.id for run in found}
+    seen = node_run(folder, f"{RUN}~{LEE_1.uid}")
+    assert (user == "lee") == (seen is not None)
+    assert seen is None or receipt(seen)["run"]["id"] == f"{RUN}~{LEE_1.uid}"
+    assert RUN == own.parts[0].header.run
+
+
+def test_invoices_name_runs_of_one_id_apart(tmp_path: Path) -> None:
+    """In CSV and FOCUS as in the list, so that rows of two people's runs are never added up as one."""
+    folder = state(tmp_path)
+    other = replace(LEE_1, run=RUN)
+    written(folder / "node", [*day()[:3], *_held_by([*day()[:4], *day()[4:]], other)])
+    runs = with_node_runs(Listing(()), folder).runs
+    names = {f"{RUN}~{MAYA.uid}", f"{RUN}~{other.uid}"}
+    assert names == {row["run"] for row in csv.DictReader(io.StringIO(runs_csv(runs)))}
+    charged = [each for run in runs for each in accounts(run, days_of(timezone.utc), Days())]
+    rows = list(csv.DictReader(io.StringIO(focus_csv(charged))))
+    assert names == {row["x_RunId"] for row in rows} == {json.loads(row["Tags"])["run_id"] for row in rows}
+
+
+def test_owned_and_rented_gpus_of_a_share_are_apart(tmp_path: Path) -> None:
+    """Two H100s for a minute each: the owned one at $1.20 an hour is 2 cents that nobody bills, the other 6 of rent."""
+    records = day()
+    records[2] = RatesChange(BEGAN_UTC_NS, rates({FIRST: owned("1.20"), SECOND_GPU: rental("3.60")}))
+    records[4:] = [Holders(BEGAN_UTC_NS, {FIRST: (MAYA,), SECOND_GPU: (MAYA,)}), entry(0), entry(1)]
+    for of in (records[:6], closed(records[:6])):
+        (run,) = listed(state(tmp_path / str(len(of)), of)).values()
+        (account,) = accounts(run, days_of(timezone.utc), Days())
+        rows = list(csv.DictReader(io.StringIO(focus_csv([account]))))
+        found = {row["ResourceId"]: (row["EffectiveCost"], row["BilledCost"]) for row in rows if row["x_EnergyKWh"]}
+        assert {FIRST: ("0.02", "0.00"), SECOND_GPU: ("0.06", "0.06")} == {
+            uuid: tuple(f"{Decimal(amount):.2f}" for amount in amounts) for uuid, amounts in found.items()
+        }
 
 
 def _held_by(records: list[Line], holder: Holder) -> list[Line]:

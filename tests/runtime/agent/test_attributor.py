@@ -12,13 +12,15 @@ from pathlib import Path
 import pytest
 
 from costmeter.attribution.announcement import Announcement
+from costmeter.attribution.processes import Process
 from costmeter.clock import Anchor, ManualClock
 from costmeter.ledger.identity import user_name
 from costmeter.ledger.node.record import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, Holder
 from costmeter.readings import Missing
 from costmeter.runtime.agent.attributor import Attributor, Places
-from costmeter.runtime.agent.events import Held, RunGone
+from costmeter.runtime.agent.events import AtWork, Held, RunGone
+from costmeter.runtime.agent.script import Script
 from tests.end_to_end.installed import eventually, uncovered
 from tests.samples import BEGAN_NS, BEGAN_UTC_NS, MINUTE, SECOND, devices
 
@@ -37,11 +39,12 @@ class Agent:
         self.clock = ManualClock(BEGAN_UTC_NS, BEGAN_NS)
         self.announced: list[Announcement] = []
         self.posted: queue.Queue[Held | RunGone] = queue.Queue()
+        self.at_work: queue.Queue[AtWork] = queue.Queue()
         self.warned: list[str] = []
         self.attributor = Attributor(
             self.clock,
             lambda: Anchor(BEGAN_NS, BEGAN_UTC_NS),
-            self.posted.put,
+            lambda told: (self.at_work if isinstance(told, AtWork) else self.posted).put(told),  # type: ignore[arg-type]
             lambda: tuple(self.announced),
             places,
             self.warned.append,
@@ -354,3 +357,30 @@ def test_pods_hold_what_the_kubelet_gave_them(tmp_path: Path) -> None:
     assert made.warned[0].startswith("the kubelet does not answer")
     made.attributor.end()
     shutil.rmtree(socket.parent)
+
+
+def test_a_real_run_takes_the_part_of_a_scenarios_process(start: Start) -> None:
+    """A scenario's process holds its GPU for its user; a run that is announced there has it, whoever's it is."""
+    playing = Process(5_000_001, 0, 50_001, run="r-played")
+    told = Script({playing.pid: playing}, {50_001: "maya"}, {playing.pid: 2.5})
+    posted: queue.Queue[Held | RunGone | AtWork] = queue.Queue()
+    announced: list[Announcement] = []
+    warned: list[str] = []
+    clock = ManualClock(BEGAN_UTC_NS, BEGAN_NS)
+    anchor = Anchor(BEGAN_NS, BEGAN_UTC_NS)
+    attributor = Attributor(
+        clock, lambda: anchor, posted.put, lambda: tuple(announced), Places(), warned.append, script=told
+    )
+    attributor.hold(NODE, is_simulated=True)
+    attributor.see({FIRST: (playing.pid,)}, clock.boottime_ns())
+    attributor.start()
+    first = posted.get(timeout=60)
+    assert isinstance(first, Held)
+    assert first.by_device == {FIRST: (Holder(50_001, "r-played", "maya", "environment"),)}
+    assert posted.get(timeout=60) == AtWork(clock.boottime_ns(), {FIRST: 2.5})
+    announced.append(Announcement(UID, os.getpid(), "r-real", USER, BEGAN_UTC_NS, BEGAN_UTC_NS, frozenset({FIRST})))
+    attributor.changed()
+    taken = posted.get(timeout=60)
+    assert isinstance(taken, Held)
+    assert [holder.run for holder in taken.by_device[FIRST]] == ["r-real"]
+    attributor.end()

@@ -13,6 +13,7 @@ from costmeter.attribution.processes import Identity
 from costmeter.clock import Anchor
 from costmeter.ledger.node.record import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, Holder, HolderSource, RunKey
+from costmeter.runtime.agent.announceline import MOST_LABELS
 from costmeter.runtime.agent.events import RunGone
 from costmeter.runtime.agent.known import MOST_RUNS_OF_A_USER, KnownRuns
 from costmeter.runtime.agent.room import MOST_RUNS, REMEMBERED_OF_A_USER
@@ -83,6 +84,39 @@ def test_what_is_known_is_not_forgotten() -> None:
 
     _, found, _ = node.look(SECOND, run(name="slurm-7", source="slurm", processes=frozenset({(8, 95)})))
     assert [8] == [facts.pid for facts in found.values()]
+
+
+def test_the_newest_announcement_says_which_labels_there_are() -> None:
+    """Who greets again and again with other labels has those of the last greeting, and no more."""
+    node = Node()
+    for turn in range(30):
+        labels = {f"l-{turn}-{number}": "x" for number in range(MOST_LABELS)}
+        _, found, _ = node.look(turn * SECOND, replace(announced(), labels=labels))
+        assert labels == found[ALICE, "r-a"].labels
+
+
+def test_labels_of_several_sources_are_not_too_many() -> None:
+    """What a run was known by stays while there is room beside what is said of it now."""
+    node = Node()
+    for turn in range(MOST_LABELS + 4):
+        _, found, _ = node.look(turn * SECOND, run(labels={f"l-{turn}": "x", "of": str(turn)}))
+    labels = found[ALICE, "r-a"].labels
+    assert (MOST_LABELS, "19", "x") == (len(labels), labels["of"], labels["l-19"])
+
+
+def test_what_an_announced_run_left_behind_is_its_users() -> None:
+    """Its end was told: processes of before are no run; one that begins later is, and its end is seen."""
+    node = Node((9, 90), (9, 95))
+    node.look(0, announced(), run("r-b"))
+    left = run(processes=frozenset({(50, 500)}))
+    holders, facts, _ = node.look(SECOND, left, run("r-b"))
+    assert Holder(ALICE, "", "alice", "user") in holders
+    assert {(ALICE, "r-b")} == facts.keys()
+
+    _, facts, _ = node.look(2 * SECOND, run(processes=frozenset({(50, 500), (9, 95)})))
+    assert (ALICE, "r-a") in facts
+    node.alive.clear()
+    assert (ALICE, "r-a") in {each.key for each in node.look(MINUTE + 2 * SECOND)[2]}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """What the users of a node may make its journal grow by: a flood is slow, and what is usual does not wait."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from costmeter.ledger.line import encode
 from costmeter.ledger.node.record import Holders, RunEnded, RunFacts, RunSeen
 from costmeter.meter.holder import Holder
-from costmeter.runtime.agent.thrift import OF_A_NODE, OF_A_USER, Thrift
+from costmeter.runtime.agent.announceline import LONGEST_TEXT, MOST_LABELS
+from costmeter.runtime.agent.thrift import LONGEST_FACTS, OF_A_NODE, OF_A_USER, Thrift, cut_short
 from tests.runtime.heldnode import HeldNode, held_node
 from tests.samples import BEGAN_UTC_NS, MINUTE, SECOND
 from tests.sources.nodes import STEADY
@@ -167,3 +169,18 @@ def spend_all(run: HeldNode) -> None:
         run.gone(told)
         if run.snapshot.refused:
             return
+
+
+@pytest.mark.parametrize("letter", ["x", "\N{SMILING FACE WITH OPEN MOUTH}", "\\", "\x00"])
+def test_one_line_of_a_run_is_not_too_long(letter: str) -> None:
+    """Whoever it was that told of it: a line has room for the most that may be announced, and is never longer."""
+    longest = letter * LONGEST_TEXT
+    labels = {f"{number:02}{longest[2:]}": longest for number in range(MOST_LABELS)}
+    usual = RunFacts(1, "r-1", "ann", "announced", BEGAN_UTC_NS, BEGAN_UTC_NS, longest, labels)
+    many = {f"{number}{longest}": longest for number in range(9 * MOST_LABELS)}
+    texts = [letter * LONGEST_FACTS] * 2
+    worst = RunFacts(1, "r-1", texts[0], "kubernetes", BEGAN_UTC_NS, BEGAN_UTC_NS, texts[0], many, texts[1])
+    for facts in (usual, worst):
+        assert len(encode(RunSeen(BEGAN_UTC_NS, cut_short(facts)))) <= LONGEST_FACTS
+    assert cut_short(usual) == usual
+    assert cut_short(replace(usual, labels=many)).labels

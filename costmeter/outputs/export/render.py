@@ -1,0 +1,115 @@
+"""Which files each kind of export has, and what stands in them for whoever wishes what. Pure."""
+
+from collections.abc import Callable, Mapping
+
+from costmeter import __version__
+from costmeter.outputs.export.currency import in_currency
+from costmeter.outputs.export.rules import groups, rule_files, with_wishes
+from costmeter.outputs.export.wishes import Wishes
+
+#: Kind: folders of the canonical files, and where in the exported folder their files go. The first that fits counts.
+_LAYOUTS: Mapping[str, Mapping[str, str]] = {
+    "compose": {
+        "compose/": "",
+        "agent/": "costmeter/",
+        "prometheus/": "prometheus/",
+        "alertmanager/": "alertmanager/",
+        "grafana/": "grafana/",
+    },
+    "prometheus": {"prometheus/": "", "alertmanager/": "alertmanager/"},
+    "grafana": {"grafana/": "", "mixin/": "", "prometheus/rules/": "rules/"},
+    "kubernetes": {"kubernetes/": "", "grafana/dashboards/": "dashboards/", "agent/Dockerfile": "Dockerfile"},
+    "systemd": {"systemd/": "", "agent/costmeter.yaml": "costmeter.yaml"},
+    "slurm": {"slurm/": ""},
+}
+KINDS = tuple(_LAYOUTS)
+
+_BOARDS = "grafana/dashboards/"
+_RULES = "prometheus/rules/"
+_SETTINGS = "agent/costmeter.yaml"
+_AT_HOME = {"prometheus": "localhost:9090", "alertmanager": "localhost:9093", "agent": "localhost:26786"}
+_IN_COMPOSE = {"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "agent": "costmeter:26786"}
+
+
+def render(kind: str, wishes: Wishes, canonical: Mapping[str, str]) -> dict[str, str]:
+    """The texts of an export by their paths in its folder. `kind` is one of KINDS."""
+    ours = {path: _worded(path, text, wishes) for path, text in canonical.items()}
+    places = _places(kind, wishes, ours)
+    texts = {}
+    for path, text in ours.items():
+        target = _target(kind, path)
+        if target is not None and not (_is_test(path) and _has_own_amounts(wishes)):
+            texts[target] = _filled(text, places)
+    return dict(sorted(texts.items()))
+
+
+def is_program(path: str) -> bool:
+    """Whether a file is to be run."""
+    return path.endswith(".sh")
+
+
+def _target(kind: str, path: str) -> str | None:
+    for begin, target in _LAYOUTS[kind].items():
+        if path.startswith(begin):
+            return target + path.removeprefix(begin)
+    return None
+
+
+def _worded(path: str, text: str, wishes: Wishes) -> str:
+    """A file in the currency, its rules with the amounts that were wished for."""
+    text = in_currency(text, wishes.currency)
+    return with_wishes(text, wishes) if path.startswith(_RULES) and not _is_test(path) else text
+
+
+def _is_test(path: str) -> bool:
+    return path.endswith("_test.yml")
+
+
+def _has_own_amounts(wishes: Wishes) -> bool:
+    """Whether the rules are others than those that their unit tests are about."""
+    return any((wishes.idle_above, wishes.month_budget, wishes.runbooks, wishes.grafana_url))
+
+
+def _filled(text: str, places: Mapping[str, Callable[[], str]]) -> str:
+    for name, value in places.items():
+        if f"@{name}@" in text:
+            text = text.replace(f"@{name}@", value())
+    return text
+
+
+def _places(kind: str, wishes: Wishes, ours: Mapping[str, str]) -> dict[str, Callable[[], str]]:
+    """What stands for each @PLACE@ of the canonical files; what holds other places comes first."""
+    hosts = _IN_COMPOSE if kind == "compose" else _AT_HOME
+    rules = rule_files(ours)
+    boards = [path.removeprefix(_BOARDS) for path in sorted(ours) if path.startswith(_BOARDS)]
+    return {
+        "SETTINGS": lambda: "".join(f"    {line}\n" for line in ours[_SETTINGS].splitlines()).rstrip("\n"),
+        "PRICE": lambda: _price(wishes),
+        "RULE_GROUPS": lambda: "".join(groups(text, 2) for text in rules.values()).rstrip("\n"),
+        "RULE_FILES": lambda: "\n".join(f"  - rules/{name}" for name in rules),
+        "RULE_IMPORTS": lambda: "\n".join(f"  importstr 'rules/{name}'," for name in rules),
+        "BOARD_IMPORTS": lambda: "\n".join(f"    'costmeter-{name}': import 'dashboards/{name}'," for name in boards),
+        "BOARD_MAPS": lambda: "\n".join(map(_board_map, boards)),
+        "TARGETS": lambda: "\n".join(f'    - "{target}"' for target in wishes.targets or [hosts["agent"]]),
+        "ALERTMANAGER_URL": lambda: f"http://{hosts['alertmanager']}",
+        "ALERTMANAGER": lambda: hosts["alertmanager"],
+        "PROMETHEUS_URL": lambda: wishes.prometheus_url or f"http://{hosts['prometheus']}",
+        "PROMETHEUS_NAMESPACE": lambda: wishes.prometheus_namespace,
+        "NAMESPACE": lambda: wishes.namespace,
+        "IMAGE": lambda: wishes.image,
+        "COMMAND": lambda: wishes.command,
+        "VENV": lambda: wishes.command.removesuffix("/bin/costmeter"),
+        "VERSION": lambda: __version__,
+    }
+
+
+def _price(wishes: Wishes) -> str:
+    if wishes.price:
+        return f"gpu: {{price: {wishes.price}}}  # per GPU-hour"
+    if wishes.currency == "USD":
+        return "# gpu: {price: 2.49}  # per GPU-hour; until you say it, the list price"
+    return "# gpu: {price: 2.49}  # per GPU-hour: list prices are in USD alone, so without yours nothing costs anything"
+
+
+def _board_map(name: str) -> str:
+    return f"  - name: costmeter-{name.removesuffix('.json')}\n    files: [dashboards/{name}]"

@@ -1,0 +1,41 @@
+"""Thresholds, links and wrappings of the recording and alerting rules."""
+
+import re
+from collections.abc import Mapping
+
+from costmeter.outputs.export.currency import in_currency
+from costmeter.outputs.export.wishes import Wishes
+
+#: Where the rules' runbooks are unless somebody keeps his own.
+RUNBOOKS = "https://github.com/costmeter/costmeter/blob/main/docs/runbooks"
+#: Where the rules expect the boards: Grafana in the compose stack.
+GRAFANA = "http://localhost:3000"
+#: Rules that are one number each, which `--idle-above` and `--month-budget` set.
+IDLE_ABOVE = "costmeter:threshold_idle_usd_per_hour"
+MONTH_BUDGET = "costmeter:month_budget_usd"
+
+
+def rule_files(canonical: Mapping[str, str]) -> dict[str, str]:
+    """The rules by name of file, without their unit tests, which Prometheus would not load."""
+    here = "prometheus/rules/"
+    names = [path.removeprefix(here) for path in canonical if path.startswith(here)]
+    return {name: canonical[here + name] for name in sorted(names) if not name.endswith("_test.yml")}
+
+
+def with_wishes(text: str, wishes: Wishes) -> str:
+    """Rules that are in the currency already, with other thresholds and other links."""
+    for record, amount in ((IDLE_ABOVE, wishes.idle_above), (MONTH_BUDGET, wishes.month_budget)):
+        if amount:
+            text = _constant(in_currency(record, wishes.currency)).sub(rf"\g<1>{amount}\g<3>", text)
+    text = text.replace(GRAFANA, wishes.grafana_url) if wishes.grafana_url else text
+    return text.replace(RUNBOOKS, wishes.runbooks) if wishes.runbooks else text
+
+
+def groups(text: str, spaces: int) -> str:
+    """The groups of a file of rules, without their head, moved to the right."""
+    _, _, body = text.partition("\ngroups:\n") if "\ngroups:\n" in text else ("", "", text.removeprefix("groups:\n"))
+    return "".join(" " * spaces + line if line.strip() else line for line in body.splitlines(keepends=True))
+
+
+def _constant(record: str) -> re.Pattern[str]:
+    return re.compile(rf"(record: {re.escape(record)}(?:[ \t]+#.*)?\n\s+expr: vector\()([0-9.]+)(\))")

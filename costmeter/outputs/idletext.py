@@ -1,0 +1,126 @@
+"""What is idle on a node, as text: who, why, how long, how much, and what to type."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from costmeter.outputs.columns import columns, folded, shortened
+from costmeter.outputs.figures import about, money, significant
+from costmeter.outputs.gpus import numbers, short_model
+from costmeter.outputs.idle import Holding, Idle, Reader, freeing, quieting, total
+from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
+
+_GIGA = 1e9
+_CENT = Decimal("0.01")
+_INDENT = "    "
+_RIGHT = frozenset((3, 4, 5))
+#: What is cut where a line is too long, and how much of it stays: who holds, the model.
+_CUT = ((2, 10), (1, 8))
+_MOST_PIDS = 4
+#: Whose memory is in use as it should be.
+_AT_WORK = frozenset(("waiting-for-data", "waiting-for-peer", "evaluation", "checkpoint", "start-up"))
+_WHY = {
+    "no-process": "held, and no process is on it",
+    "memory-held": "a process holds its memory and computes nothing",
+    "waiting-for-data": "works in bursts and waits between them: its data comes too slowly",
+    "waiting-for-peer": "spins at hardly any power: waits for a rank that is late",
+    "hang": "spins at hardly any power and makes no step: it hangs",
+    "evaluation": "evaluates, as it says itself",
+    "checkpoint": "writes a checkpoint, as it says itself",
+    "start-up": "has only begun",
+    "unexplained": "computes nothing, and nobody can say why",
+}
+
+
+def idle_lines(found: Idle, style: Style, reader: Reader, with_all: bool) -> list[str]:
+    """The lines: what goes to nobody's training, each who holds what, and in one line what nobody holds."""
+    width = max(style.width, MINIMUM_WIDTH)
+    lines = folded("", _headline(found), width)
+    rows = [*found.told, *(found.unheld if with_all else ())]
+    cells = [_cells(each, found.node["currency"]) for each in rows]
+    for holding, line in zip(rows, _fitted(cells, width, "…" if style.unicode else "..."), strict=True):
+        lines += ["", line, *_details(holding, width, reader)]
+    lines += _rest(found, width, with_all)
+    return [unadorned(line, style) for line in lines]
+
+
+def _headline(found: Idle) -> str:
+    currency, simulated = found.node["currency"], "simulated GPUs: " if found.node["simulated"] else ""
+    if not found.told:
+        return f"{simulated}nothing is idle on {found.node['host']}: no GPU is held for nothing"
+    per_hour, cost = total(each.per_hour for each in found.told), total(each.cost for each in found.told)
+    if per_hour is None:
+        count = sum(len(each.gpus) for each in found.told)
+        return f"{simulated}{_counted(count)} held and idle on {found.node['host']}; no price is set: costmeter init"
+    so_far = "" if cost is None else f" ({money(cost, currency, _CENT)} so far)"
+    return f"{simulated}{_rate(per_hour, currency)} is going to nobody's training right now{so_far}"
+
+
+def _cells(holding: Holding, currency: str) -> list[str]:
+    users = ", ".join(holding.users) or "nobody"
+    names = ", ".join(holding.names)
+    return [
+        f"GPU {numbers(gpu['index'] for gpu in holding.gpus)}",
+        short_model(holding.gpus[0]["model"]),
+        f"{users} ({names})" if names else users,
+        about(holding.seconds) if holding.since is not None else "",
+        "" if holding.per_hour is None else _rate(holding.per_hour, currency),
+        "" if holding.cost is None else f"{money(holding.cost, currency, _CENT)} so far",
+    ]
+
+
+def _fitted(rows: list[list[str]], width: int, cut: str) -> list[str]:
+    for column, least in _CUT:
+        too_long = max(map(len, columns(rows, _RIGHT)), default=0) - width
+        if too_long > 0:
+            room = max(least, max(len(row[column]) for row in rows) - too_long)
+            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
+    return columns(rows, _RIGHT)
+
+
+def _details(holding: Holding, width: int, reader: Reader) -> Iterator[str]:
+    """Why, and what to type. A command is never folded: it is to be copied."""
+    if not holding.holders:
+        yield from folded(_INDENT, "held by nobody: it costs the node, and is nobody's idle spend", width)
+        return
+    yield from folded(_INDENT, _why(holding), width)
+    label = "free it:  "
+    for way in freeing(holding, reader):
+        yield f"{_INDENT}{label}{way}"
+        label = " " * len(label)
+    if holding.is_news:
+        yield f"{_INDENT}quiet it: {quieting(holding)}"
+
+
+def _why(holding: Holding) -> str:
+    said = "idle; the agent is of a version that does not say why"
+    if holding.reason is not None:
+        said = _WHY.get(holding.reason, holding.reason)
+    pids = [str(each["pid"]) for each in holding.processes]
+    if pids:
+        more = f" and {len(pids) - _MOST_PIDS} more" if len(pids) > _MOST_PIDS else ""
+        said += f"; pid {', '.join(pids[:_MOST_PIDS])}{more}"
+    held = 0 if holding.reason in _AT_WORK else holding.memory_bytes
+    return f"{said}; {significant(held / _GIGA, 2)} GB held" if held >= _GIGA else said
+
+
+def _rest(found: Idle, width: int, with_all: bool) -> Iterator[str]:
+    """What is not told of each by itself."""
+    left = [("in a short stall, start-up, evaluation or checkpoint", found.left_out)]
+    left += [] if with_all else [("held by nobody, which is the node's cost", found.unheld)]
+    told = [f"{_of(of, found.node['currency'])} {what}" for what, of in left if of]
+    if told:
+        yield ""
+        yield from folded("Not listed: ", f"{'; '.join(told)}. All of it: costmeter idle --all", width)
+
+
+def _of(holdings: Sequence[Holding], currency: str) -> str:
+    count, per_hour = sum(len(each.gpus) for each in holdings), total(each.per_hour for each in holdings)
+    return _counted(count) if per_hour is None else f"{_counted(count)} at {_rate(per_hour, currency)}"
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} GPU{'' if count == 1 else 's'}"
+
+
+def _rate(amount: Decimal, currency: str) -> str:
+    return f"{money(amount, currency)}/h"

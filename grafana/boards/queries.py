@@ -1,0 +1,127 @@
+"""PromQL as the boards say it: series filtered by the board's variables, runs counted once, GPUs joined to runs."""
+
+from collections.abc import Sequence
+
+from costmeter.outputs.families import FAMILIES
+
+#: What every series of a node is filtered by. `cluster` may be missing on all of them: its "all" matches that, too.
+OF_NODES = 'job=~"$job", instance=~"$instance", cluster=~"$cluster"'
+#: Series recorded above the level of a node have no instance.
+OF_CLUSTERS = 'job=~"$job", cluster=~"$cluster"'
+#: Alerts of users, runs and months name no node, but what has the labels of one is
+#: filtered by them. `owner` is what all alerts of ours have.
+ALERTS_OF = 'owner=~".+", job=~"|$job", instance=~"|$instance", cluster=~"|$cluster"'
+ABOVE_NODES = ("run:", "user:", "project:")
+#: Rules evaluate these once for everybody: they have no labels at all.
+CONSTANTS = "costmeter:"
+#: A GPU as its node names it; two nodes may be scraped by two jobs.
+GPU = "job, instance, gpu_uuid"
+#: Phases in which a run writes a checkpoint, as the idle reasons know them.
+CHECKPOINT_PHASES = "(?i)(checkpoint|save|ckpt).*"
+#: How finely the past is looked at: a run that ended stays on its page for 15 minutes.
+SEEN = "$__range:15m"
+#: Recorded hours are renewed every 5 minutes, so that each hour of a range has its last.
+HOURS = "$__range:1h"
+
+
+def series(name: str, *matchers: str) -> str:
+    """A selector of a metric or recorded series, filtered by the variables that its level has labels for."""
+    if name.startswith(CONSTANTS):
+        return name
+    level = OF_CLUSTERS if name.startswith(ABOVE_NODES) else OF_NODES
+    return f"{name}{{{', '.join([*matchers, level])}}}"
+
+
+def of_run(name: str, *matchers: str) -> str:
+    """A selector of the run that the board shows."""
+    return series(name, 'run_id="$run"', *matchers)
+
+
+def rate(selector: str) -> str:
+    """Growth per second, over what Grafana takes for long enough."""
+    return f"rate({selector}[$__rate_interval])"
+
+
+def per_hour(expression: str) -> str:
+    return f"3600 * {expression}"
+
+
+def added(expression: str, *by: str) -> str:
+    """The sum by labels, or of everything."""
+    return f"sum by ({', '.join(by)}) ({expression})" if by else f"sum({expression})"
+
+
+def once(family: str, of: str, *matchers: str) -> str:
+    """A family of the run with each of its hosts once: the agent's count where an agent and a wrapper both have one.
+
+    `of` stands for what is made of the selector, `{}`. An agent that came back under another address is one, too.
+    """
+    name = metric(family)
+    labels = [label for label in FAMILIES[family].labels if label not in ("run_id", "meter")]
+    each = [
+        f"max by ({', '.join(labels)}) ({of.format(of_run(name, *matchers, meter))})"
+        for meter in ('meter="agent"', 'meter="wrapper"')
+    ]
+    return f"({each[0]} or on (host) {each[1]})"
+
+
+def metric(family: str) -> str:
+    """The name of a family's series on the page, in US dollars: what `costmeter export` rewrites for others."""
+    found = FAMILIES[family]
+    endings = {"counter": "_total", "gauge": "", "info": "_info"}
+    prefix = "costmeter_" if found.ours else ""
+    return prefix + found.name.format(currency="usd") + endings[found.kind]
+
+
+def total(family: str, *by: str, matchers: Sequence[str] = ()) -> str:
+    """What the run came to: the highest raw value that was scraped within the range; exact, also of one that ended."""
+    return added(once(family, "max_over_time({}[$__range])", *matchers), *by)
+
+
+def running(family: str, *by: str, matchers: Sequence[str] = ()) -> str:
+    """What the run had come to at each moment."""
+    return added(once(family, "{}", *matchers), *by)
+
+
+def speed(family: str, *by: str, matchers: Sequence[str] = ()) -> str:
+    """What the run takes per second."""
+    return added(once(family, "rate({}[$__rate_interval])", *matchers), *by)
+
+
+def last(family: str, *matchers: str) -> str:
+    """The last value of a gauge of the run within the range, by its labels."""
+    return once(family, "last_over_time({}[$__range])", *matchers)
+
+
+def held(run: str = 'run_id="$run"') -> str:
+    """The part of each GPU that the run holds, on the page of an agent or, of itself alone, of a wrapper."""
+    share, whole = (series(metric(family), run) for family in ("gpu_holder_share_ratio", "gpu_holder"))
+    return f"max by ({GPU}) ({share} or on ({GPU}) {whole})"
+
+
+def holds(expression: str) -> str:
+    """What is said of GPUs, of those that the run holds, each GPU once whoever tells of it."""
+    return f"max by (gpu_uuid) ({expression} and on ({GPU}) {held()})"
+
+
+def share_of(expression: str, *by: str) -> str:
+    """The run's part of what its GPUs do, each GPU once."""
+    labels = ", ".join(("gpu_uuid", *by))
+    return f"max by ({labels}) ({expression} * on ({GPU}) group_left () {held()})"
+
+
+def while_held(counter: str, *by: str) -> str:
+    """What a counter of GPUs grew by while the run held them: its rate at every step of the range, times the step."""
+    grown = share_of(added(rate(counter), "job", "instance", "gpu_uuid", *by), *by)
+    return f"sum_over_time({grown}[$__range:$__interval]) * $__interval_ms / 1000"
+
+
+def named(expression: str) -> str:
+    """Say of each GPU its number and its node: uuids name nothing to a person."""
+    facts = f"topk by (gpu_uuid) (1, last_over_time({series(metric('gpu'))}[$__range]))"
+    return f"{expression} * on (gpu_uuid) group_left (instance, index, model) {facts}"
+
+
+def over_hours(recorded: str, *by: str) -> str:
+    """What recorded hours of the range add up to."""
+    return added(f"sum_over_time(last_over_time({recorded}[10m])[{HOURS}])", *by)

@@ -1,0 +1,111 @@
+"""Folders that are written whole or not at all, whatever is in the way."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costmeter.cli.wholefolder import File, write
+from costmeter.errors import CostmeterError, UsageError
+
+FILES = {"a.txt": File("a\n"), "b/c.sh": File("c\n", is_program=True)}
+
+
+def found(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_folder_is_made_with_those_above_it(tmp_path: Path) -> None:
+    """A folder that is not there is made; its files have their texts and modes, and no drafts remain."""
+    done = write(str(tmp_path / "x" / "y"), FILES, is_forced=False)
+
+    assert (("a.txt", "b/c.sh"), ()) == (done.written, done.unchanged)
+    assert {"x/y/a.txt": "a\n", "x/y/b/c.sh": "c\n"} == found(tmp_path)
+    assert os.access(tmp_path / "x/y/b/c.sh", os.X_OK)
+    assert ["y"] == [path.name for path in (tmp_path / "x").iterdir()]
+
+
+@given(present=st.dictionaries(st.sampled_from(["a.txt", "b/c.sh", "other"]), st.sampled_from(["a\n", "c\n", "x"])))
+def test_without_force_nothing_that_differs_is_ever_replaced(
+    present: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever is there: without force either all files are as wished and no other has changed, or nothing changed."""
+    folder = tmp_path_factory.mktemp("folder")
+    for path, text in present.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    try:
+        write(str(folder), {path: File(file.text) for path, file in FILES.items()}, is_forced=False)
+    except UsageError:
+        assert present == found(folder)
+        assert any(present.get(path, file.text) != file.text for path, file in FILES.items())
+    else:
+        assert {**present, "a.txt": "a\n", "b/c.sh": "c\n"} == found(folder)
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_everything_in_the_way_is_named(tmp_path: Path, is_forced: bool) -> None:
+    """A folder where a file is to be, and a file where a folder is, are both named, and force does not help."""
+    (tmp_path / "a.txt").mkdir()
+    (tmp_path / "b").write_text("b")
+
+    with pytest.raises(UsageError) as refusal:
+        write(str(tmp_path), FILES, is_forced)
+
+    assert f"{tmp_path}/a.txt is in the way: a folder" in refusal.value.message
+    assert f"{tmp_path}/b is in the way: not a folder" in refusal.value.message
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    """DIR itself may not be a file."""
+    (tmp_path / "out").write_text("mine")
+
+    with pytest.raises(UsageError, match="out is in the way: not a folder"):
+        write(str(tmp_path / "out"), FILES, is_forced=True)
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    """A pipe where a file is to be is in the way, and nobody waits for its writer."""
+    os.mkfifo(tmp_path / "a.txt")
+
+    with pytest.raises(UsageError, match=r"a\.txt is in the way: not a regular file"):
+        write(str(tmp_path), FILES, is_forced=True)
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, is_there: bool) -> None:
+    """Where one file cannot be made, none is, and of folders that were made none is left."""
+    folder = tmp_path / "out"
+    if is_there:
+        folder.mkdir()
+
+    with pytest.raises(CostmeterError, match="nothing was written"):
+        write(str(folder), {**FILES, f"d/{'n' * 300}": File("too long a name")}, is_forced=False)
+
+    assert ([folder] if is_there else []) == list(tmp_path.iterdir())
+    assert not is_there or list(folder.iterdir()) == []
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    """A file that is a link stays one; what it leads to is replaced."""
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.txt").symlink_to(tmp_path / "real")
+
+    write(str(tmp_path / "out"), FILES, is_forced=True)
+
+    assert (tmp_path / "out" / "a.txt").is_symlink()
+    assert (tmp_path / "real").read_text() == "a\n"
+
+
+def test_a_lost_mode_is_restored(tmp_path: Path) -> None:
+    """A script that may no longer be run differs, and is replaced by one that may."""
+    write(str(tmp_path), FILES, is_forced=False)
+    (tmp_path / "b/c.sh").chmod(0o644)
+
+    done = write(str(tmp_path), FILES, is_forced=True)
+
+    assert ("b/c.sh",) == done.written
+    assert os.access(tmp_path / "b/c.sh", os.X_OK)

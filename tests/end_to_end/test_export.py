@@ -1,0 +1,177 @@
+"""What `costmeter export` writes, at work: the compose stack as processes, the wheel, systemd's users and folders."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.composed import Enclosure, absent, composed, enclosed
+from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, own_home, uncovered
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = {
+    "alertmanager": ["prometheus-alertmanager"],
+    "costmeter-mock": [COSTMETER],
+    "prometheus": ["prometheus"],
+}
+NOTHING_COMPOSED = absent("prometheus", "prometheus-alertmanager")
+#: An alert of one's own, in the place that the exported configuration has for it: it fires at the first evaluation.
+SITE_RULES = """
+groups: [{name: site, rules: [{alert: Scraped, expr: 'up{job="costmeter"} == 1', labels: {severity: info}}]}]
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[dict[str, str]]:
+    """Somebody without configuration."""
+    with own_home() as environ:
+        yield environ
+
+
+def export(home: dict[str, str], *arguments: str) -> str:
+    argv = [COSTMETER, "export", *arguments]
+    done = subprocess.run(argv, env=home, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert (0, "") == (done.returncode, done.stderr)
+    return done.stdout
+
+
+def asked(stack: Enclosure, path: str) -> Any:
+    """What Prometheus answers; None until it does."""
+    answer = stack.get(f"http://prometheus:9090/api/v1/{path}")
+    return json.loads(answer)["data"] if answer else None
+
+
+def values(stack: Enclosure, query: str) -> list[float] | None:
+    found = asked(stack, f"query?query={query}")
+    return [float(each["value"][1]) for each in found["result"]] or None if found else None
+
+
+@pytest.mark.skipif(bool(NOTHING_COMPOSED), reason=NOTHING_COMPOSED)
+def test_the_stack_scrapes_and_alerts_without_an_edit(home: dict[str, str], tmp_path: Path) -> None:
+    """From the exported folder as it is: the agent is scraped, all rules evaluate, and alerts reach Alertmanager."""
+    folder = tmp_path / "stack"
+    said = export(home, "compose", str(folder))
+    site = folder / "prometheus" / "rules" / "site"
+    site.mkdir()
+    (site / "scraped.yml").write_text(SITE_RULES)
+
+    with composed(folder, PROGRAMS) as stack:
+        up = eventually(lambda: values(stack, "up"), "a scrape")
+        burning = eventually(lambda: values(stack, "sum(instance:costmeter_gpu_cost_usd:rate5m)"), "a recorded rate")
+        rules = asked(stack, "rules")["groups"]
+        alerts = eventually(lambda: _alerts(stack), "an alert")
+
+    assert "--profile mock up" in said
+    assert [1.0] == up
+    assert burning[0] > 0
+    assert {"site"} < {group["name"] for group in rules}
+    assert [] == [rule["lastError"] for group in rules for rule in group["rules"] if rule.get("lastError")]
+    assert "costmeter:26786" in {
+        alert["labels"]["instance"] for alert in alerts if alert["labels"]["alertname"] == "Scraped"
+    }
+
+
+def _alerts(stack: Enclosure) -> list[dict[str, Any]] | None:
+    answer = stack.get("http://alertmanager:9093/api/v2/alerts")
+    found: list[dict[str, Any]] = json.loads(answer) if answer else []
+    return found or None
+
+
+def test_a_wheel_exports(tmp_path: Path) -> None:
+    """A built wheel has all the files, and exports them without any of the package's dependencies."""
+    source, target = tmp_path / "source", tmp_path / "installed"
+    shutil.copytree(ROOT / "costmeter", source / "costmeter", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    environ = uncovered(os.environ)
+    build = [
+        *pip,
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "--wheel-dir",
+        str(tmp_path),
+        str(source),
+    ]
+    subprocess.run(build, check=True, env=environ, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    install = [*pip, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, env=environ)
+
+    for kind in ("compose", "kubernetes", "systemd", "slurm"):
+        argv = [sys.executable, "-S", "-m", "costmeter", "export", kind, str(tmp_path / kind)]
+        subprocess.run(argv, check=True, env={**environ, "PYTHONPATH": str(target)}, cwd=tmp_path, capture_output=True)
+        here = ROOT / "examples" / kind
+        exported = {path.relative_to(tmp_path / kind) for path in (tmp_path / kind).rglob("*") if path.is_file()}
+        assert exported == {path.relative_to(here) for path in here.rglob("*") if path.is_file()}
+
+
+UNITS = "/etc/systemd/system"
+NOTHING_INSTALLED = absent("systemd-sysusers", "systemd-tmpfiles", "systemctl", "setpriv")
+
+
+@pytest.mark.skipif(bool(NOTHING_INSTALLED), reason=NOTHING_INSTALLED)
+def test_the_unit_is_installed_and_its_user_can_run_it(home: dict[str, str], tmp_path: Path) -> None:
+    """install.sh makes user, folders, settings and an enabled unit, whose command that user can run.
+
+    In a root of its own, where systemctl enables units and leaves starting them; what it would start is started here.
+    """
+    if subprocess.run(["setpriv", "--reuid=65534", COSTMETER, "--version"], capture_output=True, cwd="/").returncode:
+        pytest.skip(f"other users may not run {COSTMETER}")
+    tmp_path.chmod(0o755)
+    export(home, "systemd", str(tmp_path / "unit"), "--command", COSTMETER, "--price", "2.10")
+    with enclosed(tmp_path) as root:
+        for _ in range(2):  # a second time it updates
+            subprocess.run(
+                [*root.entered, "env", "SYSTEMD_OFFLINE=1", "sh", str(tmp_path / "unit" / "install.sh")], check=True
+            )
+        owners = _said(root, "stat", "-c", "%U %n", "/var/lib/costmeter", "/run/costmeter", "/run/costmeter/slurm")
+        enabled = _said(root, "systemctl", "is-enabled", "costmeter-agent.service")
+        unit = dict(
+            line.split("=", 1)
+            for line in _said(root, "cat", f"{UNITS}/costmeter-agent.service")
+            if re.match(r"\w+=", line)
+        )
+        capabilities = ",".join(f"+{name.removeprefix('CAP_').lower()}" for name in unit["AmbientCapabilities"].split())
+        as_unit = ["setpriv", f"--reuid={unit['User']}", f"--regid={unit['Group']}", "--clear-groups", "--no-new-privs"]
+        has = [f"--inh-caps={capabilities}", f"--ambient-caps={capabilities}"]
+        argv = [*root.entered, "env", "-i", "STATE_DIRECTORY=/var/lib/costmeter", *as_unit, *has]
+        command = [*argv, *unit["ExecStart"].split(), "--simulate=healthy"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as agent:
+            page = eventually(lambda: root.get("http://localhost:26786/metrics"), "a page")
+            agent.terminate()
+            assert agent.wait(PATIENCE_SECONDS) == 0
+
+    assert ["costmeter /var/lib/costmeter", "costmeter /run/costmeter", "root /run/costmeter/slurm"] == owners
+    assert ["enabled"] == enabled
+    assert 'costmeter_gpu_price_usd_per_hour{gpu_uuid="' in page
+    assert " 2.1\n" in page
+
+
+def _said(root: Enclosure, *argv: str) -> list[str]:
+    done = subprocess.run([*root.entered, *argv], check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def test_the_scripts_are_put_into_place(home: dict[str, str], tmp_path: Path) -> None:
+    """install.sh of slurm installs three programs under the names in the lines for slurm.conf, and shows these."""
+    export(home, "slurm", str(tmp_path / "slurm"))
+    target = tmp_path / "etc"
+
+    done = subprocess.run(
+        ["sh", str(tmp_path / "slurm" / "install.sh"), str(target)], capture_output=True, text=True, check=True
+    )
+
+    named = {line.partition("=")[2] for line in done.stdout.splitlines() if "rolog=" in line or line.startswith("Epi")}
+    assert {str(path) for path in target.iterdir()} == named
+    assert len(named) == 3
+    assert all(os.access(path, os.X_OK) for path in named)

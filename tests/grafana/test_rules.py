@@ -1,0 +1,212 @@
+"""Recording and alerting rules: promtool takes them, their unit tests pass, and every alert says what it must."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from costmeter.meter.idling import REASONS
+from costmeter.outputs.families import FAMILIES
+from tests.grafana.promql import selectors
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "costmeter" / "outputs" / "export" / "files"
+RULES = FILES / "prometheus" / "rules"
+TESTS = RULES / "costmeter_test.yml"
+RUNBOOKS = ROOT / "docs" / "runbooks"
+#: What every page of a runbook has, in this order.
+SECTIONS = (
+    "What it means in money",
+    "First three things to type",
+    "What it is not",
+    "How to quiet it",
+    "How its threshold is set",
+)
+needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
+
+
+def rules() -> list[dict[str, Any]]:
+    """Every rule of both files."""
+    groups = [g for name in ("costmeter", "costmeter-alerts") for g in loaded(RULES / f"{name}.yml")["groups"]]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def loaded(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+ALERTS = [rule for rule in rules() if "alert" in rule]
+NAMES = sorted({rule["alert"] for rule in ALERTS})
+RECORDED = {rule["record"] for rule in rules() if "record" in rule}
+
+
+def exported() -> set[str]:
+    """Every name on a page, in dollars, and what Prometheus adds of its own."""
+    names = {"up"}
+    for family in FAMILIES.values():
+        name = f"costmeter_{family.name.format(currency='usd')}" if family.ours else family.name
+        names.add(name + {"counter": "_total", "info": "_info", "gauge": ""}[family.kind])
+    return names
+
+
+def promtool(*words: str) -> str:
+    """What promtool says; a failure is the test's, in promtool's words."""
+    done = subprocess.run(["promtool", *words], capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@needs_promtool
+def test_promtool_takes_the_rules() -> None:
+    """`promtool check rules` has no fault to find, duplicates included."""
+    said = promtool("check", "rules", *map(str, sorted(set(RULES.glob("*.yml")) - {TESTS})))
+    assert said.count("SUCCESS") == 2
+
+
+@needs_promtool
+@pytest.mark.timeout(300)
+def test_the_unit_tests_pass() -> None:
+    """`promtool test rules`: every alert with the labels of production, firing and not."""
+    promtool("test", "rules", str(TESTS))
+
+
+def test_every_alert_is_tested_to_fire_and_to_keep_still() -> None:
+    """No alert without both, and every annotation of those that fire is rendered, with no error of a template."""
+    of = [case for test in loaded(TESTS)["tests"] for case in test.get("alert_rule_test", [])]
+    fire = {case["alertname"] for case in of if case["exp_alerts"]}
+    quiet = {case["alertname"] for case in of if not case["exp_alerts"]}
+    assert sorted(fire) == [name for name in NAMES if name != "MonthOverBudgetForecast"], "the month: below"
+    assert sorted(quiet) == NAMES
+    texts = [text for case in of for each in case["exp_alerts"] for text in each["exp_annotations"].values()]
+    assert not [text for text in texts if "{{" in text or "error" in text or "%!" in text]
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("record") or rule["alert"])
+def test_every_metric_exists(rule: dict[str, Any]) -> None:
+    """A rule reads what the exporter has, or what another rule records; also in the queries of its annotations."""
+    asked = [rule["expr"], *queries(rule)]
+    names = {each.metric for expression in asked for each in selectors(expression)}
+    assert names <= exported() | RECORDED
+    reasons = re.findall(r'reason="([a-z-]+)"', rule["expr"])
+    assert set(reasons) <= {*REASONS, "hidden"}
+
+
+def queries(rule: dict[str, Any]) -> list[str]:
+    """The queries of its annotations, every place in them filled with a word."""
+    texts = " ".join(rule.get("annotations", {}).values())
+    return [
+        found.replace("%q", '"x"')
+        for found in re.findall(r"printf `([^`]+)`", texts) + re.findall(r'query "([^"]+)"', texts)
+    ]
+
+
+@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: f"{rule['alert']}-{rule['labels']['severity']}")
+def test_an_alert_says_what_it_must(rule: dict[str, Any]) -> None:
+    """Whom it is for and how bad it is, dollars, one command at its end, a runbook that exists, and a board."""
+    labels, said = rule["labels"], rule["annotations"]
+    assert labels["severity"] in {"info", "warning", "critical"}
+    assert labels["owner"] in {"platform", "finops", '{{ or $labels.user "unknown" }}'}
+    rendered = re.sub(r"\{\{.*?\}\}", "X", said["description"])
+    assert re.search(r"[:,] costmeter (idle|report|doctor|top|prices|config)( [^ ]+)*$", rendered)
+    assert said["runbook_url"].endswith(f"/docs/runbooks/{rule['alert']}.md")
+    assert re.match(r"http://localhost:3000/d/costmeter-(run|fleet|spend)(\?|$)", said["dashboard_url"])
+    if labels["owner"] != "platform":
+        assert "USD" in said["summary"] or "days old" in said["summary"]
+
+
+def test_rules_of_one_alert_differ_in_severity_alone() -> None:
+    """Its warning and its critical say the same, where both are of the same thing."""
+    for name in ("IdleGpuSpend", "TrainingStalled", "MonthOverBudgetForecast"):
+        first, second = (rule["annotations"] for rule in ALERTS if rule["alert"] == name)
+        assert first == second
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_alert_has_a_runbook(name: str) -> None:
+    """With its name, its sections, three commands, and how to quiet it."""
+    text = (RUNBOOKS / f"{name}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {name}\n")
+    assert tuple(re.findall(r"^## (.*)$", text, re.MULTILINE)) == SECTIONS
+    typed = text.split(SECTIONS[1])[1].split(SECTIONS[2])[0]
+    assert typed.count("```sh") == 3
+    assert f"amtool silence add alertname={name} " in text
+    assert f"| [{name}](runbooks/{name}.md) |" in (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+
+
+def test_every_runbook_has_an_alert() -> None:
+    """No page is left of an alert that is gone."""
+    assert sorted(page.stem for page in RUNBOOKS.glob("*.md")) == NAMES
+
+
+def test_thresholds_stand_in_one_place() -> None:
+    """No alert in money compares with a number of its own, and every threshold is asked for somewhere."""
+    constants = {rule["record"] for rule in rules() if re.fullmatch(r"vector\([\d.]+\)", str(rule["expr"]).strip())}
+    asked = " ".join(str(rule["expr"]) for rule in rules())
+    assert len(constants) == 7
+    assert not [name for name in constants if name not in asked]
+    dollars = [rule for rule in ALERTS if "_usd" in rule["expr"]]
+    compared = [re.findall(r"[<>]=?\s*(\d[\d.]*)", rule["expr"]) for rule in dollars]
+    assert {number for numbers in compared for number in numbers} <= {"0", "10", "3600"}
+
+
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool not installed")
+def test_amtool_takes_the_alertmanager() -> None:
+    """`amtool check-config` has no fault to find."""
+    path = FILES / "alertmanager" / "alertmanager.yml"
+    done = subprocess.run(
+        ["amtool", "check-config", str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+MONTH = """
+rule_files: [costmeter.yml, costmeter-alerts.yml]
+evaluation_interval: 5m
+tests:
+  - name: 10 USD/h through January and into February, against 7000 a month
+    interval: 5m
+    input_series:
+      - {series: 'costmeter_gpu_cost_usd_total{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",state="busy"}',
+         values: '0+0.833333333333x9500'}
+      - {series: 'costmeter_gpu_time_seconds_total{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",
+         state="unheld"}', values: '0x9500'}
+    promql_expr_test:
+      - {expr: 'round(costmeter:month_cost_usd)', eval_time: 10d, exp_samples: [{labels: '{}', value: 2400}]}
+      - {expr: 'round(costmeter:month_forecast_usd, 10)', eval_time: 10d, exp_samples: [{labels: '{}', value: 7440}]}
+      - {expr: 'round(costmeter:month_cost_usd)', eval_time: 32d, exp_samples: [{labels: '{}', value: 250}]}
+      - {expr: 'round(costmeter:month_forecast_usd, 10)', eval_time: 32d, exp_samples: [{labels: '{}', value: 6730}]}
+      - {expr: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",severity="warning"}', eval_time: 10d,
+         exp_samples: [{labels: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",owner="finops",
+         severity="warning"}', value: 1}]}
+      - {expr: 'ALERTS{alertname="MonthOverBudgetForecast",severity="critical"}', eval_time: 10d, exp_samples: []}
+      - {expr: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",severity="critical"}', eval_time: 30d,
+         exp_samples: [{labels: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",owner="finops",
+         severity="critical"}', value: 1}]}
+      - {expr: 'ALERTS{alertname="MonthOverBudgetForecast"}', eval_time: 32d, exp_samples: []}
+"""
+
+
+@needs_promtool
+@pytest.mark.timeout(300)
+def test_a_month_is_summed_forecast_and_begun_anew(tmp_path: Path) -> None:
+    """At 10 dollars an hour: 2,400 after ten days of 31 and 7,440 at the end; in February 240 after a day, 6,720 of 28.
+
+    The hour that ended with January counts for February: 10 dollars at most. Only the rules of the month are evaluated,
+    because a month has many evaluations.
+    """
+    asked = {"costmeter:month_budget_usd", "instance:costmeter_gpu_cost_usd:increase1h", "MonthOverBudgetForecast"}
+    asked |= {name for name in RECORDED if name.startswith("costmeter:month")}
+    for file in ("costmeter.yml", "costmeter-alerts.yml"):
+        groups = loaded(RULES / file)["groups"]
+        for group in groups:
+            group["rules"] = [rule for rule in group["rules"] if rule.get("record", rule.get("alert")) in asked]
+            for rule in group["rules"]:
+                if rule.get("record") == "costmeter:month_budget_usd":
+                    rule["expr"] = "vector(7000)"
+        (tmp_path / file).write_text(yaml.safe_dump({"groups": groups}))
+    (tmp_path / "test.yml").write_text(MONTH)
+    promtool("test", "rules", str(tmp_path / "test.yml"))
