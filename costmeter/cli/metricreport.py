@@ -31,7 +31,7 @@ _INSTEAD = "leave it out, or read journals: costmeter report, without --from"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `--from` takes beside the date of a bill, and what an address of https needs."""
-    said = "--from prometheus=URL reads runs of all nodes from the metrics that it scraped, of 7 days or --since"
+    said = "--from prometheus=URL reads all nodes' runs from the metrics it scraped, of 7 days or --since"
     group = parser.add_argument_group("all nodes, from a Prometheus", said)
     group.add_argument("--ca", metavar="FILE", help="certificates that an https:// Prometheus is believed by")
 

@@ -9,14 +9,21 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from costmeter.ledger.node.record import Holders, RunSeen
 from tests.end_to_end.agents import agent
 from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, own_home
+from tests.ledger.node.test_journal import FIRST, MAYA, day
+from tests.ledger.node.test_run import state
+from tests.ledger.nodedays import facts
 from tests.outputs.test_receipt_schema import validator
+from tests.runtime.heldnode import LEE_1
+from tests.samples import BEGAN_UTC_NS, MINUTE
 
 RUN = "r-seen"
 
@@ -103,6 +110,20 @@ def test_of_a_wrappers_run_elsewhere_too(recorded: tuple[dict[str, str], Path], 
         ]
     assert ["report", "what-if"] == [shlex.split(each)[1] for each in commands]
     assert [(0, True), (0, True)] == [(each.returncode, bool(each.stdout)) for each in ran], ran
+
+
+def test_every_id_that_is_shown_can_be_asked_for(tmp_path: Path) -> None:
+    """Maya and lee have a run r-1 each: by what the list calls them a receipt is asked for, and called."""
+    lees = replace(LEE_1, run=MAYA.run)
+    held = Holders(BEGAN_UTC_NS + 2 * MINUTE, {FIRST: (lees,)})
+    state(tmp_path, [*day()[:7], RunSeen(BEGAN_UTC_NS + 2 * MINUTE, facts(lees)), held, day()[8]])
+    with own_home() as environ:
+        rows = csv.DictReader(io.StringIO(report(environ, "--state", str(tmp_path), "--format", "csv").stdout))
+        ids = [row["run"] for row in rows]
+        told = [json.loads(report(environ, each, "--state", str(tmp_path), "--json").stdout) for each in ids]
+        both = report(environ, MAYA.run, "--state", str(tmp_path), "--by", "user").stdout
+    assert ["r-1~1001", "r-1~1002"] == ids == [each["run"]["id"] for (each,) in told]
+    assert (True, True) == ("maya" in both, "lee" in both)
 
 
 @pytest.mark.parametrize("kind", ["text", "csv", "md"])
