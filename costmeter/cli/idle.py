@@ -20,7 +20,7 @@ examples:
 
 It asks the agent of this node, wherever that serves. docs/idle.md says what each reason means.
 
-exit codes: 0, 1 nobody to ask; with --exit-code also 1 where something is told of.
+exit codes: 0, 1 nobody to ask; with --exit-code also 1 where money burns, with or without --all.
 """
 _START = "start one: costmeter agent.  One elsewhere: costmeter idle --from http://gpu02:26786"
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("--all", action="store_true", help="short stalls as well, and GPUs that nobody holds")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--exit-code", action="store_true", help="end with 1 where something is told of")
+    parser.add_argument("--exit-code", action="store_true", help="end with 1 where the first line tells of money")
     parser.add_argument("--from", dest="url", metavar="URL", help="the agent to ask (default this node's)")
     parser.add_argument("--ca", metavar="FILE", help="certificates that an https:// agent is believed by")
 
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _shown(node: dict[str, Any], args: argparse.Namespace) -> tuple[bool, str]:
-    """Whether anything is told of, and all of it as text."""
+    """Whether anything burns money in earnest, and all of it as text."""
     from costmeter.cli.printing import style, to_json
     from costmeter.outputs.idle import as_json, idle
     from costmeter.outputs.idletext import idle_lines
@@ -59,9 +59,9 @@ def _shown(node: dict[str, Any], args: argparse.Namespace) -> tuple[bool, str]:
     found: Idle = idle(node, args.all)
     reader = _reader(node)
     if args.json:
-        return bool(found.told), to_json(as_json(found, reader))
+        return bool(found.news), to_json(as_json(found, reader))
     lines = idle_lines(found, style(sys.stdout, dict(os.environ)), reader, args.all)
-    return bool(found.told), "\n".join(lines) + "\n"
+    return bool(found.news), "\n".join(lines) + "\n"
 
 
 def _reader(node: dict[str, Any]) -> "Reader":

@@ -1,4 +1,7 @@
-"""Several files of one folder, written all or none: finished beside their places first, then renamed over them."""
+"""Several files of one folder, written all or none: finished beside their places first, then renamed over them.
+
+Whatever the umask, they are for everybody to read: other users' services do.
+"""
 
 import contextlib
 import os
@@ -34,7 +37,8 @@ def write(folder: str, files: Mapping[str, File], is_forced: bool) -> Written:
     """Write files by their paths in a folder, which may not be there yet; files of other names are left alone.
 
     Raises UsageError, naming all of them, where a file is there and differs, unless forced, or where something that is
-    no file is in the way; CostmeterError where it cannot be written. Then nothing was changed.
+    no file is in the way; CostmeterError where it cannot be written. Then nothing was changed, or the error says what
+    was. A file that is the same and not for everybody to read is no other file: it is made anew, and so that they can.
     """
     unchanged = _unchanged(folder, files, is_forced)
     new = {path: file for path, file in files.items() if path not in unchanged}
@@ -47,6 +51,7 @@ def write(folder: str, files: Mapping[str, File], is_forced: bool) -> Written:
         where = f"{problem.filename}: " if problem.filename else ""
         hint = "a folder that you may write into, on a disk with space"
         raise CostmeterError(f"nothing was written: {where}{problem.strerror or problem}", hint) from None
+    _open_folders(folder, files)
     return Written(tuple(new), tuple(path for path in files if path in unchanged))
 
 
@@ -68,26 +73,68 @@ def _replace(folder: str, files: Mapping[str, File]) -> None:
     """Files in a folder, which is made if need be; the first is not replaced before the last is on the disk."""
     made: list[str] = []
     drafts: dict[str, str] = {}
+    olds: dict[str, str] = {}
+    replaced: list[str] = []
     try:
         for path, file in files.items():
             target = os.path.realpath(os.path.join(folder, path))
             _make_folder(os.path.dirname(target), made)
             drafts[target] = _draft(target, file)
+        for target in drafts:
+            if os.path.lexists(target):
+                olds[target] = _kept(target)
         for target, draft in drafts.items():
             os.replace(draft, target)
-    except BaseException:
+            replaced.append(target)
+    except BaseException as problem:
+        remaining = _put_back(replaced, olds)
         _undo(drafts.values(), made)
+        if remaining and isinstance(problem, OSError):
+            raise CostmeterError(
+                f"{problem.strerror or problem}, and these are new already: {', '.join(remaining)}",
+                "export once more, into a folder that you may write into",
+            ) from None
         raise
+    _undo(olds.values(), ())
+
+
+def _kept(target: str) -> str:
+    """A second name of a file that will be replaced; a copy where the file system has no such."""
+    old = _draft_name(target)
+    try:
+        os.link(target, old)
+    except OSError:
+        try:
+            shutil.copy2(target, old)
+        except BaseException:
+            _undo([old], ())
+            raise
+    return old
+
+
+def _put_back(replaced: Iterable[str], olds: Mapping[str, str]) -> list[str]:
+    """Undo what was replaced, and take away the second names; returns what could not be undone."""
+    remaining = []
+    for target in replaced:
+        try:
+            if target in olds:
+                os.replace(olds[target], target)
+            else:
+                os.unlink(target)
+        except OSError:
+            remaining.append(target)
+    _undo(olds.values(), ())
+    return remaining
 
 
 def _unchanged(folder: str, files: Mapping[str, File], is_forced: bool) -> frozenset[str]:
     """The files that are there already and need nothing. Raises UsageError for those that may not be replaced."""
     same, differing, blocked = [], [], list(_blocked(folder, files))
     for path, file in files.items():
-        found = _found(os.path.join(folder, path))
-        if found == file:
+        text, mode = _found(os.path.join(folder, path))
+        if text == file.text and not file.mode & ~mode:
             same.append(path)
-        elif found is not None:
+        elif text is not None and text != file.text:
             differing.append(path)
     faults = [f"{where} is in the way: {what}" for where, what in blocked]
     if differing and not is_forced:
@@ -115,18 +162,21 @@ def _parents(folder: str, path: str) -> set[str]:
     return {os.path.join(folder, *parts[:length]) for length in range(1, len(parts) + 1)}
 
 
-def _found(path: str) -> File | None:
-    """What is there; of a file that cannot be read or is no text, something that differs from all of ours."""
+def _found(path: str) -> tuple[str | None, int]:
+    """Text and mode of what is there; of what cannot be read or is no text, a text that differs from all of ours.
+
+    None where there is no file.
+    """
     try:
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):
-            return None
+            return None, 0
         with open(path, encoding="utf-8", newline="") as file:
-            return File(file.read(), bool(facts.st_mode & stat.S_IXUSR))
+            return file.read(), facts.st_mode
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        return None, 0
     except (OSError, ValueError):
-        return File("\0")
+        return "\0", 0
 
 
 def _make_folder(path: str, made: list[str]) -> None:
@@ -135,6 +185,21 @@ def _make_folder(path: str, made: list[str]) -> None:
         _make_folder(os.path.dirname(path), made)
         os.mkdir(path)
         made.append(path)
+        _open(path)
+
+
+def _open(folder: str) -> None:
+    """Let everybody look into a folder, whatever the umask."""
+    mode = stat.S_IMODE(os.stat(folder).st_mode)
+    if mode | 0o755 != mode:
+        os.chmod(folder, mode | 0o755)
+
+
+def _open_folders(folder: str, files: Iterable[str]) -> None:
+    """Open the folders within an exported one, also of an earlier export; those of others as far as they let us."""
+    for inner in sorted(set().union(*(_parents(folder, path) for path in files))):
+        with contextlib.suppress(OSError):
+            _open(inner)
 
 
 def _draft(target: str, file: File) -> str:
@@ -143,6 +208,7 @@ def _draft(target: str, file: File) -> str:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as writing:
+            os.fchmod(descriptor, file.mode)
             writing.write(file.text)
             writing.flush()
             os.fsync(writing.fileno())

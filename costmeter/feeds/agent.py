@@ -1,6 +1,7 @@
 """Asking an agent what goes on on its node."""
 
 import json
+import re
 from typing import Any
 
 from costmeter.errors import CostmeterError, UsageError
@@ -20,6 +21,9 @@ _PLAIN_TO_TLS = 400
 #: What OpenSSL calls the answer of a server that does not speak TLS, by version.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 _METRICS = "/metrics"
+#: Where an agent serves, unless told otherwise (docs/agent.md).
+_PORT = 26_786
+_HAS_PORT = re.compile(r":[0-9]*$")
 
 
 class Absent(CostmeterError):
@@ -31,7 +35,7 @@ class Agent:
 
     def __init__(self, address: str, trusted: str | None) -> None:
         """Raises UsageError for what is no address, or would send a password in the clear."""
-        found = http_address(address)
+        found = http_address(_with_port(address))
         if found is None:
             typed = address.rpartition("@")[2]  # no password is repeated
             raise UsageError(f'--from "{typed}" is no http or https address', "--from http://gpu02:26786")
@@ -57,6 +61,14 @@ class Agent:
         if not isinstance(node, dict) or not str(node.get("schema")).startswith(_SCHEMA):
             raise Absent(f"{where} answers, but is no agent of costmeter", _WHERE)
         return node
+
+
+def _with_port(address: str) -> str:
+    """A host alone is its agent's address; a URL is taken as it is."""
+    host, slash, path = address.partition("/")
+    if "://" in address or not host or _HAS_PORT.search(host.rpartition("@")[2].rpartition("]")[2]):
+        return address
+    return f"{host}:{_PORT}{slash}{path}"
 
 
 def _told(where: str, refusal: FeedError, has_password: bool) -> CostmeterError:

@@ -58,7 +58,8 @@ def shown_url(url: str) -> str:
     """A URL for people: without query, fragment, user and password."""
     try:
         parts = urllib.parse.urlsplit(url)
-        host = f"{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}"
+        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+        host = f"{name}:{parts.port}" if parts.port else name
     except ValueError:
         return "(no URL)"
     return f"{parts.scheme}://{host}{urllib.parse.unquote(parts.path)}"

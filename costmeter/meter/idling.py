@@ -1,5 +1,7 @@
 """Why a held GPU computed nothing: one reason for each stretch of idle time, and what such time came to."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, get_args
@@ -12,7 +14,7 @@ from costmeter.units import NANOSECONDS_PER_MINUTE
 #: - `memory-held`: a process holds its memory and has computed nothing for minutes: a notebook, a server without work.
 #: - `waiting-for-data`: it computed a moment ago and will again, or its host works for it: the data loader is too slow.
 #: - `waiting-for-peer`: it spins at full utilization and hardly any power, as in a collective whose last rank is late.
-#: - `evaluation`, `checkpoint`, `start-up`: what the run says that it does, or that it has just begun.
+#: - `evaluation`, `checkpoint`, `start-up`: what the run says that it does, for a while, or that it has just begun.
 #: - `hang`: it has spun so for minutes, and no step came of it.
 #: - `unexplained`: nobody can say.
 Reason = Literal[
@@ -29,16 +31,40 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = get_args(Reason)
 UNEXPLAINED: Reason = "unexplained"
 
-#: How the names of phases begin that say why a GPU computes nothing meanwhile.
-_OF_PHASES: tuple[tuple[tuple[str, ...], Reason], ...] = (
-    (("eval", "valid", "test"), "evaluation"),
-    (("checkpoint", "save", "saving", "ckpt"), "checkpoint"),
-    (("start", "init", "load", "warm", "compil"), "start-up"),
-    (("data",), "waiting-for-data"),
+#: What a run says that it does, or that it has just begun: work, in which GPUs compute nothing now and then.
+OWN_WORD: frozenset[Reason] = frozenset(("evaluation", "checkpoint", "start-up"))
+#: What may be a moment's stall.
+STALLS: frozenset[Reason] = frozenset(("waiting-for-data", "waiting-for-peer", "no-process", "unexplained"))
+
+#: The words in the names of phases that say why a GPU computes nothing meanwhile. Who has words of two kinds is in the
+#: first of them: `load_batch` waits for data, `load_checkpoint` is start-up, `eval_data` evaluates.
+_PHASE_WORDS: tuple[tuple[Reason, str], ...] = (
+    ("evaluation", "eval evals evaluate evaluating evaluation val valid validate validating validation"),
+    ("evaluation", "test tests testing"),
+    ("waiting-for-data", "data dataset datasets dataloader dataloaders dataloading loader loaders batch batches"),
+    ("waiting-for-data", "fetch fetching prefetch prefetching preprocess preprocessing"),
+    ("start-up", "start starting startup setup load loading restore restoring warm warming warmup"),
+    ("start-up", "init initialize initializing initialization initialise initialising initialisation"),
+    ("start-up", "compile compiling compilation"),
+    ("checkpoint", "checkpoint checkpoints checkpointing ckpt ckpts save saves saving"),
 )
+PHASE_WORDS: Mapping[Reason, frozenset[str]] = {
+    why: frozenset(word for each, words in _PHASE_WORDS if each == why for word in words.split())
+    for why, _ in _PHASE_WORDS
+}
+_WORD = re.compile("[a-z]+")
+#: A run's own word explains so much unbroken idleness, and no more: a disk that is gone leaves a job in its checkpoint,
+#: or in its start, for ever. Weights are loaded and graphs compiled in minutes, large ones in tens of them.
+OWN_WORD_NS = 30 * NANOSECONDS_PER_MINUTE
 #: Who spins for longer, and tells of no step meanwhile, waits for nobody that still comes. A collective of ranks that
 #: are merely uneven takes seconds, one behind a slow checkpoint or a slow disk a minute.
 SPIN_GRACE_NS = 2 * NANOSECONDS_PER_MINUTE
+#: The same for who says that it evaluates or saves: ranks spin while one of them writes for all. PyTorch gives up a
+#: collective of NCCL after as long (`torch.distributed.init_process_group`, `timeout`).
+SAID_SPIN_GRACE_NS = 10 * NANOSECONDS_PER_MINUTE
+#: Whose steps are far apart waits longer than these for the next: this many times the longest gap of late, but never
+#: longer than any word is believed.
+_GAPS = 2
 #: Imports, weights, compilation: who is new has so long until it computes for the first time.
 START_UP_NS = 5 * NANOSECONDS_PER_MINUTE
 #: Who has computed, or told of a step, within this time is at work, and waits now.
@@ -54,11 +80,13 @@ HELD_BYTES = 2**30
 class Facts:
     """What is known of a held GPU at the end of an interval in which it was idle. Lengths of time are nanoseconds.
 
-    `phases` are what its holders say they do, empty where one says nothing. `held_ns` is since it has these holders.
+    `phases` are what its holders say they do, empty where one says nothing; `said_ns` is for how long it has computed
+    nothing since they say what comes to the same reason. `held_ns` is since it has these holders.
     `quiet_ns` is for how long it has been seen to compute nothing: since it computed last, or since somebody watches
     it; `has_computed` is whether it ever did, for these holders. `spun_ns` is for how long it has spun without a step
-    told meanwhile, None where it does not spin; `step_ns` since when the last step was told. `processes` are on it,
-    `memory_bytes` in use, and its processes with all that they started use `cores` of the host. None: nobody can say.
+    told meanwhile, None where it does not spin; `step_ns` since when the last step was told, and `step_gap_ns` the
+    longest time between two of the last steps, 0 where that is not known. `processes` are on it, `memory_bytes` in use,
+    and its processes with all that they started use `cores` of the host. None: nobody can say.
     """
 
     phases: tuple[str, ...] = ()
@@ -70,20 +98,27 @@ class Facts:
     processes: int | None = None
     memory_bytes: int | None = None
     cores: float | None = None
+    said_ns: int = 0
+    step_gap_ns: int = 0
 
 
 def reason(facts: Facts) -> Reason:
-    """Why a GPU was idle: the first that fits. What a run says counts for more than what is seen of it."""
-    said = _said(facts.phases)
-    if said is not None:
-        return said
+    """Why a GPU was idle: the first that fits, in the order of docs/idle.md.
+
+    What a run says counts for more than most of what is seen of it, but not for ever.
+    """
+    said = said_reason(facts.phases) if facts.said_ns < OWN_WORD_NS else None
     is_new = facts.held_ns < START_UP_NS and not facts.has_computed
     if is_new:
-        return "start-up"
-    if facts.spun_ns is not None:
-        return "hang" if facts.spun_ns > SPIN_GRACE_NS else "waiting-for-peer"
-    if facts.processes == 0:
+        return said or "start-up"
+    if facts.spun_ns is not None and facts.spun_ns > _spin_grace_ns(said, facts.step_gap_ns):
+        return "hang"
+    if facts.processes == 0 and facts.spun_ns is None:  # one that spins has a process, shown or not
         return "no-process"
+    if said is not None:
+        return said
+    if facts.spun_ns is not None:
+        return "waiting-for-peer"
     if _is_at_work(facts):
         return "waiting-for-data"
     is_quiet = facts.quiet_ns >= RECENT_NS
@@ -91,15 +126,12 @@ def reason(facts: Facts) -> Reason:
 
 
 def phase_reason(phase: str) -> Reason | None:
-    """Why a GPU computes nothing in a phase of this name; None where the name does not say."""
-    name = phase.lower()
-    for beginnings, why in _OF_PHASES:
-        if name.startswith(beginnings):
-            return why
-    return None
+    """Why a GPU computes nothing in a phase of this name, by its words; None where they do not say."""
+    words = _WORD.findall(phase.lower())
+    return next((why for why, known in PHASE_WORDS.items() if not known.isdisjoint(words)), None)
 
 
-def _said(phases: tuple[str, ...]) -> Reason | None:
+def said_reason(phases: tuple[str, ...]) -> Reason | None:
     """What the holders say, where they all say the same."""
     if not phases:
         return None
@@ -107,9 +139,21 @@ def _said(phases: tuple[str, ...]) -> Reason | None:
     return first if first is None or all(phase_reason(phase) == first for phase in phases[1:]) else None
 
 
+def patience_ns(usual_ns: int, step_gap_ns: int) -> int:
+    """How long it may take until the next step: as usual, or longer where the steps before took longer."""
+    return max(usual_ns, min(_GAPS * step_gap_ns, OWN_WORD_NS))
+
+
+def _spin_grace_ns(said: Reason | None, step_gap_ns: int) -> int:
+    """How long it may spin: in a start, until that is believed no more; first collectives wait for the last rank."""
+    if said == "start-up":
+        return OWN_WORD_NS
+    return patience_ns(SAID_SPIN_GRACE_NS if said in OWN_WORD else SPIN_GRACE_NS, step_gap_ns)
+
+
 def _is_at_work(facts: Facts) -> bool:
     has_just_computed = facts.has_computed and facts.quiet_ns < RECENT_NS
-    has_just_stepped = facts.step_ns is not None and facts.step_ns < RECENT_NS
+    has_just_stepped = facts.step_ns is not None and facts.step_ns < patience_ns(RECENT_NS, facts.step_gap_ns)
     return has_just_computed or has_just_stepped or (facts.cores is not None and facts.cores >= WORKING_CORES)
 
 

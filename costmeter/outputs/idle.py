@@ -12,23 +12,35 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from costmeter.meter.idling import UNEXPLAINED
+from costmeter.meter.idling import OWN_WORD, STALLS, UNEXPLAINED
 from costmeter.outputs.figures import plain, seconds_between
 from costmeter.outputs.gpus import short_model
 from costmeter.outputs.idlewords import idle_since, reason_of
 
 SCHEMA = "costmeter.idle/1"
-#: Why nothing is to be done: the run says so itself, or has only begun.
-_ITS_OWN_WORD = frozenset(("start-up", "evaluation", "checkpoint"))
 #: What is no news before it has lasted so long, in seconds; the others had to last to get their reason at all.
 _STALL_SECONDS = 300
-_STALLS = frozenset(("waiting-for-data", "waiting-for-peer", "no-process", UNEXPLAINED))
 #: A mean of less time than this says nothing.
 _MEAN_SECONDS = 60
+#: What costs this part of its price or more, by such a mean, has not worked meanwhile.
+_WHOLE = Decimal("0.98")
 _HOUR_SECONDS = 3600
 _STEP = Decimal("1e-6")
 #: How a run is ended where a scheduler started it, by how its holder was found.
 _BY_SCHEDULER = {"slurm": "scancel {0}", "kubernetes": "kubectl delete pod -n {0} {1}", "container": "docker stop {0}"}
+
+#: The alerts that a reason may fire: those to be silenced together. What a run says that it does fires none.
+QUIETED: Mapping[str, tuple[str, ...]] = {
+    "no-process": ("GpuHeldAfterExit", "IdleGpuSpend"),
+    "memory-held": ("GpuHeldAfterExit", "IdleGpuSpend", "NotebookHoldingGpu", "TrainingStalled"),
+    "waiting-for-data": ("IdleGpuSpend", "TrainingStalled"),
+    "waiting-for-peer": ("IdleGpuSpend", "TrainingStalled"),
+    "evaluation": (),
+    "checkpoint": (),
+    "start-up": (),
+    "hang": ("IdleGpuSpend", "TrainingStalled"),
+    UNEXPLAINED: ("IdleGpuSpend", "TrainingStalled"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,7 @@ class Holding:
 
     `seconds` is for how long, of the first of them; `per_hour` and `cost` are None where no price is known, `reason`
     where the agent tells none. `names` are its runs', `end` is the command that ends its one run, empty where none is.
+    `has_worked`: some of them computed now and then meanwhile, or it is too early to say.
     """
 
     gpus: tuple[Mapping[str, Any], ...]
@@ -55,6 +68,7 @@ class Holding:
     cost: Decimal | None
     names: tuple[str, ...] = ()
     end: str = ""
+    has_worked: bool = True
 
     @property
     def users(self) -> list[str]:
@@ -73,11 +87,16 @@ class Holding:
         return sum(gpu["memory_used_bytes"] or 0 for gpu in self.gpus)
 
     @property
+    def unpriced(self) -> int:
+        """How many of its GPUs have no price."""
+        return sum(gpu["per_hour"] is None for gpu in self.gpus)
+
+    @property
     def is_news(self) -> bool:
         """Whether it burns money in earnest."""
-        if not self.holders or self.reason in _ITS_OWN_WORD:
+        if not self.holders or self.reason in OWN_WORD:
             return False
-        return self.reason not in _STALLS or self.seconds >= _STALL_SECONDS
+        return self.reason not in STALLS or self.seconds >= _STALL_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +107,11 @@ class Idle:
     told: tuple[Holding, ...]
     left_out: tuple[Holding, ...]
     unheld: tuple[Holding, ...]
+
+    @property
+    def news(self) -> tuple[Holding, ...]:
+        """What of all this burns money in earnest, whatever else is told."""
+        return tuple(each for each in self.told if each.is_news)
 
 
 def idle(node: Mapping[str, Any], with_all: bool = False) -> Idle:
@@ -113,8 +137,9 @@ def as_json(found: Idle, reader: Reader) -> dict[str, Any]:
         "at": node["at"],
         "simulated": node["simulated"],
         "currency": node["currency"],
-        "per_hour": _text(total(each.per_hour for each in found.told)),
-        "cost": _text(total(each.cost for each in found.told)),
+        "per_hour": _text(total(each.per_hour for each in found.news)),
+        "cost": _text(total(each.cost for each in found.news)),
+        "unpriced": sum(each.unpriced for each in found.news),
         "idle": [_object(each, reader) for each in found.told],
         "left_out": _sum(found.left_out),
         "unheld": _sum(found.unheld),
@@ -128,10 +153,12 @@ def freeing(holding: Holding, reader: Reader) -> list[str]:
     looks = {"hang": "see where it hangs", "waiting-for-peer": "see where it waits", UNEXPLAINED: "see what it does"}
     pids = [each["pid"] for each in holding.processes]
     ways: list[str] = []
-    if holding.reason in _ITS_OWN_WORD:
+    if holding.reason in OWN_WORD:
         return ["nothing to do: it goes on by itself"]
     if holding.reason == "waiting-for-data":
-        return ["more loader workers (num_workers), prefetching, data on a nearer disk"]
+        ways.append("more loader workers (num_workers), prefetching, data on a nearer disk")
+        if holding.has_worked:
+            return ways
     if holding.reason in looks and pids:
         ways.append(f"{looks[holding.reason]}: py-spy dump --pid {pids[0]}")
     own = [each["pid"] for each in holding.processes if [each["user"]] == holding.users]
@@ -144,11 +171,12 @@ def freeing(holding: Holding, reader: Reader) -> list[str]:
 
 def quieting(holding: Holding) -> str:
     """The command that has Alertmanager be silent of it for two hours: we keep no silences of our own."""
-    users = holding.users
-    if not users:
+    users, alerts = holding.users, QUIETED.get(holding.reason or UNEXPLAINED, QUIETED[UNEXPLAINED])
+    if not users or not alerts:
         return ""
-    whose = f"user={users[0]}" if len(users) == 1 else f"user=~{'|'.join(map(re.escape, users))}"
-    return f"amtool silence add alertname=IdleGpuSpend {shlex.quote(whose)} -d 2h -c known"
+    which = f"alertname={alerts[0]}" if len(alerts) == 1 else f"alertname=~{'|'.join(alerts)}"
+    whose = f"owner={users[0]}" if len(users) == 1 else f"owner=~{'|'.join(map(re.escape, users))}"
+    return f"amtool silence add {shlex.quote(which)} {shlex.quote(whose)} -d 2h -c known"
 
 
 # Rows
@@ -177,10 +205,15 @@ def _holding(
     costs = [
         Decimal(gpu["idle_cost"]) for gpu in gpus if gpu.get("idle_cost") is not None and gpu["per_hour"] is not None
     ]
-    per_hour = total(_per_hour(gpu, at) for gpu in gpus)
+    means = [_per_hour(gpu, at) for gpu in gpus]
     seconds = 0.0 if since is None else seconds_between(since, at)
     cost = sum(costs, Decimal(0)) if costs else None
-    return Holding(tuple(gpus), tuple(holders), reason, since, seconds, per_hour, cost, names, end)
+    has_worked = seconds < _MEAN_SECONDS or any(
+        mean is None or mean < _WHOLE * Decimal(gpu["per_hour"]) for mean, gpu in zip(means, gpus, strict=True)
+    )
+    return Holding(
+        tuple(gpus), tuple(holders), reason, since, seconds, total(means), cost, names, end, has_worked
+    )  # fmt: skip
 
 
 def _per_hour(gpu: Mapping[str, Any], at: str) -> Decimal | None:
@@ -230,6 +263,7 @@ def _object(holding: Holding, reader: Reader) -> dict[str, Any]:
         "seconds": round(holding.seconds, 3),
         "per_hour": _text(holding.per_hour),
         "cost": _text(holding.cost),
+        "unpriced": holding.unpriced,
         "memory_bytes": holding.memory_bytes,
         "processes": [dict(each) for each in holding.processes],
         "free": freeing(holding, reader),
@@ -241,6 +275,7 @@ def _sum(holdings: Sequence[Holding]) -> dict[str, Any]:
     return {
         "gpus": sorted(gpu["index"] for each in holdings for gpu in each.gpus),
         "per_hour": _text(total(each.per_hour for each in holdings)),
+        "unpriced": sum(each.unpriced for each in holdings),
     }
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from costmeter.meter.idling import START_UP_NS
 from costmeter.outputs.columns import columns, folded, shortened
 from costmeter.outputs.figures import about, money, significant
 from costmeter.outputs.gpus import numbers, short_model
 from costmeter.outputs.idle import Holding, Idle, Reader, freeing, quieting, total
 from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
+from costmeter.units import NANOSECONDS_PER_SECOND
 
 _GIGA = 1e9
 _CENT = Decimal("0.01")
@@ -16,6 +18,7 @@ _RIGHT = frozenset((3, 4, 5))
 #: What is cut where a line is too long, and how much of it stays: who holds, the model.
 _CUT = ((2, 10), (1, 8))
 _MOST_PIDS = 4
+_NOTHING = "nothing is idle on {}: no GPU is held for nothing"
 #: Whose memory is in use as it should be.
 _AT_WORK = frozenset(("waiting-for-data", "waiting-for-peer", "evaluation", "checkpoint", "start-up"))
 _WHY = {
@@ -45,14 +48,17 @@ def idle_lines(found: Idle, style: Style, reader: Reader, with_all: bool) -> lis
 
 def _headline(found: Idle) -> str:
     currency, simulated = found.node["currency"], "simulated GPUs: " if found.node["simulated"] else ""
-    if not found.told:
-        return f"{simulated}nothing is idle on {found.node['host']}: no GPU is held for nothing"
-    per_hour, cost = total(each.per_hour for each in found.told), total(each.cost for each in found.told)
+    if not found.news:
+        has_any = found.told or found.left_out
+        said = "nothing worth telling on {}: no GPU is idle for long" if has_any else _NOTHING
+        return simulated + said.format(found.node["host"])
+    per_hour, cost = total(each.per_hour for each in found.news), total(each.cost for each in found.news)
+    unpriced = sum(each.unpriced for each in found.news)
     if per_hour is None:
-        count = sum(len(each.gpus) for each in found.told)
-        return f"{simulated}{_counted(count)} held and idle on {found.node['host']}; no price is set: costmeter init"
+        return f"{simulated}{_counted(unpriced)} held and idle on {found.node['host']}; no price is set: costmeter init"
     so_far = "" if cost is None else f" ({money(cost, currency, _CENT)} so far)"
-    return f"{simulated}{_rate(per_hour, currency)} is going to nobody's training right now{so_far}"
+    more = f", and so {'is' if unpriced == 1 else 'are'} {_counted(unpriced)} without a price" if unpriced else ""
+    return f"{simulated}{_rate(per_hour, currency)} is going to nobody's training right now{so_far}{more}"
 
 
 def _cells(holding: Holding, currency: str) -> list[str]:
@@ -95,6 +101,12 @@ def _why(holding: Holding) -> str:
     said = "idle; the agent is of a version that does not say why"
     if holding.reason is not None:
         said = _WHY.get(holding.reason, holding.reason)
+    if holding.reason == "waiting-for-data" and not holding.has_worked:
+        said = "its host works and it computes nothing: its data comes too slowly, or it needs no GPU"
+    if holding.reason == "start-up" and holding.seconds > START_UP_NS / NANOSECONDS_PER_SECOND:
+        said = "starts, as it says itself"
+    if 0 < holding.unpriced < len(holding.gpus):
+        said += f"; {holding.unpriced} of them without a price"
     pids = [str(each["pid"]) for each in holding.processes]
     if pids:
         more = f" and {len(pids) - _MOST_PIDS} more" if len(pids) > _MOST_PIDS else ""
@@ -115,7 +127,11 @@ def _rest(found: Idle, width: int, with_all: bool) -> Iterator[str]:
 
 def _of(holdings: Sequence[Holding], currency: str) -> str:
     count, per_hour = sum(len(each.gpus) for each in holdings), total(each.per_hour for each in holdings)
-    return _counted(count) if per_hour is None else f"{_counted(count)} at {_rate(per_hour, currency)}"
+    unpriced = sum(each.unpriced for each in holdings)
+    if per_hour is None:
+        return _counted(count)
+    more = f", and {unpriced:,} without a price," if unpriced else ""
+    return f"{_counted(count - unpriced)} at {_rate(per_hour, currency)}{more}"
 
 
 def _counted(count: int) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from costmeter.clock import Clock
 from costmeter.ledger.identity import start_ticks
 from costmeter.ledger.record import Header
 from costmeter.meter.outlook import Outlook
@@ -58,9 +59,10 @@ def greeting(header: Header, pid: int) -> Greeting:
     )
 
 
-def farewell(ended: Ended) -> Farewell:
-    """How a wrapped run ended."""
-    return Farewell(outcome(ended), ended.exit_code, ended.signal)
+def farewell(ended: Ended, clock: Clock) -> Farewell:
+    """How a wrapped run ended, and when by the clock on the wall as it is now: it may have been set meanwhile."""
+    ended_utc_ns = clock.utc_ns() - max(0, clock.boottime_ns() - ended.at_ns)
+    return Farewell(outcome(ended), ended.exit_code, ended.signal, ended_utc_ns)
 
 
 class Announcing:

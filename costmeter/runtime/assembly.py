@@ -163,7 +163,7 @@ class Metering:
     def finish(self, ended: Ended, seconds: float) -> Result:
         """The child was reaped: last reading, footer, receipt. Whatever hangs is given up on after these seconds."""
         self._notify.close(seconds * TELLING_SHARE)
-        self._announcing.end(farewell(ended))
+        self._announcing.end(farewell(ended, self._clock))
         self._reader.end(ended)
         self._items.end(ended.at_ns)
         if not self._reader.finished.wait(seconds * READING_SHARE):

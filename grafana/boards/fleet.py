@@ -30,6 +30,8 @@ from grafana.boards.units import (
 )
 
 COST = "instance:costmeter_gpu_cost_usd:rate5m"
+#: Rules record rates of all GPUs once a minute: finer steps would read each of them several times.
+RECORDED = "1m"
 IDLE = "instance:costmeter_gpu_idle_cost_usd:rate5m"
 TIME = "instance:costmeter_gpu_time_seconds:rate5m"
 HOLDERS = "holder:costmeter_gpu_idle_cost_usd:rate5m"
@@ -188,7 +190,9 @@ def _reasons() -> Panel:
         " memory that is held for nothing. A minute late, because reasons are decided when a minute is over.",
         "nothing was idle",
     )
-    return lines(said, [Query(per_hour(added(series(IDLE), "reason")), "{{reason}}")], MONEY_UNIT, is_stacked=True)
+    return lines(
+        said, [Query(per_hour(added(series(IDLE), "reason")), "{{reason}}")], MONEY_UNIT, is_stacked=True
+    ).interval(RECORDED)
 
 
 def _firing() -> Panel:
@@ -224,7 +228,9 @@ def _by_state() -> Panel:
         "Busy, held and idle, held by nobody, and what nobody could tell: together what everything costs.",
         SILENT,
     )
-    return lines(said, [Query(per_hour(added(series(COST), "state")), "{{state}}")], MONEY_UNIT, is_stacked=True)
+    return lines(
+        said, [Query(per_hour(added(series(COST), "state")), "{{state}}")], MONEY_UNIT, is_stacked=True
+    ).interval(RECORDED)
 
 
 def _allocated() -> Panel:
@@ -235,7 +241,8 @@ def _allocated() -> Panel:
         SILENT,
     )
     gpus = added(series(TIME), "state")
-    return lines(said, [Query(gpus, "{{state}}")], COUNT_UNIT, is_stacked=True, legend=["mean", "lastNotNull"])
+    made = lines(said, [Query(gpus, "{{state}}")], COUNT_UNIT, is_stacked=True, legend=["mean", "lastNotNull"])
+    return made.interval(RECORDED)
 
 
 def _timeline() -> Panel:
@@ -268,8 +275,5 @@ def _power_shares() -> Panel:
         " utilisation alone does not tell them apart.",
         SILENT,
     )
-    power, limit = (
-        f"max by (gpu_uuid) ({series(metric(name))})" for name in ("gpu_power_watts", "gpu_power_limit_watts")
-    )
-    tenths = f"clamp_max(floor(10 * {power} / {limit}), 9)"
-    return heat(said, Query(f'count_values("tenth", {tenths})', "{{tenth}}0 %"), COUNT_UNIT)
+    tenths = added(series("instance:costmeter_gpu_power_tenth:count"), "tenth")
+    return heat(said, Query(tenths, "{{tenth}}0 %"), COUNT_UNIT).interval(RECORDED)

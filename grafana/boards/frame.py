@@ -106,9 +106,12 @@ def data_source() -> boards.DatasourceVariable:
 def choice(name: str, label: str, query: str, *, everything: str = ".+") -> boards.QueryVariable:
     """Values of a label, of which any number are chosen; read anew when the range changes.
 
-    `everything` is what "all" matches: by default every value that is there, `.*` where the label may be missing.
+    `everything` is what "all" matches: by default every value that is there, `.*` where the label may be missing; of
+    none, "all" is the values themselves.
     """
-    made = _variable(name, label, query).multi(True).include_all(True).all_value(everything)
+    made = _variable(name, label, query).multi(True).include_all(True)
+    if everything:
+        made.all_value(everything)
     return made.current(dashboard.VariableOption(selected=True, text=["All"], value=["$__all"]))
 
 

@@ -11,7 +11,7 @@ OF_CLUSTERS = 'job=~"$job", cluster=~"$cluster"'
 #: Alerts of users, runs and months name no node, but what has the labels of one is
 #: filtered by them. `owner` is what all alerts of ours have.
 ALERTS_OF = 'owner=~".+", job=~"|$job", instance=~"|$instance", cluster=~"|$cluster"'
-ABOVE_NODES = ("run:", "user:", "project:")
+ABOVE_NODES = ("cluster:", "run:", "user:", "project:")
 #: Rules evaluate these once for everybody: they have no labels at all.
 CONSTANTS = "costmeter:"
 #: A GPU as its node names it; two nodes may be scraped by two jobs.
@@ -30,6 +30,11 @@ def series(name: str, *matchers: str) -> str:
         return name
     level = OF_CLUSTERS if name.startswith(ABOVE_NODES) else OF_NODES
     return f"{name}{{{', '.join([*matchers, level])}}}"
+
+
+def of_its_nodes(name: str, *matchers: str) -> str:
+    """A selector of GPUs on the nodes of the run alone: those of the whole fleet would be read, to be dropped after."""
+    return series(name, 'instance=~"$held_on"', *matchers)
 
 
 def of_run(name: str, *matchers: str) -> str:
@@ -118,7 +123,7 @@ def while_held(counter: str, *by: str) -> str:
 
 def named(expression: str) -> str:
     """Say of each GPU its number and its node: uuids name nothing to a person."""
-    facts = f"topk by (gpu_uuid) (1, last_over_time({series(metric('gpu'))}[$__range]))"
+    facts = f"topk by (gpu_uuid) (1, last_over_time({of_its_nodes(metric('gpu'))}[$__range]))"
     return f"{expression} * on (gpu_uuid) group_left (instance, index, model) {facts}"
 
 

@@ -1,6 +1,7 @@
 """The board of one run, for who trains: what it costs, where that goes, whether it is worth it, and which GPU lags."""
 
 from grafana_foundation_sdk.builders import dashboard as boards
+from grafana_foundation_sdk.models import dashboard
 
 from grafana.boards.frame import Placed, Row, alerts, annotation, board, choice, data_source, node_variables, one, place
 from grafana.boards.panels import Panel, Query, Said, against, figure, in_color, lines, on_the_right, set_to
@@ -12,12 +13,12 @@ from grafana.boards.queries import (
     last,
     metric,
     named,
+    of_its_nodes,
     of_run,
     once,
     per_hour,
     rate,
     running,
-    series,
     share_of,
     speed,
     total,
@@ -65,11 +66,16 @@ def build() -> boards.Dashboard:
 
 
 def _runs() -> list[boards.QueryVariable]:
-    """Which run: of the chosen projects, newest first, because ids begin with the time."""
+    """Which run: of the chosen projects, newest first, because ids begin with the time; and the nodes that it held."""
     facts = metric("run")
     of_project = f'{facts}{{{OF_NODES}, project=~"$project"}}, run_id'
     project = choice("project", "Project", f"{facts}{{{OF_NODES}}}, project", everything=".*")
-    return [project, one("run", "Run", of_project, is_newest_first=True)]
+    nodes = choice("held_on", "Nodes of the run", f"{of_run(metric('gpu_holder'))}, instance", everything="")
+    return [
+        project,
+        one("run", "Run", of_project, is_newest_first=True),
+        nodes.hide(dashboard.VariableHide.HIDE_VARIABLE),
+    ]
 
 
 def _marks() -> list[boards.AnnotationQuery]:
@@ -185,7 +191,7 @@ def _idle() -> Panel:
         " are known a minute later, and on nodes with an agent.",
         "nothing was idle",
     )
-    cost = share_of(rate(series(metric("gpu_idle_cost_{currency}"))), "reason")
+    cost = share_of(rate(of_its_nodes(metric("gpu_idle_cost_{currency}"))), "reason")
     return lines(said, [Query(f"{per_hour(added(cost, 'reason'))} > 0", "{{reason}}")], MONEY_UNIT, is_stacked=True)
 
 
@@ -196,8 +202,8 @@ def _gpus() -> Panel:
         " right: a GPU at 100 % and hardly any power computes nothing.",
         "its GPUs were not seen",
     )
-    busy = holds(series(metric("gpu_utilization_ratio")))
-    power = added(share_of(series(metric("gpu_power_watts"))))
+    busy = holds(of_its_nodes(metric("gpu_utilization_ratio")))
+    power = added(share_of(of_its_nodes(metric("gpu_power_watts"))))
     each = "{{instance}} GPU {{index}}"
     made = lines(said, [Query(named(busy), each), Query(power, "power")], RATIO_UNIT, most=1)
     return on_the_right(made, "B", POWER_UNIT, "power of all")
@@ -251,17 +257,16 @@ def _each_gpu() -> Panel:
         " that cost most.",
         "its GPUs were not seen",
     )
-    state = metric("gpu_cost_{currency}")
-    cost = while_held(series(state))
-    idle = while_held(series(metric("gpu_idle_cost_{currency}")), "reason")
-    busy = f"avg_over_time({holds(series(metric('gpu_utilization_ratio')))}[$__range:$__interval])"
+    cost = while_held(of_its_nodes(metric("gpu_cost_{currency}")))
+    idle = while_held(of_its_nodes(metric("gpu_idle_cost_{currency}")), "reason")
+    busy = f"avg_over_time({holds(of_its_nodes(metric('gpu_utilization_ratio')))}[$__range:$__interval])"
     facts = named(f"0 * {cost}")
     columns = [
         Column("Node", label="instance", width=200),
         Column("GPU", query=facts, label="index", width=70),
         Column("Model", label="model"),
         Column("Cost", cost, unit=FULL_MONEY_UNIT, decimals=2, width=110),
-        Column("Energy", while_held(series(metric("gpu_energy_kwh"))), unit=ENERGY_UNIT, width=110),
+        Column("Energy", while_held(of_its_nodes(metric("gpu_energy_kwh"))), unit=ENERGY_UNIT, width=110),
         Column("Mean utilisation", busy, unit=RATIO_UNIT, decimals=1, width=140),
         Column(
             "Behind",
@@ -274,7 +279,8 @@ def _each_gpu() -> Panel:
         Column("Idle cost", f"sum by (gpu_uuid) ({idle})", unit=FULL_MONEY_UNIT, decimals=2, width=110),
         Column("Idle mostly for", query=f"topk by (gpu_uuid) (1, {idle} > 0)", label="reason", width=160),
     ]
-    return listing(said, "gpu_uuid", columns, sort="Cost")
+    # Rates at every step of the range: once a minute is as exact, and four times as fast.
+    return listing(said, "gpu_uuid", columns, sort="Cost").interval("1m")
 
 
 def _facts() -> Panel:

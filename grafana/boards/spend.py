@@ -30,12 +30,12 @@ from grafana.boards.units import (
     RATIO_UNIT,
 )
 
-HOUR = "instance:costmeter_gpu_cost_usd:increase1h"
-NOW = "instance:costmeter_gpu_cost_usd:rate5m"
-ENERGY_HOUR = "instance:costmeter_gpu_energy_kwh:increase1h"
-GRAMS_HOUR = "instance:costmeter_gpu_emissions_grams:increase1h"
-TIME_HOUR = "instance:costmeter_gpu_time_seconds:increase1h"
-SUNK_HOUR = "instance:costmeter_runs_sunk_cost_usd:increase1h"
+HOUR = "cluster:costmeter_gpu_cost_usd:increase1h"
+NOW = "cluster:costmeter_gpu_cost_usd:rate5m"
+ENERGY_HOUR = "cluster:costmeter_gpu_energy_kwh:increase1h"
+GRAMS_HOUR = "cluster:costmeter_gpu_emissions_grams:increase1h"
+TIME_HOUR = "cluster:costmeter_gpu_time_seconds:increase1h"
+SUNK_HOUR = "cluster:costmeter_runs_sunk_cost_usd:increase1h"
 IDLE = 'state="idle"'
 PROJECT = 'project=~"$project"'
 NOTHING_YET = "no hour is over yet"
@@ -66,7 +66,7 @@ def _figures() -> Row:
 
 def _spent() -> Panel:
     return figure(
-        Said("Spent", f"All GPUs of all nodes, held or not. {IN_RANGE}", NOTHING_YET),
+        Said("Spent", f"All GPUs of all nodes of the chosen clusters, held or not. {IN_RANGE}", NOTHING_YET),
         [Query(over_hours(series(HOUR)))],
         MONEY,
     )
@@ -146,7 +146,7 @@ def _effective() -> Panel:
         " too, by busy hours alone. Compare that with what others ask for an hour.",
         "no agent was heard in this range",
     )
-    time = "instance:costmeter_gpu_time_seconds:rate5m"
+    time = "cluster:costmeter_gpu_time_seconds:rate5m"
     busy = added(series(time, 'state="busy"'))
     queries = [
         Query(per_hour(f"{added(series(NOW))} / ({added(series(time))} > 0)"), "an hour"),

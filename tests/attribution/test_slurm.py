@@ -139,6 +139,69 @@ def test_a_folder_that_cannot_be_written_keeps_no_job(path: Path, tmp_path: Path
     assert 0 == script(path, tmp_path / "file" / "slurm", **JOB).returncode
 
 
+@pytest.mark.parametrize("which", ["folder", "parent"])
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])
+def test_nothing_is_written_where_others_may_write(which: str, mode: int, folder: Path) -> None:
+    """The prolog runs as root: where others could swap a folder or a file for a link, it and the epilog refuse."""
+    folder.mkdir()
+    (folder / "123.json").write_text("old")
+    (folder if which == "folder" else folder.parent).chmod(mode)
+
+    done = [script(path, folder, **JOB) for path in (PROLOG, EPILOG)]
+
+    assert [0, 0] == [each.returncode for each in done]
+    assert {"123.json": "old"} == {path.name: path.read_text() for path in folder.iterdir()}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="folders of another user need root")
+@pytest.mark.parametrize("which", ["folder", "parent"])
+def test_nothing_is_written_into_a_folder_of_somebody_else(which: str, folder: Path) -> None:
+    """A folder that another user owns, or in whose folder it is, is his to swap."""
+    folder.mkdir()
+    (folder / "123.json").write_text("old")
+    os.chown(folder if which == "folder" else folder.parent, 65534, 65534)
+
+    for path in (PROLOG, EPILOG):
+        assert 0 == script(path, folder, **JOB).returncode
+    assert {"123.json": "old"} == {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_link_is_not_followed(folder: Path) -> None:
+    """A folder that is a link leads nowhere, and a file that is one is replaced, not written through."""
+    victim = folder.parent / "victim"
+    victim.mkdir()
+    (victim / "file").write_text("mine")
+    folder.symlink_to(victim)
+    script(PROLOG, folder, **JOB)
+    assert ["file"] == os.listdir(victim)
+
+    folder.unlink()
+    folder.mkdir()
+    (folder / "123.json").symlink_to(victim / "file")
+    script(PROLOG, folder, **JOB)
+    assert "mine" == (victim / "file").read_text()
+    assert not (folder / "123.json").is_symlink()
+
+
+def test_the_file_is_for_everybody_to_read(folder: Path) -> None:
+    """Whatever the umask of slurmd, with no moment at which more is permitted."""
+    before = os.umask(0o077)
+    try:
+        script(PROLOG, folder, **JOB)
+    finally:
+        os.umask(before)
+
+    assert (0o755, 0o644) == (folder.stat().st_mode & 0o777, (folder / "123.json").stat().st_mode & 0o777)
+
+
+@pytest.mark.parametrize("job", ["", "../123", "1;2", "12x"])
+def test_only_a_number_is_a_job(job: str, folder: Path) -> None:
+    """What is no number names no file."""
+    for path in (PROLOG, EPILOG):
+        assert 0 == script(path, folder, **(JOB | {"SLURM_JOB_ID": job})).returncode
+    assert not folder.exists()
+
+
 def told(**changes: object) -> str:
     return json.dumps({"job": 1, "uid": 2, "gpus": []} | changes)
 

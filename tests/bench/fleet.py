@@ -27,7 +27,7 @@ from typing import Any
 import psutil
 
 from tests.bench import fleethistory
-from tests.bench.fleetpages import HOST, RUN
+from tests.bench.fleetpages import EVERY, HOST, RUN, WIDE
 from tests.bench.table import Row
 from tests.end_to_end.agents import agent
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
@@ -36,6 +36,8 @@ NODES = int(os.environ.get("FLEET_NODES", "1000"))
 SECONDS = int(os.environ.get("FLEET_SECONDS", "300"))
 SERVERS = os.environ.get("FLEET_SERVERS", "prometheus,victoria-metrics").split(",")
 FILES = Path(__file__).parents[2] / "costmeter" / "outputs" / "export" / "files"
+_BUNDLED = FILES.parents[2] / "sources" / "simulated" / "scenarios"
+_GPUS = 8
 SCENARIOS = ("healthy", "healthy", "healthy", "data-bound")
 INTERVAL_SECONDS = 15
 #: A run's counters stand at 0 for a minute; after this they have grown.
@@ -63,6 +65,8 @@ _RANGES = {
         "__interval_ms": "1800000",
     },
 }
+#: Of panels that ask for no finer steps.
+_EACH_MINUTE = {"__interval": "1m", "__interval_ms": "60000"}
 _STEPS = {"now-6h": 20, "now/M": 1_800}
 _VARIABLES = {
     "purchase": "30000",
@@ -72,7 +76,8 @@ _VARIABLES = {
     "cluster": ".*",
     "project": ".*",
     "user": ".*",
-    "run": "r-00001",
+    "run": "r-wide-0",
+    "held_on": "|".join(f"node-{node:05}:26786" for node in range(0, EVERY * WIDE, EVERY)),
 }
 
 
@@ -101,10 +106,12 @@ def templates(folder: Path) -> list[Path]:
             place = folder / scenario
             place.mkdir()
             home = stack.enter_context(own_home())
-            started = stack.enter_context(agent(place, home, "--simulate", scenario))
+            node = place / f"{scenario}.yaml"
+            node.write_text(re.sub(r"count: \d+", f"count: {_GPUS}", (_BUNDLED / node.name).read_text()))
+            started = stack.enter_context(agent(place, home, "--simulate", str(node)))
             urls[scenario] = started.url
             environ = {**home, "COSTMETER_AGENT": str(place / "agent.sock"), "COSTMETER_RUN_ID": RUN}
-            options = ["--simulate", scenario, "--name", "sft", "--label", "project=llm", "--label", "team=nlp"]
+            options = ["--simulate", str(node), "--name", "sft", "--label", "project=llm", "--label", "team=nlp"]
             argv = [COSTMETER, "run", "-q", *options, "--", sys.executable, "-c", _TELLS]
             run = stack.enter_context(subprocess.Popen(argv, env=environ, stderr=subprocess.DEVNULL))
             stack.callback(run.terminate)
@@ -162,17 +169,17 @@ def _rule_files() -> list[str]:
 
 
 def _series_with_a_past(server: str, folder: Path) -> list[dict[str, str]]:
-    """The recorded series, and the others that boards of the fleet show over time, as a first server finds them."""
-    texts = " ".join(asked.query for asked in board_queries() if asked.board != "run" and not asked.is_instant)
-    shown = sorted(set(re.findall(r"costmeter_gpu_[a-z_]+", texts)))
+    """What boards read over time, as a first server finds it: recorded series, and all of the nodes in detail."""
+    nodes = f'{{__name__=~"costmeter_.+", instance=~"{_VARIABLES["node"]}|{_VARIABLES["held_on"]}"}}'
     with _server(server, folder, []) as (url, _):
         eventually(lambda: _value(url, "count(up == 1)") >= NODES or None, "all nodes scraped once")
         time.sleep(_LEARNING_SECONDS)
-        found = _query(url, f'{{__name__=~"[a-z]+:costmeter_.+|{"|".join(shown)}"}}')
+        found = [*_query(url, '{__name__=~"(cluster|instance|holder|user|project|run):.+"}'), *_query(url, nodes)]
     shutil.rmtree(folder / f"{server}-data")
     series: list[dict[str, str]] = [each["metric"] for each in found]
-    # The hourly rules are first evaluated within five minutes: their series are those of the rates.
-    names = {"instance:costmeter_gpu_cost_usd", "user:costmeter_cost_usd", "project:costmeter_cost_usd"}
+    # The hourly rules are first evaluated within five minutes: their series are those of the rates. Those of single
+    # nodes have no past, because nothing reads a month of them.
+    names = {"cluster:costmeter_gpu_cost_usd", "user:costmeter_cost_usd", "project:costmeter_cost_usd"}
     rates = [each for each in series if each["__name__"].removesuffix(":rate5m") in names]
     hourly = [{**each, "__name__": each["__name__"].replace(":rate5m", ":increase1h")} for each in rates]
     return [*(each for each in series if not each["__name__"].endswith(":increase1h")), *hourly]
@@ -199,10 +206,8 @@ def _server(name: str, folder: Path, past: list[dict[str, str]]) -> Iterator[tup
             if past:
                 began = time.monotonic()
                 count = fleethistory.write(url, past, int(time.time()) - 1)
-                print(
-                    f"  {count:,} samples of {len(past):,} series written in {time.monotonic() - began:.0f} s",
-                    flush=True,
-                )
+                took = time.monotonic() - began
+                print(f"  {count:,} samples of {len(past):,} series written in {took:.0f} s", flush=True)
                 config.write_text(whole)
                 urllib.request.urlopen(f"{url}/-/reload", b"", timeout=60).close()
             yield url, psutil.Process(process.pid)
@@ -295,7 +300,8 @@ def board_queries() -> Iterator[Asked]:
             for target in panel.get("targets", []):
                 if target.get("expr"):
                     is_instant = bool(target.get("instant")) and not target.get("range")
-                    query = _filled(target["expr"], {**_VARIABLES, **_RANGES[opens_with]})
+                    coarse = _EACH_MINUTE if panel.get("interval") == "1m" and opens_with == "now-6h" else {}
+                    query = _filled(target["expr"], {**_VARIABLES, **_RANGES[opens_with], **coarse})
                     yield Asked(path.stem, panel.get("title", ""), query, is_instant, opens_with)
 
 

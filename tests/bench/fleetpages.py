@@ -1,8 +1,8 @@
 """Pages of a thousand nodes from one process: real agents' pages, rewritten for every node, with counters that grow.
 
 `python -m tests.bench.fleetpages AGE_SECONDS PAGE…` serves `/n/NUMBER/metrics` and prints its port. Gauges stay as they
-are; a counter grows by its rate over the AGE_SECONDS that its agent had been up. GPUs, hosts and runs have names of
-their own on each node; every fourth node is one of eight that have a run together.
+are, but for the time of the last reading; a counter grows by its rate over the AGE_SECONDS that its agent had been up.
+GPUs, hosts and runs have names of their own on each node; every fourth node is one of eight that have a run together.
 """
 
 import asyncio
@@ -14,7 +14,11 @@ from pathlib import Path
 
 _SAMPLE = re.compile(r"([a-z_]+)(\{.*\})? ([^ ]+)")
 _UUID = re.compile(r"GPU-[0-9a-f-]+")
-_USERS, _PROJECTS, _EVERY, _WIDE = 40, 12, 4, 8
+_USERS, _PROJECTS = 40, 12
+#: One node of EVERY has its part of a run of WIDE nodes.
+EVERY, WIDE = 4, 8
+#: Times of what has just been: a fleet whose GPUs no longer answer has an alert for each node.
+_GO_WITH_TIME = ("costmeter_last_reading_timestamp_seconds",)
 #: What every template calls its run and its host.
 RUN, HOST = "r-template", "template"
 
@@ -31,9 +35,8 @@ def page(text: str, age_seconds: float) -> Page:
             lines.append((line, -1.0, 0.0))
         else:
             value = float(found[3])
-            lines.append(
-                (f"{found[1]}{found[2] or ''} ", value, value / age_seconds if found[1].endswith("_total") else 0.0)
-            )
+            rate = value / age_seconds if found[1].endswith("_total") else float(found[1] in _GO_WITH_TIME)
+            lines.append((f"{found[1]}{found[2] or ''} ", value, rate))
     heads: dict[int, list[str]] = {}
 
     def made(node: int) -> bytes:
@@ -51,10 +54,11 @@ def page(text: str, age_seconds: float) -> Page:
 
 def _renamed(text: str, node: int) -> str:
     """A page without values, of another node."""
-    owner = node // _EVERY // _WIDE if node % _EVERY == 0 else node
-    run = f"r-wide-{owner}" if node % _EVERY == 0 else f"r-{owner:05}"
+    owner = node // EVERY // WIDE if node % EVERY == 0 else node
+    run = f"r-wide-{owner}" if node % EVERY == 0 else f"r-{owner:05}"
     text = _UUID.sub(lambda found: f"GPU-{node:05}{found[0][-12:]}", text)
     text = text.replace(f'host="{HOST}"', f'host="node-{node:05}"').replace(RUN, run)
+    text = text.replace('run_id="r-loader"', f'run_id="r-loader-{node:05}"')
     text = re.sub(r'user="[^"]+"', f'user="user{owner % _USERS:02}"', text)
     return re.sub(r'project="[^"]+"', f'project="project{owner % _PROJECTS:02}"', text)
 

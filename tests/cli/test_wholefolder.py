@@ -1,5 +1,6 @@
 """Folders that are written whole or not at all, whatever is in the way."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -86,6 +87,56 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path, is_there: 
 
     assert ([folder] if is_there else []) == list(tmp_path.iterdir())
     assert not is_there or list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_failure_halfway_puts_everything_back(
+    tmp_path: Path, fails_at: int, has_links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever rename fails: files have their old texts, new ones are gone, and nothing remains beside them.
+
+    The system's calls fail as they do on a full or faulty disk, and as link(2) does where a file system has none.
+    """
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "z.txt").write_text("older")
+    calls, replace = list[str](), os.replace
+
+    def faulty(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) == fails_at:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), target)
+        replace(source, target)
+
+    def none(source: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), target)
+
+    monkeypatch.setattr(os, "replace", faulty)
+    if not has_links:
+        monkeypatch.setattr(os, "link", none)
+    with pytest.raises(CostmeterError, match="nothing was written"):
+        write(str(tmp_path), {**FILES, "z.txt": File("new")}, is_forced=True)
+
+    assert {"a.txt": "old", "z.txt": "older"} == found(tmp_path)
+    assert ["a.txt", "z.txt"] == sorted(os.listdir(tmp_path))
+
+
+def test_what_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk refuses that, too, it is said which files are new."""
+    (tmp_path / "a.txt").write_text("old")
+    calls, replace = list[str](), os.replace
+
+    def faulty(source: str, target: str) -> None:
+        calls.append(target)
+        if len(calls) > 1:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", faulty)
+    with pytest.raises(CostmeterError, match=rf"these are new already: {tmp_path}/a\.txt"):
+        write(str(tmp_path), FILES, is_forced=True)
+
+    assert {"a.txt": "a\n"} == found(tmp_path)
 
 
 def test_a_link_is_written_through(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The installed agent on simulated GPUs, that is killed and started again: its page, and where its counters began."""
 
+import json
 import os
 import resource
 import select
@@ -9,7 +10,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -53,6 +54,15 @@ class KillableAgent:
                 return text
         except (urllib.error.URLError, ConnectionError):
             return ""
+
+    def node(self) -> dict[str, Any]:
+        """What it says of its node now; nothing where it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/node", timeout=10) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except (urllib.error.URLError, ConnectionError):
+            return {}
 
     def values(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Every counter on the page."""

@@ -2,12 +2,15 @@
 
 import signal
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from costmeter.ledger.node.journal import fold_node_path, node_paths
 from costmeter.units import NANOSECONDS_PER_SECOND
+from tests.end_to_end.aged import age_spells
 from tests.end_to_end.installed import eventually, own_home, uncovered
 from tests.end_to_end.killable import GPU_TIME, KillableAgent
 from tests.runtime.announcer import Announcer, me
@@ -24,8 +27,8 @@ def agent(tmp_path: Path) -> Iterator[KillableAgent]:
         made.end()
 
 
-def wait_for_more(agent: KillableAgent, than: float) -> None:
-    eventually(lambda: agent.sum(GPU_TIME) >= than + ENOUGH_SECONDS or None, "a second of eight GPUs more")
+def wait_for_more(agent: KillableAgent, than: float, seconds: float = ENOUGH_SECONDS) -> None:
+    eventually(lambda: agent.sum(GPU_TIME) >= than + seconds or None, "a second of the GPUs more")
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
@@ -79,6 +82,36 @@ def test_agents_on_one_runtime_folder_do_not_reset_each_other(agent: KillableAge
         finally:
             other.end()
     assert agent.start()
+
+
+def test_an_idle_spell_goes_on_after_a_kill(tmp_path: Path) -> None:
+    """A notebook that had just begun has begun no later after kill -9, and its spell cost no less.
+
+    One that had computed nothing for ten minutes by then still holds memory: nobody watches it for five minutes first.
+    """
+    with own_home() as home:
+        made = KillableAgent(uncovered(home), tmp_path, "notebook")
+        try:
+            assert not made.start()
+            before = eventually(lambda: _spell(made, "start-up"), "a notebook that has begun")
+            wait_for_more(made, 0.0, 1.0)
+            made.end()
+            assert made.start()
+            after = eventually(lambda: _spell(made, "start-up"), "the same")
+            assert before["reason_since"] == after["reason_since"]
+            assert Decimal(before["idle_cost"]) <= Decimal(after["idle_cost"])
+            made.end()
+            age_spells(made.state / "node", "held_ns", "quiet_ns")
+            assert made.start()
+            held = eventually(lambda: _spell(made, "memory-held"), "a notebook that is quiet for long")
+        finally:
+            made.end()
+    assert before["reason_since"] == held["reason_since"]
+
+
+def _spell(agent: KillableAgent, reason: str) -> dict[str, Any] | None:
+    gpus: list[dict[str, Any]] = agent.node().get("gpus", [])
+    return next((gpu for gpu in gpus if gpu["reason"] == reason), None)
 
 
 RUN_TIME = "costmeter_run_gpu_time_seconds_total"

@@ -19,6 +19,7 @@ OPEN = {
     "$cluster": ".*",
     "$project": ".*",
     "$purchase": "30000",
+    "$held_on": ".+",
 }
 #: Steps in which the past is looked at, and what they are where there is a minute of it.
 SHORTER = {"[7d:1h]": "[10m:5s]", ":1h]": ":5s]", ":15m]": ":5s]", ":5m]": ":5s]"}

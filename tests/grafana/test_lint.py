@@ -27,7 +27,7 @@ KNOWN_UNITS = {
 #: Recorded for all: they have no labels.
 CONSTANTS = "costmeter:"
 #: Recorded above the nodes: they have no instance.
-ABOVE_NODES = ("run:", "user:", "project:")
+ABOVE_NODES = ("cluster:", "run:", "user:", "project:")
 
 
 def variable(board: dict[str, Any], name: str) -> dict[str, Any]:

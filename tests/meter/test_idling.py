@@ -1,6 +1,8 @@
 """Why a held GPU is idle: one reason for whatever is known of it, and the reason that a person would give."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,8 +10,11 @@ from hypothesis import strategies as st
 
 from costmeter.meter.idling import (
     HELD_BYTES,
+    OWN_WORD_NS,
+    PHASE_WORDS,
     REASONS,
     RECENT_NS,
+    SAID_SPIN_GRACE_NS,
     SPIN_GRACE_NS,
     START_UP_NS,
     WORKING_CORES,
@@ -20,6 +25,7 @@ from costmeter.meter.idling import (
 )
 
 SECOND = 1_000_000_000
+IDLE_PAGE = Path(__file__).parents[2] / "docs" / "idle.md"
 MINUTE, HOUR = 60 * SECOND, 3_600 * SECOND
 
 #: Held for an hour by somebody who computed a moment ago and has a process on it.
@@ -48,11 +54,29 @@ SPINNING = replace(AT_WORK, quiet_ns=SECOND, spun_ns=SECOND)
         pytest.param("hang", replace(SPINNING, spun_ns=SPIN_GRACE_NS + 1), id="spins-too-long"),
         pytest.param("hang", replace(SPINNING, spun_ns=HOUR, cores=8.0), id="ranks-that-wait-use-cores-too"),
         pytest.param("evaluation", replace(AT_WORK, phases=("eval",)), id="evaluation"),
-        pytest.param("checkpoint", replace(SPINNING, spun_ns=HOUR, phases=("checkpoint",)), id="a-slow-checkpoint"),
+        pytest.param(
+            "checkpoint", replace(SPINNING, spun_ns=SAID_SPIN_GRACE_NS, phases=("save",)), id="a-slow-checkpoint"
+        ),
+        pytest.param("hang", replace(SPINNING, spun_ns=SAID_SPIN_GRACE_NS + 1, phases=("save",)), id="hangs-saving"),
+        pytest.param("start-up", replace(SPINNING, spun_ns=OWN_WORD_NS, phases=("init",)), id="nccl-comes-up"),
+        pytest.param("hang", replace(SPINNING, spun_ns=OWN_WORD_NS + 1, phases=("init",)), id="nccl-never-comes-up"),
+        pytest.param("hang", replace(SPINNING, spun_ns=SPIN_GRACE_NS + 1, phases=("data",)), id="data-of-a-peer"),
+        pytest.param("no-process", replace(AT_WORK, processes=0, phases=("checkpoint",)), id="died-while-saving"),
+        pytest.param("memory-held", replace(NOTEBOOK, phases=("init",), said_ns=OWN_WORD_NS), id="never-starts"),
+        pytest.param("start-up", replace(NOTEBOOK, phases=("init",), said_ns=OWN_WORD_NS - 1), id="starts-slowly"),
+        pytest.param("memory-held", replace(NOTEBOOK, phases=("save",), said_ns=HOUR), id="its-disk-is-gone"),
+        pytest.param("waiting-for-data", replace(NOTEBOOK, phases=("load_batch",)), id="loads-no-model"),
+        pytest.param(
+            "waiting-for-data", replace(NOTEBOOK, step_ns=13 * MINUTE, step_gap_ns=7 * MINUTE), id="steps-of-7-minutes"
+        ),
+        pytest.param("memory-held", replace(NOTEBOOK, step_ns=OWN_WORD_NS, step_gap_ns=HOUR), id="steps-of-an-hour"),
+        pytest.param(
+            "waiting-for-peer", replace(SPINNING, spun_ns=14 * MINUTE, step_gap_ns=7 * MINUTE), id="spins-in-long-steps"
+        ),
         pytest.param("start-up", replace(NOTEBOOK, held_ns=MINUTE), id="has-just-begun"),
         pytest.param("start-up", replace(NOTEBOOK, held_ns=MINUTE, processes=0), id="has-no-process-yet"),
         pytest.param("start-up", replace(SPINNING, held_ns=MINUTE, has_computed=False), id="first-collective"),
-        pytest.param("start-up", replace(NOTEBOOK, phases=("compile",)), id="compiles-for-an-hour"),
+        pytest.param("start-up", replace(NOTEBOOK, phases=("compile",)), id="compiles"),
         pytest.param("unexplained", replace(NOTEBOOK, processes=None, memory_bytes=None), id="nobody-can-say"),
         pytest.param("unexplained", replace(NOTEBOOK, processes=None, memory_bytes=HELD_BYTES - 1), id="a-bare-board"),
         pytest.param("unexplained", replace(NOTEBOOK, quiet_ns=MINUTE), id="held-for-long-watched-for-a-minute"),
@@ -78,14 +102,23 @@ def test_the_reason_is_what_a_person_would_say(expected: Reason, facts: Facts) -
         ("start-up", "load weights"),
         ("start-up", "warmup"),
         ("start-up", "compilation"),
+        ("start-up", "initialization"),
+        ("start-up", "loading_model"),
+        ("start-up", "load_checkpoint"),
         ("waiting-for-data", "dataloading"),
+        ("waiting-for-data", "data_loading"),
+        ("waiting-for-data", "load_batch"),
+        ("evaluation", "final eval2"),
+        (None, "initial_training"),
+        (None, "saver"),
+        (None, "databricks"),
         (None, "train"),
         (None, "contest"),
         (None, ""),
     ],
 )
-def test_a_phase_is_known_by_how_its_name_begins(expected: Reason | None, phase: str) -> None:
-    """Names of phases are free; how they begin says which kind they are."""
+def test_a_phase_is_known_by_its_words(expected: Reason | None, phase: str) -> None:
+    """Names of phases are free; whole words in them say which kind they are."""
     assert phase_reason(phase) == expected
 
 
@@ -118,6 +151,8 @@ FACTS = st.builds(
     st.none() | st.integers(0, 9),
     st.none() | st.integers(0, 80 * 2**30),
     st.none() | st.floats(0, 256),
+    LENGTHS,
+    LENGTHS,
 )
 
 
@@ -162,3 +197,30 @@ def test_what_is_new_is_left_alone(facts: Facts) -> None:
     """Nobody who began a moment ago, and has not computed yet, is told that he hangs or holds memory for nothing."""
     new = replace(facts, held_ns=min(facts.held_ns, START_UP_NS - 1), has_computed=False)
     assert reason(new) not in ("hang", "memory-held", "no-process", "unexplained", "waiting-for-peer")
+
+
+def test_the_page_has_the_reasons_in_the_order_of_the_decision() -> None:
+    """Of a GPU that everything is true of at once the first row of docs/idle.md holds; without what it says, the next.
+
+    A phase is one thing at a time: its rows are in the order in which words count.
+    """
+    table = IDLE_PAGE.read_text(encoding="utf-8").split("| reason |")[1].split("\n\n")[0]
+    rows = [re.findall(r"`([a-z-]+)`", line.split("|")[1])[0] for line in table.splitlines()[2:]]
+    facts = Facts(("eval load batch checkpoint",), MINUTE, HOUR, False, HOUR, MINUTE, 0, 60 * 2**30, 2.0)
+    found = [reason(replace(facts, phases=("",)))]
+    for change in (
+        {"held_ns": HOUR},
+        {"spun_ns": None},
+        {"processes": 1},
+        {"phases": ("load batch checkpoint",)},
+        {"phases": ("load checkpoint",)},
+        {"phases": ("checkpoint",)},
+        {"phases": ("",), "spun_ns": SECOND},
+        {"spun_ns": None},
+        {"step_ns": None, "cores": None},
+        {"processes": None, "memory_bytes": None},
+    ):
+        facts = replace(facts, **change)
+        found.append(reason(facts))
+    assert rows == found
+    assert list(PHASE_WORDS) == rows[3:7]

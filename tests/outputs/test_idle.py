@@ -1,6 +1,7 @@
 """What `idle` tells: whole texts, compared with golden files, the money that must add up, and what it leaves out."""
 
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from importlib.resources import files
@@ -11,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from costmeter.meter.idling import REASONS, Reason
-from costmeter.outputs.idle import SCHEMA, Reader, as_json, freeing, idle, quieting
+from costmeter.meter.idling import OWN_WORD, REASONS, Reason
+from costmeter.outputs.idle import QUIETED, SCHEMA, Reader, as_json, freeing, idle, quieting
 from costmeter.outputs.idletext import idle_lines
 from costmeter.outputs.looked import Looked, OnGpu
 from costmeter.outputs.nodejson import node_json
@@ -32,13 +33,14 @@ ELSEWHERE, IS_LEE = Reader(), Reader(LEE.uid)
 
 @pytest.fixture(scope="module")
 def node() -> dict[str, Any]:
-    """After an hour: four GPUs compute; lee's two hold memory; one of maya's runs evaluates; one GPU is nobody's."""
+    """After an hour: four GPUs compute; lee's two hold memory; one has evaluated for 20 min; one is nobody's."""
     with held_node(NODE, owned_book()) as run:
         run.begin()
         maya = replace(MAYA_1, phase="training")
-        run.hold([maya], [maya], [maya], [maya, LEE_1], [LEE], [LEE], [replace(MAYA_2, phase="eval")])
-        for _ in range(60):
-            run.tick(60 * SECOND)
+        for phase, minutes in (("training", 40), ("eval", 20)):
+            run.hold([maya], [maya], [maya], [maya, LEE_1], [LEE], [LEE], [replace(MAYA_2, phase=phase)])
+            for _ in range(minutes):
+                run.tick(60 * SECOND)
         looked = Looked(processes={run.devices[4].uuid: (OnGpu(31337, "lee"),)})
         return node_json(run.snapshot, looked=looked)
 
@@ -109,7 +111,10 @@ def test_grace_belongs_to_the_reason(node: dict[str, Any], reason: str, seconds:
     assert is_told == bool(idle(one).told)
     assert (not is_told) == bool(idle(one).left_out)
     assert 1 == len(idle(one, with_all=True).told)
-    assert is_told == ("going to nobody's training" in text(one))
+    assert is_told == ("going to nobody's training" in text(one, with_all=True))
+    assert is_told != ("nothing worth telling on gpu01: no GPU is idle for long" in text(one))
+    assert is_told == bool(idle(one, with_all=True).news)
+    assert as_json(idle(one), ELSEWHERE)["per_hour"] == as_json(idle(one, True), ELSEWHERE)["per_hour"]
     assert is_told != ("1 GPU at $1.00/h in a short stall" in text(one))
 
 
@@ -120,6 +125,55 @@ def test_a_gpu_that_works_in_between_costs_its_idle_time(node: dict[str, Any]) -
     assert "0.250000" == as_json(idle(one), ELSEWHERE)["per_hour"]
     one["gpus"][0] |= {"idle_cost": "7"}
     assert Decimal(1) == Decimal(as_json(idle(one), ELSEWHERE)["per_hour"])
+
+
+def test_what_never_worked_may_need_no_gpu(node: dict[str, Any]) -> None:
+    """A GPU that waits for data and has cost its whole price meanwhile is no loader's alone: its user is asked."""
+    one = with_reason(node, "waiting-for-data")
+    assert "its data comes too slowly, or it needs no GPU" in text(one).replace("\n    ", " ")
+    (found,) = idle(one).told
+    assert "ask lee; if it is yours: kill 31337" == freeing(found, ELSEWHERE)[1]
+    one["gpus"][0]["idle_cost"] = "0.5"
+    assert "works in bursts and waits between them" in text(one)
+    assert 1 == len(freeing(idle(one).told[0], ELSEWHERE))
+
+
+def test_a_start_after_the_first_minutes_is_the_runs_word(node: dict[str, Any]) -> None:
+    """Who is in a start-up for longer than anybody who is new says so himself."""
+    assert "has only begun" in text(with_reason(node, "start-up", 300), with_all=True)
+    assert "starts, as it says itself" in text(with_reason(node, "start-up", 301), with_all=True)
+
+
+def test_a_gpu_without_a_price_is_counted_beside_the_others(node: dict[str, Any]) -> None:
+    """Three GPUs at a dollar each and one of which nobody knows the price do not cost $3.00 together."""
+    one = with_reason(node, "hang")
+    (gpu,) = one["gpus"]
+    one["gpus"] = [{**gpu, "index": index} for index in range(3)] + [{**gpu, "index": 3, "per_hour": None}]
+    assert "$3.00/h is going to nobody's training right now ($3.00 so far), and so is 1 GPU without a price" in text(
+        one
+    ).replace("\n", " ")
+    assert "1 of them without a price" in text(one).replace("\n    ", " ")
+    found = as_json(idle(one), ELSEWHERE)
+    assert ("3.000000", 1, 1) == (found["per_hour"], found["unpriced"], found["idle"][0]["unpriced"])
+    for each in one["gpus"]:
+        each["reason"] = "evaluation"
+    assert "Not listed: 3 GPUs at $3.00/h, and 1 without a price, in" in text(one)
+    assert 1 == as_json(idle(one), ELSEWHERE)["left_out"]["unpriced"]
+
+
+def test_a_silence_names_the_alerts_that_there_are() -> None:
+    """Every reason has its alerts, every alert of idleness has a reason, and a rule file knows each of them."""
+    rules = files("costmeter.outputs").joinpath("export/files/prometheus/rules/costmeter-alerts.yml").read_text()
+    told = {name for names in QUIETED.values() for name in names}
+    assert set(REASONS) == set(QUIETED)
+    assert told <= set(re.findall(r"- alert: (\w+)", rules))
+    assert {reason for reason, names in QUIETED.items() if not names} == OWN_WORD
+    blocks = rules.split("- alert: ")[1:]
+    by_reason = {
+        (block.split()[0], reason) for block in blocks for reason in re.findall(r'rate5m\{reason="([a-z-]+)"', block)
+    }
+    assert {("NotebookHoldingGpu", "memory-held"), ("GpuHeldAfterExit", "no-process")} <= by_reason
+    assert all(alert in QUIETED[reason] for alert, reason in by_reason)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +220,7 @@ def test_who_shares_a_gpu_is_asked(node: dict[str, Any]) -> None:
     ]
     (found,) = idle(with_reason(node, "memory-held", holders=both)).told
     assert ["ask a b and lee"] == freeing(found, IS_LEE)
-    assert quieting(found).startswith(r"amtool silence add alertname=IdleGpuSpend 'user=~a\ b|lee' ")
+    assert quieting(found).endswith(r" 'owner=~a\ b|lee' -d 2h -c known")
 
 
 def test_agents_before_reasons_are_read(node: dict[str, Any]) -> None:

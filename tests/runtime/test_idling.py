@@ -168,3 +168,76 @@ def test_a_wrapped_run_knows_why_its_devices_are_idle() -> None:
         slots = [record.slot for record in run.records if isinstance(record, SlotEntry)]
         assert {slot.reasons[uuid] for slot in slots if slot.phase == "eval"} == {"evaluation"}
         assert all((uuid in slot.reasons) == (slot.devices[uuid].idle_nanoseconds > 0) for slot in slots)
+
+
+def test_a_visitor_does_not_make_a_holder_new() -> None:
+    """A health check that holds the GPU for 10 s of every 150 s changes neither why it is idle nor since when."""
+    found = idling()
+    found.hold({GPU: (LEE,)}, 0)
+    found.list({GPU: (4,)}, 0)
+    assert found.see(interval(0, 10 * MINUTE, "idle"), ANCHOR) == "memory-held"
+    for round_ in range(4):
+        at_ns = 10 * MINUTE + round_ * 150 * SECOND
+        found.hold({GPU: (LEE, MAYA)}, at_ns)
+        assert found.see(interval(at_ns, at_ns + 10 * SECOND, "idle"), ANCHOR) == "memory-held"
+        found.hold({GPU: (LEE,)}, at_ns + 10 * SECOND)
+        assert found.see(interval(at_ns + 10 * SECOND, at_ns + 150 * SECOND, "idle"), ANCHOR) == "memory-held"
+    assert found.spells[GPU].since_utc_ns == 0
+    found.hold({GPU: (MAYA,)}, 20 * MINUTE)  # other hands altogether
+    assert found.see(interval(20 * MINUTE, 21 * MINUTE, "idle"), ANCHOR) == "start-up"
+    assert found.spells[GPU].since_utc_ns == 20 * MINUTE
+
+
+def test_a_visitor_does_not_make_a_word_new() -> None:
+    """A run that stands in its checkpoint for half an hour is believed no more, whoever looked at the GPU meanwhile."""
+    found, saving = idling(), Holder(1001, "r-1", "maya", "announced", "checkpoint")
+    found.hold({GPU: (saving,)}, 0)
+    found.list({GPU: (4,)}, 0)
+    found.see(interval(0, SECOND, "busy"), ANCHOR)
+    found.hold({GPU: (saving, LEE)}, 10 * MINUTE)
+    assert found.see(interval(SECOND, 11 * MINUTE, "idle"), ANCHOR) == "memory-held"
+    found.hold({GPU: (saving,)}, 11 * MINUTE)
+    assert found.see(interval(11 * MINUTE, 30 * MINUTE, "idle"), ANCHOR) == "checkpoint"
+    assert found.see(interval(30 * MINUTE, 31 * MINUTE, "idle"), ANCHOR) == "memory-held"
+
+
+@pytest.mark.parametrize("moment", ["busy", "idle", "silent"])
+def test_a_moment_of_something_else_is_no_end_of_a_hang(moment: str) -> None:
+    """A GPU that spins for minutes and does something else for one second of every thirty hangs all the same."""
+    found, at_ns = idling(), SECOND
+    found.hold({GPU: (MAYA,)}, 0)
+    found.see(interval(0, SECOND, "busy"), ANCHOR)
+    for _ in range(20):
+        why = found.see(interval(at_ns, at_ns + 29 * SECOND, "spins"), ANCHOR)
+        found.see(interval(at_ns + 29 * SECOND, at_ns + 30 * SECOND, moment), ANCHOR)
+        at_ns += 30 * SECOND
+    assert why == "hang"
+    found.see(interval(at_ns, at_ns + 16 * SECOND, "busy"), ANCHOR)  # it works again
+    assert found.see(interval(at_ns + 16 * SECOND, at_ns + 17 * SECOND, "spins"), ANCHOR) == "waiting-for-peer"
+
+
+def test_uneven_ranks_between_steps_do_not_hang() -> None:
+    """Three seconds of work and three of waiting in turn, for an hour and without a step told, is no hang."""
+    found, seen = idling(), set()
+    found.hold({GPU: (MAYA,)}, 0)
+    for at_ns in range(0, 60 * MINUTE, 6 * SECOND):
+        found.see(interval(at_ns, at_ns + 3 * SECOND, "busy"), ANCHOR)
+        seen.add(found.see(interval(at_ns + 3 * SECOND, at_ns + 6 * SECOND, "spins"), ANCHOR))
+    assert seen == {"waiting-for-peer"}
+
+
+def test_steps_of_seven_minutes_are_steps() -> None:
+    """Idle for most of each long step it waits for data, and spinning for a peer, until twice as long has passed."""
+    found = idling()
+    found.hold({GPU: (MAYA,)}, 0)
+    found.list({GPU: (4,)}, 0)
+    found.see(interval(0, SECOND, "busy"), ANCHOR)
+    for step in range(3):
+        found.step(MAYA.key, step, step * 7 * MINUTE + SECOND)
+        at_ns = step * 7 * MINUTE + SECOND
+        why = found.see(interval(at_ns, at_ns + 6 * MINUTE, "idle"), ANCHOR)
+        at_ns += 6 * MINUTE
+        spun = found.see(interval(at_ns, at_ns + MINUTE, "spins"), ANCHOR)
+    assert (why, spun) == ("waiting-for-data", "waiting-for-peer")
+    assert found.see(interval(21 * MINUTE + SECOND, 28 * MINUTE, "idle"), ANCHOR) == "waiting-for-data"
+    assert found.see(interval(28 * MINUTE, 28 * MINUTE + SECOND, "idle"), ANCHOR) == "memory-held"

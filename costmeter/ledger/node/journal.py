@@ -7,7 +7,7 @@ it is nothing: a total that is restored a dollar low would be counted again as a
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from costmeter.ledger.reading import has_whole_open
 from costmeter.ledger.record import Header
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier, earlier
 from costmeter.meter.holder import Holder
+from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idling import RECENT_NS
 from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_MINUTE
 
 #: Where the journals of nodes are, under the directory of state.
@@ -46,13 +48,15 @@ _TORN = "last line torn, dropped"
 class Restored:
     """Where the counters of an agent begin: what the one before it left, or nothing, and then `why_zero`.
 
-    `holders` are those who held devices when it ended, as far as they may still do so.
+    `holders` are those who held devices when it ended, as far as they may still do so, and `idle` is what was known of
+    these devices' idleness.
     """
 
     opening: Opening
     earlier: Earlier = NOTHING_EARLIER
     holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
     why_zero: str = ""
+    idle: Mapping[str, IdleMemory] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +163,8 @@ def restored(folder: Path, header: Header, runtime: Path | None = None) -> Resto
     last, standing = newest
     begins = opening(retired(last.part, at_utc_ns - SHOWN_AFTER_END_NS), at_utc_ns)
     left = earlier(standing.part, standing.lengths_ns, header.start_ns)
-    return Restored(begins, left, _still_holding(last.part, header.boot_id))
+    holders = _still_holding(last.part, header.boot_id)
+    return Restored(begins, left, holders, idle=_remembered(last.part, holders, left))
 
 
 def _newest(folder: Path, of: Header, shown: Shown) -> tuple[_Read, _Read] | str:
@@ -250,6 +255,23 @@ def _still_holding(part: NodePart, boot_id: str) -> dict[str, tuple[Holder, ...]
         for uuid, holders in part.holders.items()
         if (kept := tuple(holder for holder in holders if not holder.run or holder.key not in gone))
     }
+
+
+def _remembered(part: NodePart, holders: Collection[str], left: Earlier) -> dict[str, IdleMemory]:
+    """What was known of the idleness of devices that are still held, and whose gap is filled: a short one.
+
+    Who was at work a moment before that was written was so until the end: that a device computes is written nowhere.
+    """
+    found: dict[str, IdleMemory] = {}
+    for uuid, noted in part.noted.items():
+        stopped = left.boards.get(part.devices[uuid].board) if uuid in part.devices else None
+        if stopped is None or uuid not in holders:
+            continue
+        known = noted.memory
+        is_at_work = known.has_computed and known.seen_ns - known.quiet_from_ns < RECENT_NS
+        quiet_ns = max(known.quiet_from_ns, stopped.booked_ns) if is_at_work else known.quiet_from_ns
+        found[uuid] = replace(known, quiet_from_ns=quiet_ns)
+    return found
 
 
 def _is_gone(account: RunAccount, boot_id: str) -> bool:

@@ -11,8 +11,10 @@ from typing import Any, get_args
 
 from costmeter.ledger import kinds
 from costmeter.ledger.ending import NOTHING_LOST
+from costmeter.ledger.node import idleline
 from costmeter.ledger.node.record import Holders, Opening, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen, Stint
 from costmeter.ledger.record import Outcome
+from costmeter.ledger.slotline import reason_of
 from costmeter.ledger.summaryline import (
     IDLE,
     TOLD,
@@ -95,6 +97,7 @@ _OPENING: kinds.Shape = {
     "sunk": kinds.table(kinds.money),
     "today": kinds.row(kinds.instant, kinds.money),
     "idle": kinds.table(IDLE),
+    "risen": kinds.table(kinds.each(kinds.text)),
 }
 
 
@@ -213,6 +216,8 @@ def _encode_opening(opening: Opening, _: object) -> dict[str, object]:
         body["today"] = [opening.today[0], str(opening.today[1])]
     if opening.idle:
         body["idle"] = {uuid: encode_idle(uses) for uuid, uses in opening.idle.items()}
+    if opening.idle or opening.risen:
+        body["risen"] = {uuid: sorted(reasons) for uuid, reasons in opening.risen.items()}
     return body
 
 
@@ -222,7 +227,9 @@ def _decode_opening(body: Body, _: object) -> Opening:
     held, unheld = _decode_totals(body["held"]), _decode_totals(body["unheld"])
     today = (body["today"][0], Decimal(body["today"][1])) if "today" in body else None
     idle = {uuid: decode_idle(uses) for uuid, uses in body.get("idle", {}).items()}
-    return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk, today, idle)
+    told = body.get("risen", idle)  # older agents did not say: they had shown all of it
+    risen = {uuid: frozenset(map(reason_of, words)) for uuid, words in told.items()}
+    return Opening(body["utc_ns"], held, unheld, (), body.get("ended", {}), sunk, today, idle, risen)
 
 
 def _encode_stint(stint: Stint, _: object) -> dict[str, object]:
@@ -319,6 +326,7 @@ ENCODERS: dict[type, Callable[[Any, tuple[str, ...]], dict[str, object]]] = {
     RunAccount: _encode_account,
     Opening: _encode_opening,
     Stint: _encode_stint,
+    **idleline.ENCODERS,
 }
 DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Any]] = {
     "run": _decode_seen,
@@ -328,6 +336,7 @@ DECODERS: dict[str, Callable[[dict[str, Any], tuple[str, ...]], Any]] = {
     "account": _decode_account,
     "opening": _decode_opening,
     "stint": _decode_stint,
+    **idleline.DECODERS,
 }
 #: Of which types lines are that only a node's journal has.
 NODE_TYPES = tuple(DECODERS)

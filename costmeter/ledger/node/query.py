@@ -9,7 +9,18 @@ from decimal import Decimal
 
 from costmeter.ledger.ending import NOTHING_LOST
 from costmeter.ledger.node.bulk import Share, Stretch
-from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen
+from costmeter.ledger.node.record import (
+    Holders,
+    IdleNoted,
+    Line,
+    Opening,
+    ReasonRisen,
+    RunAccount,
+    RunEnded,
+    RunFacts,
+    RunRisen,
+    RunSeen,
+)
 from costmeter.ledger.query import MARKS_KEPT, priced_only
 from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, SlotEntry
 from costmeter.meter.charge import Rates
@@ -29,7 +40,8 @@ class NodePart:
 
     `accounts` are the runs it knows of; what users held of whom no run is known is in `held` and in no account.
     `today` is as in the opening. `slots` counts what was folded; `idle` is by device what it cost while somebody held
-    it and it was idle, by reason. The rest is as in `Part`.
+    it and it was idle, by reason, of which those that are in `risen` were shown. `noted` is what is known of devices'
+    idleness, as long as they have these holders. The rest is as in `Part`.
     """
 
     header: Header
@@ -54,6 +66,8 @@ class NodePart:
     problems: tuple[str, ...] = ()
     slots: int = 0
     idle: Mapping[str, Mapping[Reason, IdleUse]] = field(default_factory=dict)
+    risen: Mapping[str, frozenset[Reason]] = field(default_factory=dict)
+    noted: Mapping[str, IdleNoted] = field(default_factory=dict)
 
     @property
     def totals(self) -> Totals:
@@ -75,7 +89,7 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
     if isinstance(record, RatesChange):
         return replace(part, rates=record.rates)
     if isinstance(record, Holders):
-        return replace(part, holders=record.by_device)
+        return replace(part, holders=record.by_device, noted=_still_noted(part, record))
     if isinstance(record, RunSeen):
         account = part.accounts.get(record.facts.key)
         seen = replace(account or RunAccount(record.facts, at_zero=record.at_zero), facts=record.facts, ended=None)
@@ -83,6 +97,8 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
         return replace(part, accounts={**part.accounts, record.facts.key: seen})
     if isinstance(record, RunRisen):
         return _with_risen(part, record.key)
+    if isinstance(record, IdleNoted | ReasonRisen):
+        return _with_idle(part, record)
     if isinstance(record, RunEnded):
         return _with_end(part, record)
     if isinstance(record, RunAccount):  # on disk the accounts of an opening come before it
@@ -90,7 +106,7 @@ def fold_node(part: NodePart, record: Line | Stretch) -> NodePart:
     if isinstance(record, Opening):
         accounts = {**part.accounts, **{account.facts.key: account for account in record.accounts}}
         part = replace(part, held=record.held, unheld=record.unheld, accounts=accounts, today=record.today)
-        return replace(part, ended=record.ended, sunk=record.sunk, idle=record.idle)
+        return replace(part, ended=record.ended, sunk=record.sunk, idle=record.idle, risen=record.risen)
     if isinstance(record, Devices):
         devices = dict(part.devices) | {device.uuid: device for device in record.devices}
         since_ns = dict(part.since_ns) | dict(record.since_ns)  # an instance may go and come again
@@ -131,7 +147,26 @@ def without(part: NodePart, runs: Collection[RunKey]) -> NodePart:
 def opening(part: NodePart, at_utc_ns: int) -> Opening:
     """Where the counters stand: what the next part begins with."""
     accounts = tuple(part.accounts.values())
-    return Opening(at_utc_ns, part.held, part.unheld, accounts, part.ended, part.sunk, part.today, part.idle)
+    idle = part.idle, part.risen
+    return Opening(at_utc_ns, part.held, part.unheld, accounts, part.ended, part.sunk, part.today, *idle)
+
+
+def _with_idle(part: NodePart, record: IdleNoted | ReasonRisen) -> NodePart:
+    if isinstance(record, IdleNoted):
+        return replace(part, noted={**part.noted, record.uuid: record})
+    known = part.risen.get(record.uuid, frozenset())
+    return replace(part, risen={**part.risen, record.uuid: known | {record.reason}})
+
+
+def _still_noted(part: NodePart, now: Holders) -> Mapping[str, IdleNoted]:
+    """What is known of devices that some of their holders keep; of those who say something else now, not since when."""
+    kept: dict[str, IdleNoted] = {}
+    for uuid, noted in part.noted.items():
+        before, after = part.holders.get(uuid, ()), now.by_device.get(uuid, ())
+        if {each.key for each in before} & {each.key for each in after}:
+            is_same = before == after
+            kept[uuid] = noted if is_same else replace(noted, memory=replace(noted.memory, said_from_ns=None))
+    return kept
 
 
 def _with_risen(part: NodePart, run: RunKey) -> NodePart:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from costmeter.ledger.record import Outcome, Record
 from costmeter.meter.holder import Holder, HolderSource, RunKey
+from costmeter.meter.idlememory import IdleMemory
 from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import DeviceTotals, Totals
@@ -119,7 +120,7 @@ class Opening:
     `held` and `unheld` are by device; `accounts` are of runs that live or ended a short while ago. `ended` counts the
     runs that ended, by outcome, and `sunk` is what those had cost that did not end well. `today` is since when the
     UTC day is metered, and what all devices had cost by then. `idle` is by device what its idle time came to by reason,
-    while somebody held it.
+    while somebody held it; of a reason that is not in `risen` nobody was shown more than 0 yet.
     """
 
     at_utc_ns: int
@@ -130,6 +131,25 @@ class Opening:
     sunk: Mapping[str, Decimal] = field(default_factory=dict)
     today: tuple[int, Decimal] | None = None
     idle: Mapping[str, Mapping[Reason, IdleUse]] = field(default_factory=dict)
+    risen: Mapping[str, frozenset[Reason]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class IdleNoted:
+    """What is known of a held device that is idle, or no longer is: an agent that goes on after this one needs it."""
+
+    at_utc_ns: int
+    uuid: str
+    memory: IdleMemory
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRisen:
+    """From now on what a device's idle time of one reason came to is shown as it is: it stood at 0 for long enough."""
+
+    at_utc_ns: int
+    uuid: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +171,6 @@ class Stint:
     ended: RunEnded | None = None
 
 
-NodeRecord = RunSeen | RunRisen | RunEnded | Holders | Opening | Stint
+NodeRecord = RunSeen | RunRisen | RunEnded | Holders | Opening | IdleNoted | ReasonRisen | Stint
 #: What a line of any journal says; the accounts of an opening have lines of their own.
 Line = Record | NodeRecord | RunAccount

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 
 from costmeter import __version__
 from costmeter.outputs.export.currency import in_currency
-from costmeter.outputs.export.rules import groups, rule_files, with_wishes
+from costmeter.outputs.export.rules import AMOUNTS, groups, rule_files, with_wishes
 from costmeter.outputs.export.wishes import Wishes
 
+_IMAGE = {"agent/Dockerfile": "Dockerfile", "agent/.dockerignore": ".dockerignore"}
 #: Kind: folders of the canonical files, and where in the exported folder their files go. The first that fits counts.
 _LAYOUTS: Mapping[str, Mapping[str, str]] = {
     "compose": {
@@ -18,7 +19,7 @@ _LAYOUTS: Mapping[str, Mapping[str, str]] = {
     },
     "prometheus": {"prometheus/": "", "alertmanager/": "alertmanager/"},
     "grafana": {"grafana/": "", "mixin/": "", "prometheus/rules/": "rules/"},
-    "kubernetes": {"kubernetes/": "", "grafana/dashboards/": "dashboards/", "agent/Dockerfile": "Dockerfile"},
+    "kubernetes": {"kubernetes/": "", "grafana/dashboards/": "dashboards/", **_IMAGE},
     "systemd": {"systemd/": "", "agent/costmeter.yaml": "costmeter.yaml"},
     "slurm": {"slurm/": ""},
 }
@@ -27,6 +28,7 @@ KINDS = tuple(_LAYOUTS)
 _BOARDS = "grafana/dashboards/"
 _RULES = "prometheus/rules/"
 _SETTINGS = "agent/costmeter.yaml"
+_ALERT_SOURCE = "grafana/provisioning/datasources/costmeter-alerts.yaml"
 _AT_HOME = {"prometheus": "localhost:9090", "alertmanager": "localhost:9093", "agent": "localhost:26786"}
 _IN_COMPOSE = {"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "agent": "costmeter:26786"}
 
@@ -38,7 +40,7 @@ def render(kind: str, wishes: Wishes, canonical: Mapping[str, str]) -> dict[str,
     texts = {}
     for path, text in ours.items():
         target = _target(kind, path)
-        if target is not None and not (_is_test(path) and _has_own_amounts(wishes)):
+        if target is not None and not _is_left_out(path, kind, wishes):
             texts[target] = _filled(text, places)
     return dict(sorted(texts.items()))
 
@@ -61,13 +63,20 @@ def _worded(path: str, text: str, wishes: Wishes) -> str:
     return with_wishes(text, wishes) if path.startswith(_RULES) and not _is_test(path) else text
 
 
+def _is_left_out(path: str, kind: str, wishes: Wishes) -> bool:
+    """Unit tests of other rules; and Alertmanager, where we know of none: Grafana asks it whenever alerts are shown."""
+    if path == _ALERT_SOURCE:
+        return kind != "compose" and not wishes.alertmanager_url
+    return _is_test(path) and _has_own_amounts(wishes)
+
+
 def _is_test(path: str) -> bool:
     return path.endswith("_test.yml")
 
 
 def _has_own_amounts(wishes: Wishes) -> bool:
     """Whether the rules are others than those that their unit tests are about."""
-    return any((wishes.idle_above, wishes.month_budget, wishes.runbooks, wishes.grafana_url))
+    return any((wishes.runbooks, wishes.grafana_url, *(getattr(wishes, wish) for wish in AMOUNTS)))
 
 
 def _filled(text: str, places: Mapping[str, Callable[[], str]]) -> str:
@@ -91,9 +100,11 @@ def _places(kind: str, wishes: Wishes, ours: Mapping[str, str]) -> dict[str, Cal
         "BOARD_IMPORTS": lambda: "\n".join(f"    'costmeter-{name}': import 'dashboards/{name}'," for name in boards),
         "BOARD_MAPS": lambda: "\n".join(map(_board_map, boards)),
         "TARGETS": lambda: "\n".join(f'    - "{target}"' for target in wishes.targets or [hosts["agent"]]),
-        "ALERTMANAGER_URL": lambda: f"http://{hosts['alertmanager']}",
+        "ALERTMANAGER_URL": lambda: wishes.alertmanager_url or f"http://{hosts['alertmanager']}",
         "ALERTMANAGER": lambda: hosts["alertmanager"],
         "PROMETHEUS_URL": lambda: wishes.prometheus_url or f"http://{hosts['prometheus']}",
+        # Somebody's Grafana has a default already, and refuses to start with two.
+        "IS_DEFAULT": lambda: "true" if kind == "compose" else "false",
         "PROMETHEUS_NAMESPACE": lambda: wishes.prometheus_namespace,
         "NAMESPACE": lambda: wishes.namespace,
         "IMAGE": lambda: wishes.image,

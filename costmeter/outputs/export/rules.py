@@ -10,9 +10,14 @@ from costmeter.outputs.export.wishes import Wishes
 RUNBOOKS = "https://github.com/costmeter/costmeter/blob/main/docs/runbooks"
 #: Where the rules expect the boards: Grafana in the compose stack.
 GRAFANA = "http://localhost:3000"
-#: Rules that are one number each, which `--idle-above` and `--month-budget` set.
-IDLE_ABOVE = "costmeter:threshold_idle_usd_per_hour"
-MONTH_BUDGET = "costmeter:month_budget_usd"
+#: Rules that are one number each, by the wish that sets it.
+AMOUNTS: Mapping[str, str] = {
+    "idle_above": "costmeter:threshold_idle_usd_per_hour",
+    "unheld_above": "costmeter:threshold_unheld_usd_per_hour",
+    "held_above": "costmeter:threshold_held_usd_per_hour",
+    "sunk_above": "costmeter:threshold_sunk_usd",
+    "month_budget": "costmeter:month_budget_usd",
+}
 
 
 def rule_files(canonical: Mapping[str, str]) -> dict[str, str]:
@@ -24,8 +29,8 @@ def rule_files(canonical: Mapping[str, str]) -> dict[str, str]:
 
 def with_wishes(text: str, wishes: Wishes) -> str:
     """Rules that are in the currency already, with other thresholds and other links."""
-    for record, amount in ((IDLE_ABOVE, wishes.idle_above), (MONTH_BUDGET, wishes.month_budget)):
-        if amount:
+    for wish, record in AMOUNTS.items():
+        if amount := getattr(wishes, wish):
             text = _constant(in_currency(record, wishes.currency)).sub(rf"\g<1>{amount}\g<3>", text)
     text = text.replace(GRAFANA, wishes.grafana_url) if wishes.grafana_url else text
     return text.replace(RUNBOOKS, wishes.runbooks) if wishes.runbooks else text

@@ -16,9 +16,13 @@ class Wishes:
     currency: str = "USD"
     price: str = ""
     idle_above: str = ""
+    unheld_above: str = ""
+    held_above: str = ""
+    sunk_above: str = ""
     month_budget: str = ""
     targets: Sequence[str] = ()
     prometheus_url: str = ""
+    alertmanager_url: str = ""
     grafana_url: str = ""
     runbooks: str = ""
     namespace: str = "costmeter"

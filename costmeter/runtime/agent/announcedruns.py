@@ -104,10 +104,12 @@ class AnnouncedRuns:
         session.saying = replace(saying, uuids=before.uuids if saying.uuids is None else saying.uuids)
         return self._take(session, now_ns)
 
-    def end(self, session: Session, farewell: Farewell, now_ns: int) -> list[Posted]:
-        """The run has ended, as the one who announced it says."""
+    def end(self, session: Session, farewell: Farewell, now_ns: int, now_utc_ns: int = 0) -> list[Posted]:
+        """The run has ended, as the one who announced it says. No run ended before it began, nor after it said so."""
         told = self._take(session, now_ns, is_last=True)
-        gone = RunGone(now_ns, session.key, farewell.outcome, farewell.exit_code, farewell.signal)
+        ended_utc_ns = now_utc_ns if farewell.ended_utc_ns is None else farewell.ended_utc_ns
+        at_ns = now_ns - max(0, now_utc_ns - max(ended_utc_ns, session.announcement.started_utc_ns))
+        gone = RunGone(at_ns, session.key, farewell.outcome, farewell.exit_code, farewell.signal)
         return told + self._remove(session, gone)
 
     def close(self, session: Session, now_ns: int) -> list[Posted]:
@@ -166,7 +168,7 @@ class AnnouncedRuns:
             self._ends[session.key] = worst
             return []
         del self._runs[session.key]
-        return [replace(worst, at_ns=gone.at_ns)]
+        return [replace(worst, at_ns=max(each.at_ns for each in ends))]
 
 
 def _as_the_newest(sessions: list[Session]) -> list[Announcement]:

@@ -72,11 +72,12 @@ class Saying:
 
 @dataclass(frozen=True, slots=True)
 class Farewell:
-    """How a run ended, as it says."""
+    """How a run ended, as it says, and when: a moment before it says so; None where it does not say."""
 
     outcome: Outcome
     exit_code: int | None = None
     signal: int | None = None
+    ended_utc_ns: int | None = None
 
 
 def greeting(line: bytes) -> Greeting:
@@ -132,7 +133,8 @@ def saying_line(told: Saying) -> bytes:
 
 def farewell_line(told: Farewell) -> bytes:
     """An end as it is sent."""
-    return _line({"end": {"outcome": told.outcome, "exit_code": told.exit_code, "signal": told.signal}})
+    end: dict[str, Any] = {"outcome": told.outcome, "exit_code": told.exit_code, "signal": told.signal}
+    return _line({"end": end if told.ended_utc_ns is None else end | {"ended_utc_ns": told.ended_utc_ns}})
 
 
 def accepted_line() -> bytes:
@@ -236,7 +238,7 @@ def _farewell(end: Mapping[str, Any]) -> Farewell:
     if told is None:
         told = UNKNOWN_OUTCOME if exit_code is None and signal is None else "failed"
         told = "ok" if exit_code == 0 and signal is None else told
-    return Farewell(told, exit_code, signal)
+    return Farewell(told, exit_code, signal, _whole(end.get("ended_utc_ns"), _LARGEST_NANOSECONDS) or None)
 
 
 def _uuids(gpus: object) -> frozenset[str] | None:

@@ -279,7 +279,8 @@ class AnnounceServer:
 
     def _end(self, session: Session, said: Farewell) -> None:
         """Tell of a run that has ended what nobody may have had the time to ask: which run it was, and what it held."""
-        posted, known = self._runs.end(session, said, self._clock.boottime_ns()), session.announcement
+        now_ns, known = self._clock.boottime_ns(), session.announcement
+        posted = self._runs.end(session, said, now_ns, self._clock.utc_ns())
         facts, held = announced_facts(known), known.uuids or frozenset()
         self._tell([replace(each, facts=facts, held=held) if isinstance(each, RunGone) else each for each in posted])
 

@@ -25,7 +25,7 @@ from costmeter.runtime.agent.attributor import Attributor, Places
 from costmeter.runtime.agent.events import NodeEvent, Reloaded, Repriced
 from costmeter.runtime.agent.leftholders import announced_before
 from costmeter.runtime.agent.lock import AgentLock
-from costmeter.runtime.agent.places import SLURM_FOLDER, runtime_folder, socket_path
+from costmeter.runtime.agent.places import runtime_folder, slurm_folder, socket_path
 from costmeter.runtime.agent.recorder import NodeRecorder
 from costmeter.runtime.agent.script import NO_SCRIPT, Script, script
 from costmeter.runtime.agent.settings import AgentOptions, NodeSettings
@@ -189,7 +189,7 @@ class Agent:
         most, post = self._options.max_runs, self._writer.post
         pricing, holders = self._settings.pricing(), left.holders
         begins = left.earlier, left.opening, holders
-        return NodeRecorder(header, pricing, self._clock, post, *begins, most, self._turned_away)
+        return NodeRecorder(header, pricing, self._clock, post, *begins, most, self._turned_away, left.idle)
 
     def _announcements(self) -> AnnounceServer | None:
         if self._socket is None:
@@ -200,9 +200,9 @@ class Agent:
         return AnnounceServer(path, self._clock, post, self._changed, self._warn, is_simulated, self._keep_lock)
 
     def _attribution(self, left: Restored) -> Attributor:
-        slurm = str(self._socket.parent / SLURM_FOLDER) if self._socket is not None else ""
+        slurm = slurm_folder(self._options.environ, self._options.simulate is not None)
         kubelet = self._options.kubelet_socket or (DEFAULT_SOCKET if os.path.exists(DEFAULT_SOCKET) else "")
-        places = Places(slurm, kubelet)
+        places = Places("" if slurm is None else str(slurm), kubelet)
         announced = self._server.announcements if self._server is not None else tuple
         heard = None if self._server is None else self._server.is_heard
         post, told = self._events.put, self._script()
@@ -232,7 +232,7 @@ class Agent:
     def _lacks(self) -> Iterator[rights.Lack]:
         """What more privilege would show, for who wonders later why it is not there."""
         options, is_simulated = self._options, self._options.simulate is not None
-        slurm = None if self._socket is None else self._socket.parent / SLURM_FOLDER
+        slurm = slurm_folder(options.environ, is_simulated)
         yield from rights.lacks(os.getpid(), slurm, Path(options.kubelet_socket or DEFAULT_SOCKET), is_simulated)
         if self._settings.measures_host:
             lack = rights.host_energy(Path(sysfs(options.environ)))

@@ -186,7 +186,7 @@ class Attributor:
         found = attribute(told, computing)
         if at_ns is not None:
             self._notice({uuid: frozenset(pids) - seen.keys() for uuid, pids in listed.items()})
-            self._left.listed(at_ns)
+            self._left.listed(at_ns, refused)
         holders = self._with_unseen(found, listed)
         seen_here, runs, gone = self._known.settle(holders, found.runs, now_ns)
         by_device = self._left.still(seen_here, found.runs.keys(), now_ns)

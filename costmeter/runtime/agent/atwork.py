@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from costmeter.attribution.hostwork import HostWork
+from costmeter.meter.idling import WORKING_CORES
 from costmeter.runtime.agent.events import AtWork
 
 #: Cores are told in steps of this: who uses as much as before has nothing new to tell.
@@ -21,11 +22,17 @@ class HostWatch:
         real = {uuid: [pid for pid in pids if pid not in self._scripted] for uuid, pids in listed.items()}
         found = self._work.look(real, at_ns)
         for uuid, pids in listed.items():
-            told = [self._scripted[pid] for pid in pids if pid in self._scripted]
-            if told:
-                found[uuid] = found.get(uuid, 0.0) + sum(told)
-        found = {uuid: round(cores, _DECIMALS) for uuid, cores in found.items()}
-        if found == self._last:
+            scripted = [self._scripted[pid] for pid in pids if pid in self._scripted]
+            if scripted:
+                found[uuid] = found.get(uuid, 0.0) + sum(scripted)
+        told = {uuid: _told(cores) for uuid, cores in found.items()}
+        if told == self._last:
             return None
-        self._last = found
-        return AtWork(at_ns, found)
+        self._last = told
+        return AtWork(at_ns, told)
+
+
+def _told(cores: float) -> float:
+    """In steps, and never across the line from which on the host is at work."""
+    rounded = round(cores, _DECIMALS)
+    return rounded if (rounded >= WORKING_CORES) == (cores >= WORKING_CORES) else cores

@@ -17,7 +17,7 @@ from costmeter.outputs.nodejson import SCHEMA
 from costmeter.runtime.agent import rights
 from costmeter.runtime.agent.found import listening, served_at
 from costmeter.runtime.agent.lock import described, up_seconds
-from costmeter.runtime.agent.places import SLURM_FOLDER, SYSTEM_SOCKET, socket_path, state_folder
+from costmeter.runtime.agent.places import SYSTEM_SOCKET, slurm_folder, socket_path, state_folder
 from costmeter.runtime.finding import Finding
 from costmeter.runtime.patience import within
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -53,8 +53,7 @@ def findings(environ: Mapping[str, str], clock: Clock, simulate: str | None) -> 
     else:
         yield _running(found, clock)
         yield from _health(found, clock)
-    path = socket_path(None, environ) if found is None else Path(found.path)
-    slurm = None if path is None else path.parent / SLURM_FOLDER
+    slurm = slurm_folder(environ, simulate is not None)
     pid = os.getpid() if found is None else found.pid
     for lack in rights.lacks(pid, slurm, Path(DEFAULT_SOCKET), simulate is not None) if pid else ():
         yield Finding("warn", f"agent: {lack.what}", lack.enable)

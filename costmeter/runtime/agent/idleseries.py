@@ -5,6 +5,7 @@ A new one stands at 0 for a minute, as new runs do, so that Prometheus counts al
 
 from collections.abc import Mapping
 
+from costmeter.ledger.node.record import Opening, ReasonRisen
 from costmeter.meter.idling import IdleSpell, IdleUse, Reason
 from costmeter.outputs.nodesnapshot import AT_ZERO_NS
 
@@ -13,17 +14,28 @@ _Spells = Mapping[str, IdleSpell]
 
 
 class IdleSeries:
-    """The reasons that have a series, by device. Those of the opening were on the page before, with what they came to.
+    """The reasons that have a series, by device. Of those of the opening that had risen more than 0 was on the page.
 
     Not for several threads at once; what it hands out is changed no more.
     """
 
-    def __init__(self, opened: _Idle) -> None:
+    def __init__(self, opened: Opening) -> None:
         self._risen: dict[str, Mapping[Reason, bool]] = {
-            uuid: dict.fromkeys(uses, True) for uuid, uses in opened.items()
+            uuid: dict.fromkeys(reasons, True) for uuid, reasons in opened.risen.items()
         }
         self._from_ns: dict[tuple[str, Reason], int] = {}
-        self._booked, self._given = opened, dict(self._risen)
+        self._booked: _Idle | None = None
+        self._given, self._news = dict(self._risen), list[tuple[str, Reason]]()
+
+    @property
+    def given(self) -> Mapping[str, Mapping[Reason, bool]]:
+        """What was handed out last."""
+        return self._given
+
+    def risen(self, at_utc_ns: int) -> list[ReasonRisen]:
+        """Those that are shown as they are from what was handed out last on: to be written before that is shown."""
+        news, self._news = self._news, []
+        return [ReasonRisen(at_utc_ns, uuid, reason) for uuid, reason in news]
 
     def see(self, booked: _Idle, spells: _Spells, at_ns: int) -> Mapping[str, Mapping[Reason, bool]]:
         """Each reason, and whether it has stood at 0 for long enough; `at_ns` is CLOCK_BOOTTIME.
@@ -41,6 +53,7 @@ class IdleSeries:
         for uuid, reason in [key for key, ns in self._from_ns.items() if at_ns - ns >= AT_ZERO_NS]:
             del self._from_ns[uuid, reason]
             self._set(uuid, reason, True)
+            self._news.append((uuid, reason))
         return self._given
 
     def _begin(self, uuid: str, reason: Reason, at_ns: int) -> None:

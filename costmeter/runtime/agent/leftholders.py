@@ -13,7 +13,7 @@ from costmeter.ledger.node.record import RunFacts
 from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder, RunKey
 from costmeter.units import NANOSECONDS_PER_SECOND
 
-#: Who holds a GPU without computing on it has so long to say so again, from the first list of processes on.
+#: Who holds a GPU without computing on it has so long to say so again, from its first list of processes on.
 GRACE_NS = 10 * NANOSECONDS_PER_SECOND
 #: Holders whose processes need not compute: the driver's lists do not say that they are gone.
 _CLAIMS = frozenset({"announced", "kubernetes", "slurm"})
@@ -25,44 +25,39 @@ class LeftHolders:
     def __init__(self, by_device: HeldBy, runs: Iterable[RunFacts], is_alive: Callable[[Identity], bool]) -> None:
         self._by_device, self._is_alive = by_device, is_alive
         self._roots = {each.key: (each.pid, each.pid_start_ticks) for each in runs if each.pid}
-        self._listed_ns: int | None = None
+        self._listed_ns: dict[str, int] = {}
 
     def asked_once(self) -> frozenset[str]:
-        """The devices on which somebody computed whom nobody could see, until the driver has listed the processes."""
-        if self._listed_ns is not None:
-            return frozenset()
-        unseen = (
-            uuid for uuid, holders in self._by_device.items() for each in holders if each.key == (UNKNOWN_UID, "")
-        )
+        """The devices on which somebody computed whom nobody could see, until the driver has listed their processes."""
+        waiting = {uuid: found for uuid, found in self._by_device.items() if uuid not in self._listed_ns}
+        unseen = (uuid for uuid, holders in waiting.items() for each in holders if each.key == (UNKNOWN_UID, ""))
         return frozenset(unseen)
 
-    def listed(self, at_ns: int) -> None:
-        """The driver has listed the processes on the devices."""
-        if self._listed_ns is None:
-            self._listed_ns = at_ns
+    def listed(self, at_ns: int, refused: Collection[str] = ()) -> None:
+        """The driver has listed the processes on the devices, but for those whose list it refused."""
+        for uuid in self._by_device:
+            if uuid not in refused:
+                self._listed_ns.setdefault(uuid, at_ns)
 
     def still(self, found: HeldBy, runs: Collection[RunKey], now_ns: int) -> HeldBy:
         """Who holds what: who was found, and who was left where nobody was; `runs` are those that were found."""
-        if not self._by_device:
-            return found
-        if self._listed_ns is not None and now_ns - self._listed_ns >= GRACE_NS:
-            self._by_device = {}
-            return found
+        over = {uuid for uuid, at_ns in self._listed_ns.items() if now_ns - at_ns >= GRACE_NS}
+        self._by_device = {uuid: holders for uuid, holders in self._by_device.items() if uuid not in over}
         left = {
             uuid: kept
             for uuid, holders in self._by_device.items()
-            if not self._is_known(found.get(uuid, ()))
-            and (kept := tuple(each for each in holders if self._stays(each, runs)))
+            if not self._is_known(uuid, found.get(uuid, ()))
+            and (kept := tuple(each for each in holders if self._stays(uuid, each, runs)))
         }
         return {**found, **left}
 
-    def _is_known(self, found: tuple[Holder, ...]) -> bool:
-        """Whether who was found on a device is all there is: before the first list, others may compute there."""
-        return any(self._listed_ns is not None or each.source == "announced" for each in found)
+    def _is_known(self, uuid: str, found: tuple[Holder, ...]) -> bool:
+        """Whether who was found on a device is all there is: before its first list, others may compute there."""
+        return any(uuid in self._listed_ns or each.source == "announced" for each in found)
 
-    def _stays(self, holder: Holder, runs: Collection[RunKey]) -> bool:
+    def _stays(self, uuid: str, holder: Holder, runs: Collection[RunKey]) -> bool:
         """A run stays until it is found, here or elsewhere, or its first process has ended; a user until the list."""
-        if self._listed_ns is not None and holder.source not in _CLAIMS:
+        if uuid in self._listed_ns and holder.source not in _CLAIMS:
             return False
         if not holder.run:
             return True

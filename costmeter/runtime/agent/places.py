@@ -13,8 +13,9 @@ STATE, RUNTIME = Path("/var/lib/costmeter"), Path("/run/costmeter")
 SOCKET_NAME = "agent.sock"
 #: Where agents listen that are set up as the documentation has it.
 SYSTEM_SOCKET = RUNTIME / SOCKET_NAME
-#: Where a prolog leaves what Slurm allocated, beside the socket.
-SLURM_FOLDER = "slurm"
+#: Where a prolog leaves what Slurm allocated, as root: not in RUNTIME, which is the agent's own, so that its user could
+#: put a link where root is about to write. The variable names another place to the prolog and to the agent.
+SLURM, SLURM_VARIABLE = Path("/run/costmeter-slurm"), "COSTMETER_SLURM_FOLDER"
 #: Where what is said of simulated GPUs is kept apart.
 SIMULATED = "simulated"
 #: Names the agent's socket to the agent and to wrappers; or says that wrappers shall look for none.
@@ -42,6 +43,14 @@ def runtime_folder(socket: Path | None, is_simulated: bool) -> Path | None:
     if socket is None:
         return None
     return socket.parent / SIMULATED if is_simulated else socket.parent
+
+
+def slurm_folder(environ: Mapping[str, str], is_simulated: bool) -> Path | None:
+    """Where the prolog tells of jobs; None for simulated GPUs, which Slurm gives nobody, unless asked for."""
+    given = environ.get(SLURM_VARIABLE, "")
+    if given:
+        return Path(given)
+    return None if is_simulated else SLURM
 
 
 def socket_path(asked: str | None, environ: Mapping[str, str]) -> Path | None:

@@ -16,11 +16,14 @@ from costmeter.ledger.record import Devices, Footer, Header, Outcome, RatesChang
 from costmeter.ledger.resume import FILLED_NS, NOTHING_EARLIER, Earlier
 from costmeter.meter.division import with_rest
 from costmeter.meter.holder import Holder
+from costmeter.meter.idlememory import IdleMemory
 from costmeter.meter.totals import Totals
-from costmeter.outputs.nodesnapshot import AT_ZERO_NS, NodeSnapshot, Reload
+from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
 from costmeter.runtime.agent.day import day, of_day
 from costmeter.runtime.agent.events import AtWork, Held, NodeEvent, Reloaded, Repriced, RunGone, RunTold
+from costmeter.runtime.agent.idlenotes import IdleNotes
 from costmeter.runtime.agent.idleseries import IdleSeries
+from costmeter.runtime.agent.newcredits import NewCredits
 from costmeter.runtime.agent.post import NodePost
 from costmeter.runtime.agent.runs import NodeRuns
 from costmeter.runtime.agent.slots import Following, NodeSlots
@@ -37,8 +40,8 @@ class NodeRecorder(Booking):
     """One node being recorded. `handle` takes one event and hands what came of it to `post`.
 
     `opened` says where the counters stood when the agent before this one ended, `earlier` where it stopped with each
-    board, and `holders` who held them in between. At most `max_runs` runs that live are shown; `turned_away` counts
-    those that could not even announce themselves.
+    board, `holders` who held them in between and `idle` what was known of their idleness. At most `max_runs` runs that
+    live are shown; `turned_away` counts those that could not even announce themselves.
     """
 
     _slots: NodeSlots
@@ -54,6 +57,7 @@ class NodeRecorder(Booking):
         holders: Mapping[str, tuple[Holder, ...]] | None = None,
         max_runs: int = 100,
         turned_away: Callable[[], int] = lambda: 0,
+        idle: Mapping[str, IdleMemory] | None = None,
     ) -> None:
         start_utc_ns = header.anchor.utc(header.start_ns)
         super().__init__(header, pricing, clock, earlier, NodeSlots(start_utc_ns, holders or {}))
@@ -65,12 +69,14 @@ class NodeRecorder(Booking):
         self._stints.take(header)
         self._begins = of_day(opened or Opening(start_utc_ns), start_utc_ns)
         self._record(self._begins)
-        self._credits_from_ns = header.start_ns if self._part.totals.whole.credits else None
+        self._new_credits = NewCredits(bool(self._part.totals.whole.credits))
         self._states = NodeStates()
-        self._idle_series = IdleSeries(self._begins.idle)
+        self._idle_series, self._idle_notes = IdleSeries(self._begins), IdleNotes(self._idling)
         if holders:
-            self._idling.expect(holders, header.start_ns)
+            self._idling.expect(holders, header.start_ns, idle)
             self._record(Holders(start_utc_ns, holders))
+            for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns):
+                self._record(noted)
         self._runs = NodeRuns(self._part, max_runs, header.start_ns)
         self._reload = Reload(True, start_utc_ns)
         self._collectors: Mapping[str, bool] = {}
@@ -117,6 +123,8 @@ class NodeRecorder(Booking):
         elif batch.slow and self._runs.latest is not None:  # said before there was a device, or too often to be heard
             self._change_hands(self._fitting(batch.at_ns), batch.at_ns)
         self._states.see(self._intervals, self._slots.holders, self._anchor)
+        for noted in self._idle_notes.due(batch.at_ns, self._anchor.utc(batch.at_ns)):
+            self._follow(self._slots.follow(noted))
         self._tidy(batch.at_ns)
 
     def _hear(self, held: Held) -> None:
@@ -260,6 +268,8 @@ class NodeRecorder(Booking):
             self._record(seen)
         if self._slots.open_holders:
             self._record(Holders(start_utc_ns, self._slots.open_holders))
+            for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns):
+                self._record(noted)
 
     def _let_devices_go(self) -> None:
         """Forget devices that are none any more, such as instances of a board that was divided anew."""
@@ -307,13 +317,17 @@ class NodeRecorder(Booking):
 
     def _hand_over(self, last: bool) -> None:
         now_ns, now_utc_ns = self._clock.boottime_ns(), self._now_utc_ns()
-        for risen in () if last else self._runs.risen(self._part.accounts, now_ns, now_utc_ns):
-            self._record(risen)
+        if not last:
+            self._idle_series.see(self._part.idle, self._idling.spells, now_ns)
+            runs = self._runs.risen(self._part.accounts, now_ns, now_utc_ns)
+            reasons = self._idle_series.risen(now_utc_ns)
+            for risen in list[NodeRecord]((*runs, *reasons)):
+                self._record(risen)
         records, self._records = tuple(self._records), []
         self._post(NodePost(records, tuple(self._devices), self._snapshot(), last))
 
     def _snapshot(self) -> NodeSnapshot:
-        runs, now_utc_ns, spells = self._runs, self._now_utc_ns(), self._idling.spells
+        runs, now_utc_ns = self._runs, self._now_utc_ns()
         shown = runs.shown(self._part.accounts, self._clock.boottime_ns())
         return NodeSnapshot(
             now_utc_ns,
@@ -330,19 +344,7 @@ class NodeRecorder(Booking):
             collectors=self._collectors,
             since_utc_ns=self._states.since_utc_ns,
             opened=self._part.today,
-            credits_at_zero=self._has_new_credits(),
-            idle=spells,
-            idle_reasons=self._idle_series.see(self._part.idle, spells, self._clock.boottime_ns()),
+            credits_at_zero=self._new_credits.are_at_zero(self._can_be_negative, self._clock.boottime_ns()),
+            idle=self._idling.spells,
+            idle_reasons=self._idle_series.given,
         )
-
-    def _has_new_credits(self) -> bool:
-        """Whether credits have been on the page for so short a time that nobody may have read their 0 yet.
-
-        Those of the agent before this one were on its page.
-        """
-        if not self._can_be_negative:
-            return False
-        now_ns = self._clock.boottime_ns()
-        if self._credits_from_ns is None:
-            self._credits_from_ns = now_ns + AT_ZERO_NS
-        return now_ns < self._credits_from_ns

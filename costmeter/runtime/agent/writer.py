@@ -288,4 +288,4 @@ def _beginning(part: NodePart, opened: Opening) -> list[Line]:
     lines.append(Devices(tuple(part.devices.values()), part.driver, part.node_gpus, late_ns))
     if part.rates is not None:
         lines.append(RatesChange(at_utc_ns, part.rates))
-    return [*lines, Holders(at_utc_ns, part.holders)]
+    return [*lines, Holders(at_utc_ns, part.holders), *part.noted.values()]

@@ -10,10 +10,22 @@ from hypothesis import strategies as st
 
 from costmeter.ledger.line import decode, encode, seal, unseal
 from costmeter.ledger.node.line import apart
-from costmeter.ledger.node.record import Holders, Line, Opening, RunAccount, RunEnded, RunFacts, RunRisen, RunSeen
+from costmeter.ledger.node.record import (
+    Holders,
+    IdleNoted,
+    Line,
+    Opening,
+    ReasonRisen,
+    RunAccount,
+    RunEnded,
+    RunFacts,
+    RunRisen,
+    RunSeen,
+)
 from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import Holder, HolderSource
-from costmeter.meter.idling import REASONS, UNEXPLAINED, IdleUse, Reason
+from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idling import REASONS, UNEXPLAINED, IdleSpell, IdleUse, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import Totals, totals
 from tests.depth import examples
@@ -75,6 +87,38 @@ def test_runs_are_read_as_they_were_written(record: Line) -> None:
     assert record == decode(encode(record))
 
 
+reasons = st.sampled_from(REASONS)
+maybe_instants = st.none() | st.integers(-(2**50), 2**60)
+spells = st.none() | st.builds(IdleSpell, reasons, instants, prices)
+memories = st.builds(
+    IdleMemory,
+    instants,
+    st.integers(-(2**50), 2**60),
+    instants,
+    st.booleans(),
+    maybe_instants,
+    maybe_instants,
+    st.booleans(),
+    spells,
+)
+
+
+@given(st.builds(IdleNoted, instants, words, memories) | st.builds(ReasonRisen, instants, words, reasons))
+def test_what_is_known_of_idle_devices_is_read_as_it_was_written(record: Line) -> None:
+    """Every instant, the spell and its money come back; so does a reason that has risen."""
+    assert record == decode(encode(record))
+
+
+def test_an_opening_of_an_older_agent_has_shown_all_its_reasons() -> None:
+    """It had no word for those at 0: what it came to was on its page, and must not go back."""
+    uses: dict[str, dict[Reason, IdleUse]] = {"GPU-a": {"hang": IdleUse(5, Decimal(2))}}
+    body = unseal(encode(Opening(BEGAN_UTC_NS, idle=uses)))
+    assert {} == body.pop("risen")
+    read = decode(seal(body))
+    assert isinstance(read, Opening)
+    assert {"GPU-a": {"hang"}} == read.risen
+
+
 @given(accounts())
 def test_accounts_of_older_agents_say_what_was_sunk_by_their_end(account: RunAccount) -> None:
     """They had no word for it: all that the run had cost was counted where it did not end well."""
@@ -118,7 +162,8 @@ def test_an_opening_is_read_as_it_was_written(
 ) -> None:
     """Integers and money come back to the last digit, the accounts as lines of their own before it."""
     sunk = dict.fromkeys(ended, held.whole.cost)
-    whole = Opening(BEGAN_UTC_NS, held, unheld, (account,), ended, sunk, None, uses)
+    risen = {uuid: frozenset(found) for uuid, found in uses.items() if found}
+    whole = Opening(BEGAN_UTC_NS, held, unheld, (account,), ended, sunk, None, uses, risen)
     *before, last = [decode(encode(line)) for line in apart(whole)]
     assert [account] == before
     assert replace(whole, accounts=()) == last

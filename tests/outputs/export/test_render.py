@@ -251,6 +251,35 @@ def test_kustomize_builds_the_whole(tmp_path: Path) -> None:
     assert {"ServiceMonitor", "PrometheusRule", "DaemonSet"} < {each["kind"] for each in built}
 
 
+def test_the_secured_component_is_whole(tmp_path: Path) -> None:
+    """With TLS and passwords no probe asks what the kubelet may not know, and Prometheus shows both; all valid."""
+    texts = exported("kubernetes")
+    asked = texts["kustomization.yaml"].replace("\n# components:", "\ncomponents:")
+    folder = written(tmp_path, texts | {"kustomization.yaml": asked})
+    built = {each["kind"]: each for each in yaml.safe_load_all(checked("kubectl", "kustomize", str(folder)))}
+    plain = yaml.safe_load(texts["daemonset.yaml"])["spec"]["template"]["spec"]["containers"][0]
+    (agent,) = built["DaemonSet"]["spec"]["template"]["spec"]["containers"]
+    probes = [name for name in plain if name.endswith("Probe")]
+    (endpoint,) = built["ServiceMonitor"]["spec"]["endpoints"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in agent["volumeMounts"]}
+
+    assert len(probes) == 3
+    for name in probes:
+        assert {"port": "metrics"} == agent[name].pop("tcpSocket")
+        assert {key: value for key, value in plain[name].items() if key != "httpGet"} == agent[name]
+        agent[name]["tcpSocket"] = {"port": "metrics"}
+    assert [*plain["args"], "--web.config.file=/etc/costmeter-web/web.yml"] == agent["args"]
+    assert "/etc/costmeter-web" == mounts["web"]
+    assert ("https", "costmeter") == (endpoint["scheme"], endpoint["tlsConfig"]["serverName"])
+    assert {"username", "password"} == set(endpoint["basicAuth"])
+    types = pytest.importorskip("cloudcoil.models.prometheus_operator.v1")
+    found = built["ServiceMonitor"]
+    assert found == types.ServiceMonitor.model_validate(found).model_dump(
+        mode="json", by_alias=True, exclude_unset=True
+    )
+    pytest.importorskip("kubernetes_validate").validate(built["DaemonSet"], "1.25", strict=True)
+
+
 def _is_board(document: Any) -> bool:
     return bool(document["metadata"].get("labels", {}).get("grafana_dashboard") == "1")
 
@@ -303,9 +332,20 @@ def test_shell_scripts_are_clean(kind: str, tmp_path: Path) -> None:
     assert "" == checked("shellcheck", *scripts)
 
 
+@pytest.mark.parametrize(("kind", "folder"), [("compose", "costmeter/"), ("kubernetes", "")])
+def test_the_image_is_built_of_a_wheel(kind: str, folder: str) -> None:
+    """costmeter comes from the build's folder, never by its name from an index; only wheels go into the build."""
+    texts = exported(kind)
+    installed = [line for line in texts[f"{folder}Dockerfile"].splitlines() if "pip install" in line and line[0] != "#"]
+
+    assert ["*", "!wheels"] == texts[f"{folder}.dockerignore"].splitlines()
+    assert len(installed) == 1
+    assert re.search(r'"\$\(echo /wheels/costmeter-\S+\.whl\)\[kubernetes]"', installed[0])
+
+
 def test_the_image_is_of_this_version() -> None:
     """The image that is built and the one that is run are of the version that exported them."""
     texts = exported("kubernetes")
 
-    assert f"costmeter[kubernetes]=={__version__}" in texts["Dockerfile"]
+    assert f"COPY wheels/costmeter-{__version__}-*.whl /wheels/" in texts["Dockerfile"]
     assert f"costmeter:{__version__}" in texts["daemonset.yaml"]

@@ -201,3 +201,21 @@ def test_a_run_is_announced_or_gone_and_gone_once_each_time(acts: list[tuple[str
     runs.sweep(now_ns + GONE_AFTER_NS)
     runs.sweep(now_ns + GONE_AFTER_NS + WORDLESS_NS)
     assert () == runs.announcements()
+
+
+@pytest.mark.parametrize(
+    ("expected_ns", "ended_utc_ns"),
+    [
+        pytest.param(97 * SECOND, 997 * SECOND, id="three-seconds-ago"),
+        pytest.param(100 * SECOND, 1_005 * SECOND, id="not-after-it-says-so"),
+        pytest.param(95 * SECOND, 3 * SECOND, id="not-before-it-began"),
+        pytest.param(100 * SECOND, None, id="it-does-not-say"),
+    ],
+)
+def test_a_run_ends_when_it_says(expected_ns: int, ended_utc_ns: int | None) -> None:
+    """A run that began 5 s ago, at 995 s UTC, is over from the instant that its farewell names, within its life."""
+    runs = AnnouncedRuns(lambda pid, ticks: True)
+    session = taken(runs, replace(of("r-1"), started_utc_ns=995 * SECOND))
+    said = Farewell("failed", 1, None, ended_utc_ns)
+    [gone] = runs.end(session, said, 100 * SECOND, 1_000 * SECOND)
+    assert gone.at_ns == expected_ns

@@ -124,7 +124,7 @@ def test_a_notebook_is_in_its_start_up_before_it_holds_memory_for_nothing() -> N
 
 
 def test_a_hang_is_called_so_after_its_grace() -> None:
-    """A collective may wait for two minutes; a step that is told meanwhile begins them anew."""
+    """A collective may wait for two minutes, or twice the longest step; a step that is told begins them anew."""
     with held_node(board(BUSY_THEN_SPIN)) as agent:
         agent.begin()
         agent.hold([MAYA_1])
@@ -132,7 +132,7 @@ def test_a_hang_is_called_so_after_its_grace() -> None:
         tick(agent, 60 + 30)
         assert now(agent) == "waiting-for-peer"
         agent.recorder.handle(RunTold(agent.clock.boottime_ns(), MAYA_1.key, Progress(steps=2)))
-        tick(agent, 120)
+        tick(agent, 180)
         assert now(agent) == "waiting-for-peer"
         agent.recorder.handle(RunTold(agent.clock.boottime_ns(), MAYA_1.key, Progress(steps=2)))  # no step: the same
         tick(agent, 1)

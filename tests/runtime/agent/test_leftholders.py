@@ -87,3 +87,15 @@ def test_announced_runs_are_as_they_were() -> None:
     )  # fmt: skip
     assert (BEGAN_UTC_NS, BEGAN_UTC_NS - 5) == (first.seen_utc_ns, first.started_utc_ns)
     assert (None, "", None) == (found["r-nothing"].uuids, found["r-nothing"].phase, found["r-rootless"].uuids)
+
+
+def test_a_device_whose_list_is_refused_keeps_its_holder() -> None:
+    """That other devices were listed says nothing of it: its user stays until its own list is read, and no longer."""
+    left = LeftHolders({"GPU-a": (USER,), "GPU-b": (USER,), "GPU-c": (UNSEEN,)}, [], lambda identity: True)
+    left.listed(BEGAN_NS, refused={"GPU-b", "GPU-c"})
+    assert {"GPU-b": (USER,), "GPU-c": (UNSEEN,)} == left.still({}, [], BEGAN_NS)
+    later_ns = BEGAN_NS + 2 * GRACE_NS
+    assert {"GPU-b": (USER,), "GPU-c": (UNSEEN,)} == left.still({}, [], later_ns)
+    assert {"GPU-c"} == left.asked_once()
+    left.listed(later_ns, refused={"GPU-c"})
+    assert {"GPU-c": (UNSEEN,)} == left.still({}, [], later_ns)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from costmeter.runtime.agent import places
-from costmeter.runtime.agent.places import runtime_folder, socket_path, state_folder
+from costmeter.runtime.agent.places import runtime_folder, slurm_folder, socket_path, state_folder
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +45,23 @@ def test_simulated_gpus_have_a_state_of_their_own(
     """Never the system's folder, though it is ours; what was asked for is where it was asked for."""
     monkeypatch.setattr(places, "STATE", tmp_path)
     assert state_folder(asked, environ, is_simulated=True) == Path(found)
+
+
+@pytest.mark.parametrize(
+    ("environ", "is_simulated", "found"),
+    [
+        ({}, False, "/run/costmeter-slurm"),
+        ({"RUNTIME_DIRECTORY": "/run/costmeter", "COSTMETER_AGENT": "/a/agent.sock"}, False, "/run/costmeter-slurm"),
+        ({"COSTMETER_SLURM_FOLDER": "/jobs"}, False, "/jobs"),
+        ({"COSTMETER_SLURM_FOLDER": "/jobs"}, True, "/jobs"),
+        ({}, True, None),
+    ],
+)
+def test_slurm_tells_outside_of_what_is_the_agents(
+    environ: dict[str, str], is_simulated: bool, found: str | None
+) -> None:
+    """Root writes there, so it is never below the agent's own folder; Slurm gives nobody simulated GPUs."""
+    assert slurm_folder(environ, is_simulated) == (None if found is None else Path(found))
 
 
 def test_what_was_shown_of_simulated_gpus_is_marked_apart() -> None:

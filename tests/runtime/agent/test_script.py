@@ -101,3 +101,11 @@ def test_users_on_one_machine_are_told_apart() -> None:
 def _users(path: Path) -> set[str]:
     read = scenario(yamlfile.load(path.read_text(), path.name), path.stem, path.name)
     return set(script(read).users.values())
+
+
+@pytest.mark.parametrize(("expected", "cores"), [(0.46, "0.46"), (0.4, "0.44"), (0.5, "0.5"), (0.5, "0.54")])
+def test_steps_of_cores_do_not_put_a_host_to_work(expected: float, cores: str) -> None:
+    """0.46 of a core is less than the half from which on a host is at work: it is not told as 0.5."""
+    told = HostWatch({7: float(cores)}).look({"GPU-1": (7,)}, 1)
+    assert told is not None
+    assert {"GPU-1": expected} == told.cores

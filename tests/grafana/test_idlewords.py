@@ -1,0 +1,66 @@
+"""What rules say of reasons and phases is what the code says of them."""
+
+import re
+
+import pytest
+
+from costmeter.meter.idling import OWN_WORD, PHASE_WORDS, REASONS, phase_reason
+from tests.grafana.test_rules import rules
+
+LISTED = re.compile(r'reason(=~|!~|=|!=)"([^"]*)"')
+WORDS = [word for words in PHASE_WORDS.values() for word in sorted(words)]
+
+
+def expressions() -> dict[str, list[str]]:
+    """By name of what is recorded or told of, every text of a rule in which Prometheus would find a selector."""
+    found: dict[str, list[str]] = {}
+    for rule in rules():
+        texts = [str(rule["expr"]), *map(str, rule.get("annotations", {}).values())]
+        found.setdefault(rule.get("record") or rule["alert"], []).extend(texts)
+    return found
+
+
+def reasons_in(text: str, operator: str) -> list[set[str]]:
+    return [set(words.split("|")) for found, words in LISTED.findall(text) if found == operator]
+
+
+def test_rules_name_reasons_that_there_are() -> None:
+    """A reason that is misspelt in a rule would match nothing, and nobody would notice."""
+    told = [named for texts in expressions().values() for text in texts for named in LISTED.findall(text)]
+    assert told
+    assert {word for _, words in told for word in words.split("|")} - {"%q", "$reason"} <= set(REASONS)
+
+
+def test_what_a_run_says_is_left_out_as_the_code_leaves_it_out() -> None:
+    """Wherever reasons are excluded they are a run's own word: evaluation, checkpoint, start-up."""
+    excluded = [found for texts in expressions().values() for text in texts for found in reasons_in(text, "!~")]
+    assert excluded
+    assert all(found == OWN_WORD for found in excluded)
+
+
+def test_what_is_avoidable_is_every_other_reason() -> None:
+    """Idle spend that alarms has every reason but a run's own word."""
+    (text,) = expressions()["user:costmeter_gpu_idle_cost_usd_avoidable:rate5m"]
+    assert set().union(*reasons_in(text, "=~")) == set(REASONS) - OWN_WORD
+
+
+def is_left_out(phase: str) -> bool:
+    """Whether a run in a phase of this name is no stall. Prometheus matches whole values."""
+    (text,) = expressions()["run:costmeter_cost_usd_stalled:rate5m"]
+    selectors = [matchers for matchers in re.findall(r"\{([^}]*)\}", text) if "phase=~" in matchers]
+    assert selectors
+    return any(_matches(matchers, phase) for matchers in selectors)
+
+
+def _matches(matchers: str, phase: str) -> bool:
+    wanted = re.findall(r'phase(=~|!~)"([^"]*)"', matchers)
+    return all((re.fullmatch(pattern, phase) is not None) == (operator == "=~") for operator, pattern in wanted)
+
+
+@pytest.mark.parametrize("form", ["{}", "{}_2", "final {}", "my-{}.model"])
+def test_a_stall_is_none_where_the_code_takes_a_runs_word(form: str) -> None:
+    """Every word that the code knows, in every place of a name, and names that only begin so."""
+    names = [
+        form.format(word) for word in [*WORDS, *map(str.upper, WORDS), "training", "initial", "saver", "load batch"]
+    ]
+    assert [name for name in names if is_left_out(name) != (phase_reason(name) in OWN_WORD)] == []
