@@ -84,13 +84,18 @@ def _forecast() -> Panel:
 
 
 def _bands() -> dict[str, str]:
-    """What an hour costs: the mean of the last week and the edges of most of its hours."""
-    hours = f"({added(f'last_over_time({series(HOUR)}[10m])')})[7d:1h]"
-    return {
+    """What an hour costs: the mean of the last week and the edges of most of it; before a full hour, the present rate.
+
+    Rates, not recorded hours: the hour in which metering began is no whole one.
+    """
+    now = per_hour(added(series(NOW)))
+    hours = f"({now})[7d:1h]"
+    made = {
         "low": f"quantile_over_time(0.1, {hours})",
         "expected": f"avg_over_time({hours})",
         "high": f"quantile_over_time(0.9, {hours})",
     }
+    return {name: f"({each} or {now})" for name, each in made.items()}
 
 
 def forecast(hourly: str) -> str:

@@ -71,10 +71,14 @@ class Prometheus:
 
 
 def scaled(rules: str) -> str:
-    """Rules as they are, but evaluated each second, firing at once and at cents, and with a budget of the month."""
+    """Rules as they are, but evaluated each second, firing at once and at cents, and with a budget; prices are old."""
     rules = re.sub(r"(?m)^(\s+(?:for|keep_firing_for|interval)): \S+$", r"\1: 1s", rules)
     rules = re.sub(
         r"(record: costmeter:threshold_\w+_per_hour.*\n\s+expr): vector\([0-9.]+\)", r"\1: vector(0.01)", rules
+    )
+    # So that an alert of finops fires: the rates of the settings are of some day before today.
+    rules = re.sub(
+        r"(record: costmeter:threshold_price_age_days.*\n\s+expr): vector\([0-9.]+\)", r"\1: vector(0)", rules
     )
     return re.sub(r"(record: costmeter:month_budget_usd.*\n\s+expr): vector\([0-9.]+\)", r"\1: vector(1000)", rules)
 

@@ -184,17 +184,17 @@ evaluation_interval: 30m
 group_eval_order: [costmeter-thresholds, costmeter-nodes, costmeter-hours, costmeter-budgets]
 tests:
   - name: 10 USD/h through January and into February, against 7000 a month
-    interval: 5m
+    interval: 2m
     input_series:
       - {series: 'costmeter_gpu_cost_usd_total{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",state="busy"}',
-         values: '0+0.833333333333x9500'}
+         values: '0+0.333333333333x23750'}
       - {series: 'costmeter_gpu_time_seconds_total{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",
-         state="unheld"}', values: '0x9500'}
+         state="unheld"}', values: '0x23750'}
     promql_expr_test:
       - {expr: 'round(costmeter:month_cost_usd)', eval_time: 10d, exp_samples: [{labels: '{}', value: 2400}]}
       - {expr: 'round(costmeter:month_forecast_usd, 10)', eval_time: 10d, exp_samples: [{labels: '{}', value: 7440}]}
-      - {expr: 'round(costmeter:month_cost_usd)', eval_time: 32d, exp_samples: [{labels: '{}', value: 250}]}
-      - {expr: 'round(costmeter:month_forecast_usd, 10)', eval_time: 32d, exp_samples: [{labels: '{}', value: 6730}]}
+      - {expr: 'round(costmeter:month_cost_usd)', eval_time: 32d, exp_samples: [{labels: '{}', value: 240}]}
+      - {expr: 'round(costmeter:month_forecast_usd, 10)', eval_time: 32d, exp_samples: [{labels: '{}', value: 6720}]}
       - {expr: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",severity="warning"}', eval_time: 10d,
          exp_samples: [{labels: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",owner="finops",
          owner_kind="team",severity="warning"}', value: 1}]}
@@ -211,15 +211,18 @@ tests:
 def test_a_month_is_summed_forecast_and_begun_anew(tmp_path: Path) -> None:
     """At 10 dollars an hour: 2,400 after ten days of 31 and 7,440 at the end; in February 240 after a day, 6,720 of 28.
 
-    The hour that ended with January counts for February: 10 dollars at most. Only the rules of the month are evaluated,
+    The hour that ended with January counts for January. Only the rules of the month are evaluated,
     because a month has many evaluations.
     """
     asked = {"costmeter:month_budget_usd", "MonthOverBudgetForecast"}
-    asked |= {f"{level}:costmeter_gpu_cost_usd:increase1h" for level in ("instance", "cluster")}
-    asked |= {name for name in RECORDED if name.startswith("costmeter:month")}
+    asked |= {
+        f"{each}:costmeter_gpu_cost_usd:{of}" for each in ("instance", "cluster") for of in ("increase1h", "rate5m")
+    }
+    asked |= {name for name in RECORDED if name.startswith("costmeter:month")} | {"costmeter:hour"}
     for file in ("costmeter.yml", "costmeter-alerts.yml"):
         groups = loaded(RULES / file)["groups"]
         for group in groups:
+            group["interval"] = "5m"
             group["rules"] = [rule for rule in group["rules"] if rule.get("record", rule.get("alert")) in asked]
             for rule in group["rules"]:
                 if rule.get("record") == "costmeter:month_budget_usd":
