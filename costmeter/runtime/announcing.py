@@ -151,11 +151,11 @@ class Announcing:
         said, has_ended = self._saying, False
         outgoing = greeting_line(self._greeting) + (saying_line(said) if said != Saying() else b"")
         while True:
+            if not outgoing and has_ended:
+                return 0  # what becomes known after the goodbye is no reason to greet, and end, a second time
             if not outgoing and (saying := self._saying) != said:
                 outgoing, said = saying_line(saying), saying
             elif not outgoing and self._farewell is not None:
-                if has_ended:
-                    return 0
                 outgoing, has_ended = farewell_line(self._farewell), True
             if outgoing:
                 try:

@@ -52,12 +52,12 @@ def exact_sum(parts: dict[str, Any]) -> Decimal:
     return sum((Decimal(part) for part in parts.values()), Decimal(0))
 
 
-def eventually(look: Callable[[], Found | None], what: str) -> Found:
+def eventually(look: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
     """Look again until there is something to see; a failure names what never came."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = look()
         if found is not None:
             return found
         time.sleep(POLL_SECONDS)
-    raise AssertionError(f"waited {PATIENCE_SECONDS} s in vain for {what}")
+    raise AssertionError(f"waited {seconds:.0f} s in vain for {what}")

@@ -223,6 +223,7 @@ def _agents(tmp_path: Path) -> Iterator[list[tuple[StartedAgent, dict[str, str],
             yield [(first, *started[0][1:]), (second, *started[1][1:])]
 
 
+@pytest.mark.timeout(240)  # a run's series stand at 0 for a minute
 @pytest.mark.skipif(not IS_ALLOWED, reason="unshare as root is not possible here")
 def test_what_prometheus_remembers_is_what_the_receipts_say(
     agents: list[tuple[StartedAgent, dict[str, str], list[str]]], tmp_path: Path
@@ -240,10 +241,12 @@ def test_what_prometheus_remembers_is_what_the_receipts_say(
             options = ["--simulate", "healthy", "--name", "both", "--json", str(tmp_path / f"{place}.json")]
             argv = [*before, COSTMETER, "run", "-q", *options, "--", "cat"]
             runs.append(subprocess.Popen(argv, env=environ, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL))
+        server.wait_for('count(costmeter_run_active{meter="agent"} == 1) == 2')
+        server.wait_for_scrapes()  # what lasts no tick is nothing to an agent
         for run in runs:
             run.communicate(b"", PATIENCE_SECONDS)
         server.wait_for("count(costmeter_run_exit_code == 0) == 2")
-        eventually(lambda: _is_told(server) or None, "the runs' series to leave 0")
+        eventually(lambda: _is_told(server) or None, "the runs' series to leave 0, a minute on", 2 * PATIENCE_SECONDS)
         server.wait_for_scrapes()
         (seen,) = report(server)["runs"]
         nodes = [each.run("r-both") for each, _, _ in agents]

@@ -10,7 +10,7 @@ import pytest
 
 from costmeter.meter.progress import Progress
 from costmeter.readings import Missing, unidentified
-from costmeter.runtime.agent.announceline import Farewell, Greeting
+from costmeter.runtime.agent.announceline import Farewell, Greeting, Saying, farewell_line, saying_line
 from costmeter.runtime.announcing import Announcing, sockets
 from costmeter.runtime.events import Told
 from tests.end_to_end.installed import PATIENCE_SECONDS, eventually
@@ -59,6 +59,30 @@ def test_a_run_that_ended_before_it_could_be_announced_is_heard(agent: Agent) ->
     run.close(PATIENCE_SECONDS)
     assert "ok" == agent.wait_until_gone().outcome
     assert [Progress(9)] == [each.progress for each in agent.told]
+
+
+def test_a_run_says_goodbye_once(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices that become known in the moment of the goodbye make it no second run, which would end a second time."""
+    run = announced(agent.path)
+    agent.the_run()
+
+    def late(farewell: Farewell) -> bytes:
+        run.hold((device(0, uuid="GPU-a"),))
+        return farewell_line(farewell)
+
+    def later(saying: Saying) -> bytes:
+        if saying.uuids is not None:  # by then the agent has heard the goodbye, and hung up
+            eventually(lambda: agent.gone or None, "the end")
+        return saying_line(saying)
+
+    monkeypatch.setattr("costmeter.runtime.announcing.farewell_line", late)
+    monkeypatch.setattr("costmeter.runtime.announcing.saying_line", later)
+    run.end(OK)
+    run.close(PATIENCE_SECONDS)
+    other = announced(agent.path, "r-2")  # by whose end the agent has taken all that came before it
+    other.end(OK)
+    eventually(lambda: any(each.key[1] == "r-2" for each in agent.gone) or None, "the other's end")
+    assert ["r-1", "r-2"] == sorted(each.key[1] for each in agent.gone)
 
 
 def test_a_run_finds_an_agent_that_came_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
