@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.agents import StartedAgent, agent
+from tests.end_to_end.agents import agent
 from tests.end_to_end.installed import eventually, own_home
 from tests.end_to_end.test_prometheus import get, started
 
@@ -158,18 +158,14 @@ def series(prometheus: str, query: str) -> list[dict[str, Any]]:
 def test_an_idle_gpu_reaches_its_owner_and_work_ends_the_alert(tmp_path: Path) -> None:
     """The webhook is told owner, reason, dollars and the command, one evaluation after `for`; then that it is over."""
     (tmp_path / "node.yaml").write_text(NODE)
-    with own_home() as home, webhook() as hook:
-        options = ["--simulate", str(tmp_path / "node.yaml")]
-        with agent(tmp_path, home, *options) as metering:
-            address = metering.url.removeprefix("http://")
-            with stack(tmp_path, hook.url, address) as prometheus:
-                _fires_and_resolves(prometheus, hook, metering)
+    options = ["--simulate", str(tmp_path / "node.yaml")]
+    with own_home() as home, webhook() as hook, agent(tmp_path, home, *options) as metering:
+        address = metering.url.removeprefix("http://")
+        with stack(tmp_path, hook.url, address) as prometheus:
+            firing = within(150, lambda: hook.alert("IdleGpuSpend", "firing"), lambda: (hook.told, metering.said))
+            found = series(prometheus, 'ALERTS_FOR_STATE{alertname="IdleGpuSpend",severity="warning"}')
+            resolved = within(250, lambda: hook.alert("IdleGpuSpend", "resolved"), lambda: hook.told)
 
-
-def _fires_and_resolves(prometheus: str, hook: Webhook, metering: StartedAgent) -> None:
-    address = metering.url.removeprefix("http://")
-    seen = (hook.told, metering.said)
-    firing = within(150, lambda: hook.alert("IdleGpuSpend", "firing"), lambda: seen)
     labels, said = firing["labels"], firing["annotations"]
     assert (labels["owner"], labels["user"], labels["cluster"]) == ("lee", "lee", "paris")
     assert re.fullmatch(r"lee holds idle GPUs for \d+\.\d\d USD/h \(waiting-for-data\)", said["summary"])
@@ -177,12 +173,9 @@ def _fires_and_resolves(prometheus: str, hook: Webhook, metering: StartedAgent) 
     assert said["description"].endswith(f"costmeter idle --from http://{address}")
     assert said["runbook_url"].endswith("/IdleGpuSpend.md")
 
-    found = series(prometheus, 'ALERTS_FOR_STATE{alertname="IdleGpuSpend",severity="warning"}')
     pending_since = float(found[0]["value"][1])
-    began = _seconds(firing["startsAt"])
-    assert FOR_SECONDS <= began - pending_since <= FOR_SECONDS + EVERY_SECONDS + 0.001
+    assert FOR_SECONDS <= _seconds(firing["startsAt"]) - pending_since <= FOR_SECONDS + EVERY_SECONDS + 0.001
 
-    resolved = within(250, lambda: hook.alert("IdleGpuSpend", "resolved"), lambda: hook.told)
     assert resolved["labels"]["owner"] == "lee"
     names = {alert["labels"]["alertname"] for message in hook.told for alert in message["alerts"]}
     assert names <= {"IdleGpuSpend", "NotebookHoldingGpu"}

@@ -83,7 +83,9 @@ def test_the_unit_tests_pass(tmp_path: Path) -> None:
     for first, file in enumerate(files):
         file.write_text(json.dumps({**whole, "tests": whole["tests"][first::2]}))  # JSON is YAML
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda file: promtool("test", "rules", str(file)), files))
+        said = list(pool.map(lambda file: promtool("test", "rules", str(file)), files))
+    assert [1, 1] == [each.count("SUCCESS") for each in said]
+    assert len(whole["tests"]) > len(NAMES), "each alert has tests of its own"
 
 
 def test_every_alert_is_tested_to_fire_and_to_keep_still() -> None:
@@ -229,4 +231,4 @@ def test_a_month_is_summed_forecast_and_begun_anew(tmp_path: Path) -> None:
                     rule["expr"] = "vector(7000)"
         (tmp_path / file).write_text(yaml.safe_dump({"groups": groups}))
     (tmp_path / "test.yml").write_text(MONTH)
-    promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
