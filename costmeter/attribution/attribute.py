@@ -21,7 +21,7 @@ from costmeter.attribution.kubernetes import Pod
 from costmeter.attribution.processes import Identity, Process
 from costmeter.attribution.slurm import Job
 from costmeter.attribution.visible import held
-from costmeter.meter.holder import UNKNOWN_UID, Holder, HolderSource, RunKey
+from costmeter.meter.holder import UNKNOWN_UID, HeldBy, Holder, HolderSource, RunKey
 from costmeter.readings import Device
 
 #: Root's processes by these names (the kernel's, of 15 characters) serve others: display servers, the persistence
@@ -70,7 +70,7 @@ class FoundRun:
 class Attribution:
     """The holders of every device that has any, in order, and the runs."""
 
-    by_device: Mapping[str, tuple[Holder, ...]]
+    by_device: HeldBy
     runs: Mapping[RunKey, FoundRun]
 
 

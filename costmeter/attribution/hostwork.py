@@ -60,13 +60,15 @@ class HostWork:
         return found
 
     def _all(self) -> dict[int, _Used]:
-        """Every process that is shown; one that ends meanwhile is left out."""
+        """Every process that is shown, none where there are too many; one that ends meanwhile is left out."""
         try:
             names = os.listdir(self._folder)
         except OSError:
             return {}
         pids = [int(name) for name in names if name.isdecimal()]
-        found = ((pid, self._used(pid)) for pid in pids if len(pids) <= MOST_PROCESSES)
+        if len(pids) > MOST_PROCESSES:
+            return {}
+        found = ((pid, self._used(pid)) for pid in pids)
         return {pid: used for pid, used in found if used is not None}
 
     def _used(self, pid: int) -> _Used | None:

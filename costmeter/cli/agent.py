@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from costmeter.runtime.agent.assembly import Agent
     from costmeter.runtime.agent.settings import AgentOptions
 
-PORT = 26786
 #: So long everything has when the agent is told to stop; init systems wait longer.
 END_SECONDS = 1.7
 #: And this much more for a stderr that takes its time.
@@ -51,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `costmeter agent`."""
     parser.description = "The node's sidecar: meters every GPU, attributes them to runs, serves metrics."
     parser.epilog = _EPILOG
-    address = f"where to serve: 127.0.0.1:{PORT} (default), a port alone, or :PORT for every address; repeatable"
+    address = f"where to serve: 127.0.0.1:{flags.PORT} (default), a port alone, or :PORT for every address; repeatable"
     parser.add_argument("--web.listen-address", dest="addresses", action="append", metavar="ADDR", help=address)
     web = "TLS, client certificates and passwords, in the form of Prometheus's exporters"
     parser.add_argument("--web.config.file", dest="web_config", metavar="FILE", help=web)
@@ -135,7 +134,7 @@ def _stop_on_failure(agent: "Agent") -> None:
 def _options(args: argparse.Namespace, environ: dict[str, str]) -> "AgentOptions":
     """Refuse what cannot be meant, everything at once, before anything is started."""
     faults: list[str] = []
-    typed = args.addresses or [f"{flags.LOOPBACK}:{PORT}"]
+    typed = args.addresses or [f"{flags.LOOPBACK}:{flags.PORT}"]
     addresses = [told(faults, partial(_address, text)) for text in typed]
     period_seconds = told(faults, lambda: flags.parse_interval(args.interval))
     max_runs = told(faults, lambda: _count(args.max_runs))

@@ -16,30 +16,24 @@ _LEAST_SECONDS = 5.0
 
 def run(args: argparse.Namespace, seconds: float) -> int:
     """Print or keep showing; 0. Raises CostmeterError where nobody answers."""
-    from costmeter.cli.printing import style, to_json
+    from costmeter.cli.metricreport import PREFIX
+    from costmeter.cli.printing import to_json
+    from costmeter.cli.top import shown
     from costmeter.feeds.promapi import Prometheus
     from costmeter.feeds.promfleet import fleets
     from costmeter.outputs.fleettop import document
-    from costmeter.outputs.top import View
+
+    address = args.url.removeprefix(PREFIX)
 
     def look() -> "list[Fleet]":
         # One deadline holds for all questions of one look, so each look has a server of its own.
-        return fleets(Prometheus(args.url, dict(os.environ), args.ca))
-
-    def shown() -> "Style":
-        return style(sys.stdout, dict(os.environ), widest=None)
+        return fleets(Prometheus(address, dict(os.environ), args.ca))
 
     found = look()
     if args.json:
-        sys.stdout.write(to_json(document(found, Prometheus(args.url, {}, args.ca).where)))
+        sys.stdout.write(to_json(document(found, Prometheus(address, {}, args.ca).where)))
         return 0
-    is_terminal = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    if args.once or not is_terminal:
-        sys.stdout.write("\n".join(screen(found, shown(), View())) + "\n")
-        return 0
-    from costmeter.cli.toplive import show
-
-    return show(look, found, max(seconds, _LEAST_SECONDS), shown, screen)
+    return shown(look, found, None if args.once else max(seconds, _LEAST_SECONDS), screen)
 
 
 def screen(found: "list[Fleet]", style: "Style", view: "View") -> list[str]:

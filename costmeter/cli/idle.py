@@ -5,6 +5,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from costmeter.cli.asking import own_agent, understood
 from costmeter.errors import CostmeterError, UsageError
 
 if TYPE_CHECKING:
@@ -41,11 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.ca is not None and not (args.url or "").startswith("https://"):
         raise UsageError("--ca is for an agent at https://", "--from https://gpu02:26786 --ca authority.pem")
     node = _node(args.url, args.ca)
-    try:
+    with understood():
         has_any, text = _shown(node, args)
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as problem:
-        what = f"the agent's answer cannot be shown: {type(problem).__name__}: {problem}"
-        raise CostmeterError(what, "is it of another version? costmeter top --json shows it") from None
     sys.stdout.write(text)
     return 1 if args.exit_code and has_any else 0
 
@@ -79,12 +77,7 @@ def _node(url: str | None, trusted: str | None) -> dict[str, Any]:
 
     if url is not None:
         return Agent(url, trusted).node()
-    from costmeter.runtime.agent.found import urls
-
-    first: Absent | None = None
-    for each in urls(os.environ):
-        try:
-            return Agent(each, None).node()
-        except Absent as absence:
-            first = first or absence
-    raise CostmeterError(first.message if first is not None else "no agent answers here", _START)
+    try:
+        return own_agent()[1]
+    except Absent as absence:
+        raise CostmeterError(absence.message, _START) from None

@@ -55,7 +55,7 @@ def check(args: argparse.Namespace, kind: str) -> None:
     others = ("node", "bill", "full_cost", "simulated", "state", "month", "end", "billing_day", "attribution")
     for name in (*others, "base_kw", "config"):
         if getattr(args, name):
-            flag = {"end": "to", "config": "config"}.get(name, name).replace("_", "-")
+            flag = "to" if name == "end" else name.replace("_", "-")
             raise UsageError(f"--{flag} is of journals, and --from prometheus= reads metrics", _INSTEAD)
     if args.by and args.runs:
         raise UsageError("--by is for all runs, and RUN names one", "leave one of them out")
@@ -77,13 +77,12 @@ def text(args: argparse.Namespace, kind: str) -> str:
     from costmeter.outputs import metricruns, runlist
 
     now_ns, zone = RealClock().utc_ns(), runfilter.zone(args)
-    server = Prometheus(args.first, dict(os.environ), args.ca)
+    server = Prometheus(args.first.removeprefix(PREFIX), dict(os.environ), args.ca)
     since_ns, until_ns = runfilter.between(args, zone)
     since_ns = now_ns - _DEFAULT_SINCE_NS if since_ns is None else since_ns
     if since_ns >= now_ns or (until_ns is not None and until_ns <= since_ns):
         raise UsageError("nothing can have been scraped in that time", "--since 7d, and --until after it")
     read = metricruns.Read(server.where, now_ns, zone, None if args.all else runlist.LINES_SHOWN)
-    shown = style(sys.stdout, dict(os.environ))
     if args.by in ("day", "month"):
         made = _by_date(args, server, zone, since_ns, min(now_ns, until_ns or now_ns))
     else:
@@ -97,6 +96,7 @@ def text(args: argparse.Namespace, kind: str) -> str:
         made = metricruns.by_host(runs) if args.by == "host" else metricruns.grouped(runs, word)
     if kind == "json":
         return to_json(metricruns.groups_document(made, args.by, read))
+    shown = style(sys.stdout, dict(os.environ))
     return metricruns.render_groups(made, args.by, read, shown) if made else _nothing(args)
 
 
@@ -127,13 +127,13 @@ def _runs_text(
     shown = style(sys.stdout, dict(os.environ))
     if not args.runs:
         if kind == "json":
-            return to_json(metricruns.runs_document(runs, read, {}))
+            return to_json(metricruns.runs_document(((run, None) for run in runs), read))
         return metricruns.render(runs, read, shown) if runs else _nothing(args)
     named = [run for name in args.runs for run in _named(name, runs)]
-    details = {run.id: detail(server, run, readback.window) for run in named}
+    detailed = [(run, detail(server, run, readback.window)) for run in named]
     if kind == "json":
-        return to_json(metricruns.runs_document(named, read, details))
-    return "\n".join(metricruns.render_run(run, details[run.id], read, shown) for run in named)
+        return to_json(metricruns.runs_document(detailed, read))
+    return "\n".join(metricruns.render_run(run, of, read, shown) for run, of in detailed)
 
 
 def _named(name: str, runs: "Sequence[SeenRun]") -> "list[SeenRun]":
@@ -178,7 +178,7 @@ def _by_date(
     for word, (told, currency_of) in zip(words, readback.by_window(windows), strict=True):
         for whose in once(told):
             run = wanted.get(whose[:2])
-            if run is not None and any(each for each in told[whose].seconds.values()):
+            if run is not None and any(told[whose].seconds.values()):
                 currency = currency_of.get(whose, "").upper()
                 pieces.append((word, run.id, currency, run.simulated, told[whose]))
     return summed(pieces, in_order=True)

@@ -7,11 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from costmeter.cli.asking import own_agent, understood
+from costmeter.cli.metricreport import PREFIX
 from costmeter.errors import CostmeterError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from costmeter.cli.toplive import Draw
     from costmeter.feeds.agent import Agent
     from costmeter.outputs.style import Style
     from costmeter.outputs.top import View
@@ -34,7 +37,6 @@ It asks the agent of this node, wherever that serves ({AGENT} by default). Where
 is none it shows the runs that this user meters without one, from their journals.
 """
 _START = "start one: costmeter agent.  One elsewhere: costmeter top --from http://gpu02:26786"
-_PROMETHEUS = "prometheus="
 _LEAST_SECONDS, _MOST_SECONDS = 0.2, 3600.0
 
 
@@ -52,9 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or keep showing; 0. Raises CostmeterError where there is nobody to ask."""
     seconds = _seconds(args.interval)
-    if args.ca is not None and not (args.url or "").removeprefix(_PROMETHEUS).startswith("https://"):
+    if args.ca is not None and not (args.url or "").removeprefix(PREFIX).startswith("https://"):
         raise UsageError("--ca is for an agent at https://", "--from https://gpu02:26786 --ca authority.pem")
-    if (args.url or "").startswith(_PROMETHEUS):
+    if (args.url or "").startswith(PREFIX):
         from costmeter.cli import fleettop
 
         return fleettop.run(args, seconds)
@@ -67,15 +69,19 @@ def run(args: argparse.Namespace) -> int:
             raise CostmeterError("no agent answers here, and only it has this JSON", _START)
         sys.stdout.write(to_json(nodes[0]))
         return 0
-    is_shown = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    if args.once or not is_shown:
+    return shown(look, nodes, None if args.once else seconds, screen)
+
+
+def shown(look: "Callable[[], list[Any]]", found: list[Any], seconds: float | None, draw: "Draw") -> int:
+    """Print what was found; or show it, and what `look` finds so often, on a terminal that can. 0."""
+    if seconds is None or not sys.stdout.isatty() or os.environ.get("TERM", "dumb") == "dumb":
         from costmeter.outputs.top import View
 
-        sys.stdout.write("\n".join(screen(nodes, _style(), View())) + "\n")
+        sys.stdout.write("\n".join(draw(found, _style(), View())) + "\n")
         return 0
     from costmeter.cli.toplive import show
 
-    return show(look, nodes, seconds, _style)
+    return show(look, found, seconds, _style, draw)
 
 
 def screen(nodes: "list[dict[str, Any]]", style: "Style", view: "View") -> list[str]:
@@ -83,12 +89,9 @@ def screen(nodes: "list[dict[str, Any]]", style: "Style", view: "View") -> list[
     from costmeter.outputs.top import top
 
     lines: list[str] = []
-    try:
+    with understood():
         for node in nodes:
             lines += [*([""] if lines else []), *top(node, style, view)]
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as problem:
-        what = f"the agent's answer cannot be shown: {type(problem).__name__}: {problem}"
-        raise CostmeterError(what, "is it of another version? costmeter top --json shows it") from None
     return lines
 
 
@@ -115,18 +118,10 @@ def _looking(args: argparse.Namespace) -> "Nodes":
 
     if args.url is not None:
         return partial(_one, Agent(args.url, args.ca))
-    from costmeter.runtime.agent.found import urls
-
-    absences: list[CostmeterError] = []
-    for url in urls(os.environ):
-        ours = Agent(url, None)
-        try:
-            ours.node()
-        except Absent as absence:
-            absences.append(absence)
-        else:
-            return partial(_one, ours)
-    return _own_runs(absences[0])
+    try:
+        return partial(_one, own_agent()[0])
+    except Absent as absence:
+        return _own_runs(absence)
 
 
 def _one(agent: "Agent") -> list[dict[str, Any]]:

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from costmeter.cli.top import screen
-from costmeter.clock import Clock, RealClock
+from costmeter.clock import RealClock
 from costmeter.errors import CostmeterError
 from costmeter.outputs.style import Style
 from costmeter.outputs.top import View
@@ -28,12 +27,10 @@ Nodes = list[Any]
 Draw = Callable[[Nodes, Style, View], list[str]]
 
 
-def show(
-    look: Callable[[], Nodes], nodes: Nodes, seconds: float, style: Callable[[], Style], draw: Draw = screen
-) -> int:
+def show(look: Callable[[], Nodes], nodes: Nodes, seconds: float, style: Callable[[], Style], draw: Draw) -> int:
     """Show what `look` finds every so often until somebody quits; 0. Raises CostmeterError where nobody answers."""
     with _terminal() as terminal:
-        return _View(look, nodes, seconds, style, terminal, draw=draw).run()
+        return _View(look, nodes, seconds, style, draw, terminal).run()
 
 
 class _Terminal:
@@ -120,15 +117,13 @@ class _View:
         nodes: Nodes,
         seconds: float,
         style: Callable[[], Style],
+        draw: Draw,
         terminal: _Terminal,
-        clock: Clock | None = None,
-        draw: Draw = screen,
     ) -> None:
-        self._draw_lines = draw
-        self._look, self._nodes, self._style, self._terminal = look, nodes, style, terminal
+        self._look, self._nodes, self._style, self._lines, self._terminal = look, nodes, style, draw, terminal
         self._period_ns = round(seconds * NANOSECONDS_PER_SECOND)
         self._view = View()
-        self._clock = clock or RealClock()
+        self._clock = RealClock()
         self._answered_ns = self._clock.boottime_ns()
         self._why = ""
 
@@ -166,7 +161,7 @@ class _View:
         style = self._style()
         height = _height()
         room = max(2, (height - 1) // len(self._nodes) - (len(self._nodes) > 1))
-        lines = self._draw_lines(self._nodes, style, replace(self._view, lines=room))[: height - 1]
+        lines = self._lines(self._nodes, style, replace(self._view, lines=room))[: height - 1]
         shown = "".join(f"{line}{_TO_LINE_END}\r\n" for line in lines)
         only = "all" if self._view.idle_only else "idle only"
         keys = self._why or f"q quit  s sort by {self._view.next_sort}  i {only}"

@@ -43,7 +43,7 @@ def replace(path: str, text: str, is_hasty: bool = False) -> str:
     old = _facts(target)
     if not is_hasty:
         _sweep(target)
-    unfinished = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.urandom(4).hex()}.tmp")
+    unfinished = unfinished_name(target)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666 if old is None else 0)
     try:
         with open(descriptor, "wb") as file:
@@ -58,6 +58,11 @@ def replace(path: str, text: str, is_hasty: bool = False) -> str:
             os.unlink(unfinished)
         raise
     return warning
+
+
+def unfinished_name(target: str) -> str:
+    """A name beside a file's that nobody has, for what is not finished; after a kill `_sweep` knows it again."""
+    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.urandom(4).hex()}.tmp")
 
 
 def _facts(target: str) -> os.stat_result | None:

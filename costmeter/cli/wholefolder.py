@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from costmeter.cli.wholefile import unfinished_name
 from costmeter.errors import CostmeterError, UsageError
 
 
@@ -58,7 +59,7 @@ def write(folder: str, files: Mapping[str, File], is_forced: bool) -> Written:
 def _make(folder: str, files: Mapping[str, File]) -> None:
     """A new folder, which has all of its files when it is first there."""
     made: list[str] = []
-    draft = _draft_name(folder)
+    draft = unfinished_name(folder)
     try:
         _make_folder(os.path.dirname(folder), made)
         _replace(draft, files)
@@ -100,7 +101,7 @@ def _replace(folder: str, files: Mapping[str, File]) -> None:
 
 def _kept(target: str) -> str:
     """A second name of a file that will be replaced; a copy where the file system has no such."""
-    old = _draft_name(target)
+    old = unfinished_name(target)
     try:
         os.link(target, old)
     except OSError:
@@ -204,7 +205,7 @@ def _open_folders(folder: str, files: Iterable[str]) -> None:
 
 def _draft(target: str, file: File) -> str:
     """The finished file, beside its place and under a name of its own."""
-    draft = _draft_name(target)
+    draft = unfinished_name(target)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, file.mode)
     try:
         with open(descriptor, "w", encoding="utf-8", newline="") as writing:
@@ -217,10 +218,6 @@ def _draft(target: str, file: File) -> str:
             os.unlink(draft)
         raise
     return draft
-
-
-def _draft_name(target: str) -> str:
-    return os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.urandom(4).hex()}.tmp")
 
 
 def _undo(drafts: Iterable[str], made: Sequence[str]) -> None:

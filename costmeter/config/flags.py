@@ -23,6 +23,8 @@ def parse_price(text: str) -> str:
 
 _ADDRESS = r"(?:(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]|):)?(?P<port>[0-9]{1,5})"
 LOOPBACK = "127.0.0.1"
+#: Where an agent serves, and a run that is told to, unless another is named (docs/agent.md).
+PORT = 26_786
 
 
 def parse_address(text: str, option: str = "--listen") -> tuple[str, int]:

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from costmeter.config.flags import PORT
 from costmeter.errors import CostmeterError, UsageError
 from costmeter.feeds.http import UNBELIEVED, Door, FeedError, Limits, shown_url
 from costmeter.feeds.http import address as http_address
@@ -18,11 +19,7 @@ _NOT_READY = 503
 _UNKNOWN_USER, _NOT_ALLOWED = 401, 403
 #: What servers that speak TLS answer to who does not.
 _PLAIN_TO_TLS = 400
-#: What OpenSSL calls the answer of a server that does not speak TLS, by version.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 _METRICS = "/metrics"
-#: Where an agent serves, unless told otherwise (docs/agent.md).
-_PORT = 26_786
 _HAS_PORT = re.compile(r":[0-9]*$")
 
 
@@ -68,7 +65,7 @@ def _with_port(address: str) -> str:
     host, slash, path = address.partition("/")
     if "://" in address or not host or _HAS_PORT.search(host.rpartition("@")[2].rpartition("]")[2]):
         return address
-    return f"{host}:{_PORT}{slash}{path}"
+    return f"{host}:{PORT}{slash}{path}"
 
 
 def _told(where: str, refusal: FeedError, has_password: bool) -> CostmeterError:
@@ -79,7 +76,7 @@ def _told(where: str, refusal: FeedError, has_password: bool) -> CostmeterError:
     rest = where.partition("://")[2]
     if refusal.status == _PLAIN_TO_TLS and where.startswith("http://"):
         return CostmeterError(f"{where} speaks TLS", f"--from https://{rest} --ca authority.pem")
-    if refusal.status is None and any(name in refusal.message for name in _NO_TLS):
+    if refusal.has_no_tls:
         return CostmeterError(f"{where} serves plain http, without TLS", f"--from http://{rest}")
     if refusal.status == _NOT_READY:
         return CostmeterError(f"{where} has only begun, and has read no GPU yet (status 503)", "try again")

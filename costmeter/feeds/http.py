@@ -22,6 +22,8 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 _CHUNK_BYTES = 65_536
 #: What is said of a certificate that nobody vouches for.
 UNBELIEVED = "shows a certificate that is not believed"
+#: What OpenSSL calls the answer of a server that does not speak TLS, by version.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 _ANOTHER_HOST = "name a host you trust with --url"
 
 
@@ -31,6 +33,11 @@ class FeedError(CostmeterError):
     def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint)
         self.status = status
+
+    @property
+    def has_no_tls(self) -> bool:
+        """Whether it was asked in TLS, and speaks none."""
+        return self.status is None and any(name in self.message for name in _NO_TLS)
 
 
 class FeedLate(FeedError):

@@ -15,8 +15,6 @@ from costmeter.errors import CostmeterError, UsageError
 from costmeter.feeds.http import UNBELIEVED, Door, FeedError, FeedLate, Limits, shown_url, with_query
 from costmeter.feeds.http import address as http_address
 
-#: What stands before the address on the command line.
-PREFIX = "prometheus="
 TOKEN_VARIABLE, TOKEN_FILE_VARIABLE, TENANT_VARIABLE = "PROMETHEUS_TOKEN", "PROMETHEUS_TOKEN_FILE", "PROMETHEUS_TENANT"
 EXAMPLE = "--from prometheus=http://prometheus:9090"
 _LIMITS = Limits(request_seconds=60.0, total_seconds=300.0, max_bytes=64_000_000)
@@ -26,7 +24,6 @@ _MOST_DIGITS = 24
 _MOST_TOKEN_BYTES = 16_384
 #: VictoriaMetrics hides what is newer than 30 s unless it is told otherwise; others do not know the word.
 _AT_ONCE = {"latency_offset": "1ms"}
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +50,9 @@ class Prometheus:
         self, typed: str, environ: Mapping[str, str], trusted: str | None = None, limits: Limits = _LIMITS
     ) -> None:
         """Raises UsageError for what is no address, and where a password or token would be sent in the clear."""
-        found = http_address(typed.removeprefix(PREFIX))
+        found = http_address(typed)
         if found is None:
-            shown = typed.removeprefix(PREFIX).rpartition("@")[2]  # no password is repeated
+            shown = typed.rpartition("@")[2]  # no password is repeated
             raise UsageError(f'--from: "{shown}" is no http or https address', EXAMPLE)
         base = found.base
         for page in _PAGES:
@@ -167,7 +164,7 @@ class Prometheus:
         if status == 400 and where.startswith("http://"):
             hint = f"where it speaks TLS: --from prometheus=https://{where.partition('://')[2]} --ca authority.pem"
             return CostmeterError(f"{where} does not understand us (status 400)", hint)
-        if status is None and any(name in refusal.message for name in _NO_TLS):
+        if refusal.has_no_tls:
             rest = where.partition("://")[2]
             return CostmeterError(f"{where} serves plain http, without TLS", f"--from prometheus=http://{rest}")
         if UNBELIEVED in refusal.message:

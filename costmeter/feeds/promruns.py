@@ -129,16 +129,18 @@ class Readback:
 
     def runs(self) -> list[SeenRun]:
         """Every run that was seen in the window, with all that its counters came to."""
-        told, currency_of = self.told()
+        told, currency_of = self._increments([self.window])[0]
         facts, starts, ends = self._facts(), self._last("start_timestamp_seconds"), self._last("end_timestamp_seconds")
-        codes, active = self._last("exit_code"), self._active()
-        simulated = self._simulated()
+        codes, active, simulated = self._last("exit_code"), self._active(), self._simulated()
+        known: dict[tuple[str, str], list[Whose]] = {}
+        for whose in sorted(facts.keys() | starts.keys() | ends.keys()):
+            known.setdefault(whose[:2], []).append(whose)
         groups: dict[tuple[str, str, str], list[Whose]] = {}
         for whose in once(told):
             groups.setdefault((whose[0], whose[1], currency_of.get(whose, "")), []).append(whose)
         runs = []
         for (cluster, run_id, currency), of in groups.items():
-            everybody = [each for each in facts.keys() | starts.keys() | ends.keys() if each[:2] == of[0][:2]]
+            everybody = known.get((cluster, run_id), [])
             runs.append(
                 SeenRun(
                     run_id,
@@ -157,10 +159,6 @@ class Readback:
             )
         return runs
 
-    def told(self) -> tuple[dict[Whose, Told], dict[Whose, str]]:
-        """What every run on every host came to in the window, by each meter, and in which currency."""
-        return self._increments([self.window])[0]
-
     def by_window(self, windows: Sequence[Window]) -> list[tuple[dict[Whose, Told], dict[Whose, str]]]:
         """What was added in each of these windows, which follow each other; what was before the first is not."""
         first = windows[0]
@@ -168,6 +166,7 @@ class Readback:
         return self._increments([day_before, *windows])[1:]
 
     def _increments(self, windows: Sequence[Window]) -> list[tuple[dict[Whose, Told], dict[Whose, str]]]:
+        """What every run on every host came to in each window, by each meter, and in which currency."""
         found: list[dict[Whose, dict[str, Cells]]] = [{} for _ in windows]
         currency_of: list[dict[Whose, str]] = [{} for _ in windows]
         fallen = [self._fallen(window) for window in windows]

@@ -114,7 +114,7 @@ def pieces(state: Path, run: Listed, day_of: Callable[[int], str] | None) -> Ite
 def _is_mixed(whole: DeviceTotals) -> bool:
     """Whether there are owned GPUs in it, and rented ones."""
     components = {component for component, _ in (*whole.charges, *whole.credits)}
-    return CAPITAL in components and bool(components - {CAPITAL, "idle_share", "electricity"})
+    return {CAPITAL, "rental"} <= components
 
 
 def _days(part: Brief, day_of: Callable[[int], str] | None) -> list[str]:

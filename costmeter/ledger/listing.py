@@ -25,7 +25,7 @@ from costmeter.ledger.record import Header
 from costmeter.meter.activity import State
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import Quantities
-from costmeter.meter.totals import DeviceTotals
+from costmeter.meter.totals import DeviceTotals, by_state, net
 
 _QUANTITIES = tuple(attrgetter(each.name) for each in fields(Quantities))
 #: What of totals is neither quantities nor money.
@@ -53,8 +53,7 @@ class Spending:
     @property
     def idle(self) -> Decimal:
         """What of it was paid for GPUs that computed nothing."""
-        charged = sum((paid for (_, state), paid in self.whole.charges.items() if state == "idle"), Decimal(0))
-        return charged - sum((paid for (_, state), paid in self.whole.credits.items() if state == "idle"), Decimal(0))
+        return by_state(net(self.whole.charges, self.whole.credits))["idle"]
 
     @property
     def microjoules(self) -> int:

@@ -76,6 +76,11 @@ class Priced:
     whole: DeviceTotals = field(default_factory=DeviceTotals)
     unpriced: str = ""
 
+    @property
+    def has_energy(self) -> bool:
+        """Whether anybody knows its energy, and so its CO2e."""
+        return not self.unpriced and not self.scenario.drops_waiting
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:

@@ -19,7 +19,7 @@ from costmeter.ledger.journal import records
 from costmeter.ledger.overlap import Sharing, Windows, metered_elsewhere
 from costmeter.ledger.query import priced_only
 from costmeter.ledger.record import Header, Mark, RatesChange, SlotEntry
-from costmeter.meter.charge import Rates, charge
+from costmeter.meter.charge import QUANTUM_DIGITS, Rates, charge
 from costmeter.meter.slot import Slot
 from costmeter.units import NANOSECONDS_PER_SECOND, portion
 
@@ -29,7 +29,6 @@ POINTS = 600
 _FINEST_NS = 15 * NANOSECONDS_PER_SECOND // 512
 _NOTHING = Decimal(0)
 #: Charges are in millionths of a millionth: as many of them are an integer.
-_DIGITS = 12
 #: A run that saves every second would cover its own picture with ticks.
 _MARKS_KEPT = 10_000
 #: Phases that change more often than this are told by their shares of each step alone.
@@ -115,9 +114,8 @@ def timeline(paths: Sequence[Path], points: int = POINTS) -> Timeline:
                     {"checkpoint": checkpoints, "resume": resumes}.get(record.kind, set()).add(record.at_utc_ns)
         except JournalError:
             continue
-    host = next((host for host, spans in hosts.items() if spans.has_told), "")
-    seen = hosts[host].all if host else ()
-    return Timeline(grid.steps(), grid.width_ns, tuple(sorted(checkpoints)), tuple(sorted(resumes)), seen, host)
+    marks = tuple(sorted(checkpoints)), tuple(sorted(resumes))
+    return Timeline(grid.steps(), grid.width_ns, *marks, *_first_told(hosts))
 
 
 def timeline_of(slots: Iterable[tuple[str, Slot, Rates | None]], points: int = POINTS) -> Timeline:
@@ -126,8 +124,13 @@ def timeline_of(slots: Iterable[tuple[str, Slot, Rates | None]], points: int = P
     for host, slot, rates in slots:
         grid.add(slot, rates)
         hosts.setdefault(host, _Spans()).add(slot)
-    host = next((host for host, spans in hosts.items() if spans.has_told), "")
-    return Timeline(grid.steps(), grid.width_ns, spans=hosts[host].all if host else (), spans_host=host)
+    spans, host = _first_told(hosts)
+    return Timeline(grid.steps(), grid.width_ns, spans=spans, spans_host=host)
+
+
+def _first_told(hosts: "Mapping[str, _Spans]") -> tuple[tuple[Span, ...], str]:
+    """The phases of the first host that told of any, and which one that is."""
+    return next(((spans.all, host) for host, spans in hosts.items() if spans.has_told), ((), ""))
 
 
 def _elsewhere(paths: Sequence[Path]) -> dict[Path, Windows]:
@@ -207,7 +210,7 @@ class _Cell:
             utilized_ns,
             observed_ns,
             redone_ns,
-            Decimal(cost).scaleb(-_DIGITS),
+            Decimal(cost).scaleb(-QUANTUM_DIGITS),
             self.phases,
             self.steps,
         )
@@ -267,7 +270,7 @@ def _sums(slot: Slot, rates: Rates | None) -> tuple[int, ...]:
         utilized_ns += each.utilized_nanoseconds
         observed_ns += each.observed_nanoseconds
     redone_ns = busy_ns + idle_ns + unknown_ns if slot.redone else 0
-    cost = int(_cost(slot, rates).scaleb(_DIGITS))
+    cost = int(_cost(slot, rates).scaleb(QUANTUM_DIGITS))
     return busy_ns, idle_ns, unknown_ns, energy_uj, unmeasured_ns, utilized_ns, observed_ns, redone_ns, cost
 
 

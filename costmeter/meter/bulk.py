@@ -16,7 +16,7 @@ from functools import reduce
 from itertools import compress
 
 from costmeter.meter.activity import State
-from costmeter.meter.charge import QUANTUM, Component, DeviceRates, Rates
+from costmeter.meter.charge import QUANTUM, QUANTUM_DIGITS, Component, DeviceRates, Rates
 from costmeter.meter.idling import Reason
 from costmeter.meter.lanes import Lanes, added, lanes, nearly_rounded, rounded
 from costmeter.meter.share import shared_columns
@@ -294,7 +294,7 @@ def _money(of: Lanes, price: Decimal) -> list[int]:
 
 def _cost(value: int, price: Decimal) -> int:
     """What `charge` makes of one quantity, in units of a QUANTUM."""
-    return int((price * value / _PER_HOUR_OR_KWH).quantize(QUANTUM).scaleb(12))
+    return int((price * value / _PER_HOUR_OR_KWH).quantize(QUANTUM).scaleb(QUANTUM_DIGITS))
 
 
 def _mass(of: Lanes, grams: Decimal) -> list[int]:

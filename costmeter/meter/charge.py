@@ -8,8 +8,9 @@ from costmeter.meter.activity import State
 from costmeter.meter.slot import Quantities, Slot
 from costmeter.units import MICROGRAMS_PER_GRAM, MICROJOULES_PER_KWH, NANOSECONDS_PER_HOUR
 
-#: Charges are quantised to this, so that sums are exact in any order.
-QUANTUM = Decimal("1e-12")
+#: Charges are quantised to so many digits, so that sums are exact in any order.
+QUANTUM_DIGITS = 12
+QUANTUM = Decimal(1).scaleb(-QUANTUM_DIGITS)
 #: And a cost per hour that depends on power to this: it changes with every reading.
 _HOURLY_QUANTUM = Decimal("1e-6")
 #: As decimals once and for all: a minute of 1,024 GPUs divides by them 10,000 times.

@@ -4,16 +4,15 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from costmeter.meter.bulk import Block, Charged
-from costmeter.meter.charge import Amounts
-from costmeter.meter.idling import IdleUse, Reason
+from costmeter.meter.charge import QUANTUM_DIGITS
+from costmeter.meter.idling import UNEXPLAINED, IdleUse, Reason
 from costmeter.meter.slot import Slot
-from costmeter.meter.totals import Totals
+from costmeter.meter.totals import DeviceTotals, Totals, by_state
 
 #: What idle time came to, by reason; none of it is nothing.
 IdleUses = Mapping[Reason, IdleUse]
 
 _NOTHING = IdleUse()
-_DIGITS = 12
 
 
 def idle_uses(slot: Slot, priced: Totals) -> dict[str, IdleUses]:
@@ -23,7 +22,7 @@ def idle_uses(slot: Slot, priced: Totals) -> dict[str, IdleUses]:
         whole = priced.devices.get(uuid)
         if whole is None:
             continue
-        use = IdleUse(whole.quantities.idle_nanoseconds, _idle(whole.charges), _idle(whole.credits))
+        use = idle_use(whole)
         if use != _NOTHING:
             found[uuid] = {reason: use}
     return found
@@ -38,8 +37,17 @@ def added(uses: IdleUses, more: Iterable[IdleUses]) -> IdleUses:
     return found
 
 
-def _idle(amounts: Amounts) -> Decimal:
-    return sum((amount for (_, state), amount in amounts.items() if state == "idle"), Decimal(0))
+def idle_use(whole: DeviceTotals) -> IdleUse:
+    """What all idle time in some totals came to, whatever its reasons."""
+    charges, credits = (by_state(amounts)["idle"] for amounts in (whole.charges, whole.credits))
+    return IdleUse(whole.quantities.idle_nanoseconds, charges, credits)
+
+
+def with_unexplained(uses: IdleUses, whole: DeviceTotals) -> IdleUses:
+    """These, and what is left of the idle time of a whole as `unexplained`: together all of it, exactly."""
+    every, known = idle_use(whole), sum(uses.values(), _NOTHING)
+    charges, credits = every.charges - known.charges, every.credits - known.credits
+    return added(uses, ({UNEXPLAINED: IdleUse(every.nanoseconds - known.nanoseconds, charges, credits)},))
 
 
 class IdleTally:
@@ -68,7 +76,7 @@ class IdleTally:
         """By the place of a device what it came to."""
         found: dict[int, dict[Reason, IdleUse]] = {}
         for (place, reason), (nanoseconds, *units) in self._sums.items():
-            use = IdleUse(nanoseconds, *(Decimal(each).scaleb(-_DIGITS) for each in units))
+            use = IdleUse(nanoseconds, *(Decimal(each).scaleb(-QUANTUM_DIGITS) for each in units))
             if use != _NOTHING:
                 found.setdefault(place, {})[reason] = use
         return found

@@ -6,11 +6,9 @@ from operator import add
 
 from costmeter.meter.activity import State
 from costmeter.meter.bulk import Block, Booking, Charged
-from costmeter.meter.charge import Component, DeviceRates, Rates
+from costmeter.meter.charge import QUANTUM_DIGITS, Component, DeviceRates, Rates
 from costmeter.meter.slot import Quantities
 from costmeter.meter.totals import DeviceTotals
-
-_DIGITS = 12
 
 _Key = tuple[Component, State]
 
@@ -61,7 +59,8 @@ class Tally:
 
     def _of_device(self, device: int) -> DeviceTotals:
         charges, credits = (
-            {key: Decimal(units).scaleb(-_DIGITS) for key, units in side[device].items()} for side in self._amounts
+            {key: Decimal(units).scaleb(-QUANTUM_DIGITS) for key, units in side[device].items()}
+            for side in self._amounts
         )
         overhead_uj, operational_ug, embodied_ug, market_ug = (values[device] for values in self._others)
         quantities = Quantities(**{name: values[device] for name, values in self._quantities.items()})

@@ -46,13 +46,12 @@ def as_text(budgets: Sequence[InForce], style: Style) -> list[str]:
     if not budgets:
         return ["no budget is set.  Set one: costmeter budget set 500/month"]
     rows = [_HEAD, *map(_line, budgets)]
-    cut = "…" if style.unicode else "..."
     for column, least in _CUT.items():
         too_long = max(map(len, columns(rows, _RIGHT))) - max(style.width, MINIMUM_WIDTH)
         if too_long > 0:
             room = max(least, max(len(row[column]) for row in rows) - too_long)
             rows = [
-                (*row[:column], _shortened(row[column], room, cut, column == _SET_IN), *row[column + 1 :])
+                (*row[:column], _shortened(row[column], room, style.cut, column == _SET_IN), *row[column + 1 :])
                 for row in rows
             ]
     return [unadorned(line, style) for line in columns(rows, _RIGHT)]

@@ -2,9 +2,10 @@
 
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _LEAST_WIDTH = 24
+_BETWEEN = "   "
 _APART = re.compile(" {2,}")
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -30,6 +31,35 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
 def shortened(text: str, room: int, cut: str) -> str:
     """A text that takes no more room; `cut` stands for an end that is left out."""
     return text if len(text) <= room else text[: max(0, room - len(cut))] + cut
+
+
+def fitted(
+    rows: Sequence[Sequence[str]], right: frozenset[int], least: Iterable[tuple[int, int]], width: int, cut: str
+) -> list[list[str]]:
+    """Rows with their longest texts cut until the lines of `columns` fit, as far as that goes.
+
+    `least` are the columns that may be cut, in this order, and how many characters of each stay.
+    """
+    fitting = [list(row) for row in rows]
+    for column, stays in least:
+        too_long = max(map(len, columns(fitting, right)), default=0) - width
+        if too_long > 0:
+            room = max(stays, max(len(row[column]) for row in fitting) - too_long)
+            for row in fitting:
+                row[column] = shortened(row[column], room, cut)
+    return fitting
+
+
+def packed(pieces: Sequence[str], width: int) -> list[str]:
+    """As many pieces in a line as it holds, three blanks apart; none is cut."""
+    lines = [pieces[0]]
+    for piece in pieces[1:]:
+        together = f"{lines[-1]}{_BETWEEN}{piece}"
+        if len(together) > width:
+            lines.append(piece)
+        else:
+            lines[-1] = together
+    return lines
 
 
 def folded(label: str, text: str, width: int) -> list[str]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+_ENDINGS = {"counter": "_total", "gauge": "", "info": "_info"}
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -23,6 +25,14 @@ class Family:
     def lasts(self) -> bool:
         """Counters stay what they came to, and a run that began or ended did so then; a gauge would be of nothing."""
         return self.ours and (self.kind == "counter" or self.is_past or self.name == "run")
+
+    def full_name(self, currency: str) -> str:
+        """What the family is called where money is in `currency` (ISO 4217, in small letters)."""
+        return ("costmeter_" if self.ours else "") + self.name.format(currency=currency)
+
+    def series_name(self, currency: str) -> str:
+        """What its series are called there."""
+        return self.full_name(currency) + _ENDINGS[self.kind]
 
 
 _GPU = ("gpu_uuid",)

@@ -1,12 +1,13 @@
 """What a fleet does now, as one screen of text: idle GPUs and who holds them first, then runs, then nodes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
-from costmeter.feeds.promfleet import Fleet, Node
-from costmeter.outputs.columns import columns, shortened
+from costmeter.feeds.promfleet import Fleet, FleetRun, IdleHolder, Node
+from costmeter.outputs.columns import columns, fitted, packed
 from costmeter.outputs.figures import money, plain, quantum, rounded
 from costmeter.outputs.receipt import timestamp
 from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
@@ -15,8 +16,8 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 
 SCHEMA = "costmeter.fleet/1"
 _BLANK = "–"
-_APART = "   "
 _SHOWN_SILENT = 3
+_LEAST_ROOM = 8
 #: Of a screen without a limit so many rows of each table are shown: the rest are summed in its last line.
 _ROWS = 20
 
@@ -55,22 +56,21 @@ def _node(node: Node) -> dict[str, Any]:
     }
 
 
-def _fields(each: Any) -> dict[str, Any]:
+def _fields(each: IdleHolder | FleetRun) -> dict[str, Any]:
     """A flat record as data; an empty text is nothing."""
-    values = {name: getattr(each, name) for name in each.__slots__}
-    return {name: plain(value) if isinstance(value, Decimal) else (value or None) for name, value in values.items()}
+    values = asdict(each).items()
+    return {name: plain(value) if isinstance(value, Decimal) else (value or None) for name, value in values}
 
 
 def fleet(found: Fleet, style: Style, view: View) -> list[str]:
     """The lines of the screen. Rows that are too many are summed in a last row."""
     width = max(style.width, MINIMUM_WIDTH)
-    above = list(_first_lines(found, width))
+    lines = list(_first_lines(found, width))
     tables = [_idle_rows(found)] if view.idle_only else [_idle_rows(found), _run_rows(found), _node_rows(found, view)]
-    room = _ROWS if view.lines is None else max(0, (view.lines - len(above)) // len(tables) - 3)
-    lines = [*above]
+    room = _ROWS if view.lines is None else max(0, (view.lines - len(lines)) // len(tables) - 3)
     for heads, rows, right in tables:
         if rows:
-            lines += ["", *_table(heads, rows, right, room, width, "…" if style.unicode else "...")]
+            lines += ["", *_table(heads, rows, right, room, width, style.cut)]
     if not found.idle:
         lines += ["", "no GPU that somebody holds is idle"]
     shown = [unadorned(line, style) for line in lines]
@@ -85,13 +85,7 @@ def _first_lines(found: Fleet, width: int) -> Iterator[str]:
     pieces += [f"now {_rate(now, found)}", f"idle {_rate(idle, found)}", f"unheld {_rate(unheld, found)}"]
     at = datetime.fromtimestamp(int(found.at_seconds), timezone.utc).astimezone()
     pieces.append(f"{at:%H:%M:%S}")
-    line = ""
-    for piece in pieces:
-        if line and len(line) + len(_APART) + len(piece) > width:
-            yield line
-            line = ""
-        line += f"{_APART if line else ''}{piece}"
-    yield line
+    yield from packed(pieces, width)
     if found.silent:
         more = f" and {len(found.silent) - _SHOWN_SILENT:,} more" if len(found.silent) > _SHOWN_SILENT else ""
         yield f"not scraped: {', '.join(found.silent[:_SHOWN_SILENT])}{more}"
@@ -157,14 +151,6 @@ def _table(
     if len(rows) > room:
         rest = sum(amounts[room:], Decimal(0))
         cells.append([f"and {len(rows) - room:,} more", *[""] * (len(heads) - 2), f"{rest:,}"])
-    return columns(list(_fitted([heads, *cells], right, width, cut)), right)
-
-
-def _fitted(rows: list[list[str]], right: frozenset[int], width: int, cut: str) -> Iterable[list[str]]:
-    """Rows whose texts are cut, the longest first, until the lines fit."""
-    for column in sorted(set(range(len(rows[0]))) - right, key=lambda at: -max(len(row[at]) for row in rows)):
-        too_long = max(map(len, columns(rows, right))) - width
-        if too_long > 0:
-            room = max(8, max(len(row[column]) for row in rows) - too_long)
-            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
-    return rows
+    table = [heads, *cells]
+    texts = sorted(set(range(len(heads))) - right, key=lambda at: -max(len(row[at]) for row in table))
+    return columns(fitted(table, right, [(at, _LEAST_ROOM) for at in texts], width, cut), right)

@@ -19,7 +19,7 @@ from costmeter.ledger.charged import Account
 from costmeter.ledger.cutting import Piece
 from costmeter.ledger.query import Part, Run
 from costmeter.meter.charge import CAPITAL
-from costmeter.meter.totals import DeviceTotals, by_component, net
+from costmeter.meter.totals import DeviceTotals, by_component, by_state, net
 from costmeter.outputs.csvtext import NANO, billionths, csv_text, exact_grams, exact_kwh, harmless
 from costmeter.outputs.figures import plain
 from costmeter.outputs.items import item_rows, items_of
@@ -282,14 +282,13 @@ def _service(charge: _Charge) -> dict[str, str]:
 
 def _measured(whole: DeviceTotals) -> dict[str, str]:
     quantities = whole.quantities
-    idle = sum((paid for (_, state), paid in net(whole.charges, whole.credits).items() if state == "idle"), Decimal(0))
     utilization = quantities.mean_utilization
     return {
         "x_EnergyKWh": exact_kwh(whole.facility_microjoules),
         "x_CO2eKg": plain(Decimal(exact_grams(whole.emitted_micrograms)) / _GRAMS_PER_KILOGRAM),
         "x_CarbonMethod": "location-based",
         "x_GpuUtilization": "" if utilization is None else f"{utilization:.4f}",
-        "x_IdleCost": plain(idle),
+        "x_IdleCost": plain(by_state(net(whole.charges, whole.credits))["idle"]),
     }
 
 

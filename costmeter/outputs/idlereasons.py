@@ -6,7 +6,7 @@ from typing import Any
 
 from costmeter.ledger.query import Run
 from costmeter.meter.charge import Origin
-from costmeter.meter.idleuse import added
+from costmeter.meter.idleuse import added, with_unexplained
 from costmeter.meter.idling import UNEXPLAINED, IdleUse, Reason
 from costmeter.meter.totals import DeviceTotals
 from costmeter.outputs.figures import about, gpu_hours, money, quantum, rounded
@@ -24,17 +24,7 @@ def idle_of(run: Run, whole: DeviceTotals) -> dict[Reason, IdleUse]:
 
     What no part gives a reason for is `unexplained`, with what was found to be so. `whole` is the run's totals.
     """
-    uses = added({}, (part.idle for part in run.parts))
-    charges, credits = (
-        sum((amount for (_, state), amount in amounts.items() if state == "idle"), Decimal(0))
-        for amounts in (whole.charges, whole.credits)
-    )
-    rest = IdleUse(
-        whole.quantities.idle_nanoseconds - sum(use.nanoseconds for use in uses.values()),
-        charges - sum((use.charges for use in uses.values()), Decimal(0)),
-        credits - sum((use.credits for use in uses.values()), Decimal(0)),
-    )
-    uses = added(uses, ({UNEXPLAINED: rest},))
+    uses = with_unexplained(added({}, (part.idle for part in run.parts)), whole)
     told = [each for each in uses.items() if each[1] != IdleUse()]
     return dict(sorted(told, key=lambda each: (each[1].cost, each[1].nanoseconds), reverse=True))
 

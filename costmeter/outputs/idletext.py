@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from costmeter.meter.idling import START_UP_NS
-from costmeter.outputs.columns import columns, folded, shortened
+from costmeter.outputs.columns import columns, fitted, folded
 from costmeter.outputs.figures import about, money, significant
 from costmeter.outputs.gpus import numbers, short_model
 from costmeter.outputs.idle import Holding, Idle, Reader, freeing, quieting, total
@@ -40,7 +40,8 @@ def idle_lines(found: Idle, style: Style, reader: Reader, with_all: bool) -> lis
     lines = folded("", _headline(found), width)
     rows = [*found.told, *(found.unheld if with_all else ())]
     cells = [_cells(each, found.node["currency"]) for each in rows]
-    for holding, line in zip(rows, _fitted(cells, width, "…" if style.unicode else "..."), strict=True):
+    table = columns(fitted(cells, _RIGHT, _CUT, width, style.cut), _RIGHT)
+    for holding, line in zip(rows, table, strict=True):
         lines += ["", line, *_details(holding, width, reader)]
     lines += _rest(found, width, with_all)
     return [unadorned(line, style) for line in lines]
@@ -72,15 +73,6 @@ def _cells(holding: Holding, currency: str) -> list[str]:
         "" if holding.per_hour is None else _rate(holding.per_hour, currency),
         "" if holding.cost is None else f"{money(holding.cost, currency, _CENT)} so far",
     ]
-
-
-def _fitted(rows: list[list[str]], width: int, cut: str) -> list[str]:
-    for column, least in _CUT:
-        too_long = max(map(len, columns(rows, _RIGHT)), default=0) - width
-        if too_long > 0:
-            room = max(least, max(len(row[column]) for row in rows) - too_long)
-            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
-    return columns(rows, _RIGHT)
 
 
 def _details(holding: Holding, width: int, reader: Reader) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from costmeter.feeds.promruns import Cells, Detail, SeenRun, Told
 from costmeter.ledger.finding import when
-from costmeter.outputs.columns import columns, folded, shortened
+from costmeter.outputs.columns import columns, fitted, folded
 from costmeter.outputs.figures import (
     carbon,
     carbons,
@@ -34,8 +34,8 @@ RUNS_SCHEMA, GROUPS_SCHEMA = "costmeter.seenruns/1", "costmeter.seengroups/1"
 NO_PRICE = "no price"
 _RIGHT = frozenset((4, 5, 6, 7))
 _GROUP_RIGHT = frozenset(range(1, 7))
-_CUT = (2, 3)
-_LEAST_ROOM = 8
+#: What is cut where a line is too long, and how much of it stays: names, hosts.
+_CUT = ((2, 8), (3, 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,14 @@ class SeenGroup:
 # Data
 
 
-def runs_document(runs: Sequence[SeenRun], read: Read, details: Mapping[str, Detail]) -> dict[str, Any]:
+def runs_document(runs: Iterable[tuple[SeenRun, Detail | None]], read: Read) -> dict[str, Any]:
     """All that is known of every run, newest first: money as text, the rest as numbers. Unknown is null."""
-    newest = sorted(runs, key=lambda run: run.started_seconds or Decimal(0), reverse=True)
+    newest = sorted(runs, key=lambda pair: pair[0].started_seconds or Decimal(0), reverse=True)
     return {
         "schema": RUNS_SCHEMA,
         "source": read.where,
         "at": timestamp(read.now_utc_ns),
-        "runs": [_facts(run, details.get(run.id)) for run in newest],
+        "runs": [_facts(run, detail) for run, detail in newest],
     }
 
 
@@ -213,8 +213,8 @@ def render(runs: Sequence[SeenRun], read: Read, style: Style) -> str:
     lines: list[str] = []
     for (simulated, currency), block in sorted(blocks.items()):
         lines += [f"{SIMULATED}:"] if simulated else []
-        rows = _fitted(_rows(block, currency, read), max(style.width, MINIMUM_WIDTH), style.unicode)
-        lines += columns(rows, _RIGHT)
+        rows = _rows(block, currency, read)
+        lines += columns(fitted(rows, _RIGHT, _CUT, max(style.width, MINIMUM_WIDTH), style.cut), _RIGHT)
         if read.lines is not None and len(block) > read.lines:
             lines.append(f"{len(block) - read.lines:,} older lines not shown, but counted: --all shows them")
         lines.append("")
@@ -246,17 +246,6 @@ def _rows(block: Sequence[SeenRun], currency: str, read: Read) -> list[list[str]
 
 def _ns(seconds: Decimal) -> int:
     return int(seconds * NANOSECONDS_PER_SECOND)
-
-
-def _fitted(rows: list[list[str]], width: int, is_unicode: bool) -> list[list[str]]:
-    """Rows with names, then hosts cut until the table fits, as far as that goes."""
-    for column in _CUT:
-        too_long = max(map(len, columns(rows, _RIGHT))) - width
-        if too_long > 0:
-            room = max(_LEAST_ROOM, max(len(row[column]) for row in rows) - too_long)
-            cut = "…" if is_unicode else "..."
-            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
-    return rows
 
 
 def _idle(told: Told) -> str:

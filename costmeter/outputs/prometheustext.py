@@ -71,7 +71,7 @@ class Sheet:
         """The series of a family of `FAMILIES`; no two of them may have the same labels."""
         if not self._shows(FAMILIES[name]):
             return
-        series = self._series(name)
+        series = FAMILIES[name].series_name(self._currency)
         text = "".join([f"{series}{of} {value!r}\n" for of, value in rows])
         if FAMILIES[name].kind == "gauge":  # counters are made of integers and decimals, which are always numbers
             for python, prometheus in _NO_NUMBERS.items():
@@ -99,20 +99,11 @@ class Sheet:
             return "".join([*self._pieces, "# EOF\n"]).encode(), OPENMETRICS
         return "".join(self._pieces).encode(), TEXT
 
-    def _full(self, name: str) -> str:
-        return ("costmeter_" if FAMILIES[name].ours else "") + name.format(currency=self._currency)
-
-    def _series(self, name: str) -> str:
-        return self._full(name) + _SUFFIXES[FAMILIES[name].kind]
-
     def _head(self, name: str) -> str:
         """Before OpenMetrics, a family had the name of its series, and facts were gauges."""
         family = FAMILIES[name]
         if self._is_openmetrics:
-            full, kind = self._full(name), family.kind
+            full, kind = family.full_name(self._currency), family.kind
         else:
-            full, kind = self._series(name), "gauge" if family.kind == "info" else family.kind
+            full, kind = family.series_name(self._currency), "gauge" if family.kind == "info" else family.kind
         return f"# HELP {full} {family.help}\n# TYPE {full} {kind}\n"
-
-
-_SUFFIXES = {"counter": "_total", "gauge": "", "info": "_info"}

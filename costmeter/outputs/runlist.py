@@ -9,7 +9,7 @@ from decimal import Decimal
 from costmeter.ledger.ending import NOTHING_LOST, WORST_FIRST
 from costmeter.ledger.finding import when
 from costmeter.ledger.listing import Listed, Listing, Spending, all_together
-from costmeter.outputs.columns import columns, shortened
+from costmeter.outputs.columns import columns, fitted
 from costmeter.outputs.figures import energies, money, quantum, rounded
 from costmeter.outputs.gpus import brief_names
 from costmeter.outputs.markdowntext import escaped, table
@@ -21,11 +21,10 @@ SIMULATED = "simulated GPUs, which nobody pays for"
 #: So many lines are shown unless all are asked for.
 LINES_SHOWN = 30
 _UNREAD_SHOWN = 3
-_LEAST_ROOM = 8
 #: The columns that end together: time, money, energy, idle.
 _RIGHT = frozenset((4, 5, 6, 7))
 #: The columns that are cut where a line is too long: name, GPUs, ending.
-_CUT = (2, 3, 8)
+_CUT = ((2, 8), (3, 8), (8, 8))
 #: Longer than this, what was lost is told in hours.
 _IN_MINUTES = 120
 
@@ -101,7 +100,7 @@ def _block(entries: list[Entry], shown: Shown, style: Style) -> Iterator[str]:
     if entries[0].spending.simulated:
         yield f"{SIMULATED}:"
     rows = _table(entries, shown)
-    rows = _fitted(rows, max(style.width, MINIMUM_WIDTH), "…" if style.unicode else "...")
+    rows = fitted(rows, _RIGHT, _CUT, max(style.width, MINIMUM_WIDTH), style.cut)
     *lines, _ = columns(rows, _RIGHT)
     yield from lines
     counted = _counted(entries)
@@ -112,16 +111,6 @@ def _block(entries: list[Entry], shown: Shown, style: Style) -> Iterator[str]:
     yield _remark(entries)
     if shown.apart:
         yield _trials(entries)
-
-
-def _fitted(rows: list[list[str]], width: int, cut: str) -> list[list[str]]:
-    """Rows with names, then GPUs, then endings cut until the table fits, as far as that goes. Figures never are."""
-    for column in _CUT:
-        too_long = max(map(len, columns(rows, _RIGHT))) - width
-        if too_long > 0:
-            room = max(_LEAST_ROOM, max(len(row[column]) for row in rows) - too_long)
-            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
-    return rows
 
 
 def _trials(entries: list[Entry]) -> str:

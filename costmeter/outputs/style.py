@@ -17,6 +17,11 @@ class Style:
     unicode: bool = True
     color: bool = False
 
+    @property
+    def cut(self) -> str:
+        """What stands for the end of a text that had no room."""
+        return "…" if self.unicode else "..."
+
 
 def printable(text: str) -> str:
     """A text with a question mark for all that is no sign: controls of terminals and of direction, line ends."""

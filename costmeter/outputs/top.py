@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from costmeter.outputs.columns import columns, shortened
+from costmeter.outputs.columns import columns, fitted, packed, shortened
 from costmeter.outputs.figures import about, local_time, money, quantum, rounded, seconds_between, significant
 from costmeter.outputs.gpus import numbers, short_model
 from costmeter.outputs.idlewords import SHORT, idle_since, reason_of, short
@@ -14,7 +14,6 @@ from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
 #: How rows can be sorted, in the order in which a key steps through them.
 SORTS = ("gpu", "cost", "idle")
 NOBODY = "–"
-_APART = "   "
 #: The columns that end together: use, power, money per hour, money.
 _RIGHT = frozenset((2, 3, 6, 7))
 #: What is cut where a line is too long, and how much of each stays: state, run, user, model; then the first three more.
@@ -73,7 +72,7 @@ def top(node: Mapping[str, Any], style: Style, view: View = View()) -> list[str]
     if not rows:
         said = "nothing idle, and no GPU held by nobody" if view.idle_only else "no GPU is seen yet"
         return [unadorned(line, style) for line in (*above, said)]
-    heads, *cells = _fitted(_cells(rows, node["currency"]), width, "…" if style.unicode else "...")
+    heads, *cells = fitted(_cells(rows, node["currency"]), _RIGHT, _CUT, width, style.cut)
     lines = columns([heads, *cells], _RIGHT)
     shown = [(lines[0], False), *((line, row.is_idle) for line, row in zip(lines[1:], rows, strict=True))]
     room = None if view.lines is None else max(1, view.lines - len(above))
@@ -94,7 +93,7 @@ def _coloured(line: str, is_idle: bool, style: Style) -> str:
 # Above the rows
 
 
-def _first_lines(node: Mapping[str, Any], width: int) -> Iterator[str]:
+def _first_lines(node: Mapping[str, Any], width: int) -> list[str]:
     """What is spent now, in as many lines as hold it; the clock stands at the end of the first where there is room."""
     now, currency = node["now"], node["currency"]
     pieces = [shortened(node["host"], width // 2, "…"), *(["simulated GPUs"] if node["simulated"] else [])]
@@ -104,13 +103,10 @@ def _first_lines(node: Mapping[str, Any], width: int) -> Iterator[str]:
     if node["today"] is not None:
         pieces.append(f"{_since(node['today_since'])} {money(Decimal(node['today']), currency)}")
     clock = f"{local_time(node['at']):%H:%M:%S}"
-    line = ""
-    for piece in pieces:
-        if line and len(line) + len(_APART) + len(piece) > width:
-            yield line
-            line, clock = "", ""
-        line += f"{_APART if line else ''}{piece}"
-    yield f"{line}{clock:>{width - len(line)}}" if len(line) + 2 + len(clock) <= width else line
+    lines = packed(pieces, width)
+    if len(lines) == 1 and len(lines[0]) + 2 + len(clock) <= width:
+        lines[0] += f"{clock:>{width - len(lines[0])}}"
+    return lines
 
 
 def _since(instant: str) -> str:
@@ -295,13 +291,3 @@ def _row_cells(row: _Row, rate: str, cost: str) -> list[str]:
 
 def _power(watts: float) -> str:
     return f"{significant(watts / _KILO)} kW" if watts >= _KILO else f"{watts:.0f} W"
-
-
-def _fitted(rows: list[list[str]], width: int, cut: str) -> list[list[str]]:
-    """Rows with their longest texts cut until the lines fit, as far as that goes. Figures never are."""
-    for column, least in _CUT:
-        too_long = max(map(len, columns(rows, _RIGHT))) - width
-        if too_long > 0:
-            room = max(least, max(len(row[column]) for row in rows) - too_long)
-            rows = [[*row[:column], shortened(row[column], room, cut), *row[column + 1 :]] for row in rows]
-    return rows

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from costmeter.ledger.query import Run
-from costmeter.ledger.scenario import Priced, waiting
+from costmeter.ledger.scenario import Priced, Scenario, waiting
 from costmeter.ledger.spread import certainty
 from costmeter.meter.charge import Origin
 from costmeter.meter.totals import by_component, net
@@ -50,7 +50,6 @@ def as_json(names: Sequence[str], own: Sequence[Priced], others: Sequence[Priced
 
 def _row(own: Sequence[Priced], each: Priced) -> dict[str, Any]:
     whole, is_priced = each.whole, not each.unpriced
-    has_energy = is_priced and not each.scenario.drops_waiting
     known = _origins(each) if is_priced else {}
     amounts = by_component(net(whole.charges, whole.credits))
     difference, share = _difference(own, each)
@@ -62,9 +61,9 @@ def _row(own: Sequence[Priced], each: Priced) -> dict[str, Any]:
         "components": {name: plain(amount) for name, amount in amounts.items()},
         "difference": None if difference is None else plain(difference),
         "vs_percent": None if share is None else float(round(share, 4)),
-        "energy_joules": _energy_uj(each) / MICROJOULES_PER_JOULE if has_energy else None,
-        "energy_kwh": _energy_uj(each) / MICROJOULES_PER_KWH if has_energy else None,
-        "emissions_grams": _emitted_ug(each) / MICROGRAMS_PER_GRAM if has_energy else None,
+        "energy_joules": whole.facility_microjoules / MICROJOULES_PER_JOULE if each.has_energy else None,
+        "energy_kwh": whole.facility_microjoules / MICROJOULES_PER_KWH if each.has_energy else None,
+        "emissions_grams": whole.emitted_micrograms / MICROGRAMS_PER_GRAM if each.has_energy else None,
         "gpu_seconds": whole.quantities.nanoseconds / NANOSECONDS_PER_SECOND if is_priced else None,
         "estimate": each.scenario.is_estimate,
         "unpriced": each.unpriced or None,
@@ -90,7 +89,7 @@ def as_text(own: Sequence[Priced], others: Sequence[Priced], width: int) -> list
     is_one = len(currencies) == 1
     costs = [each.whole.cost for each in rows if not each.unpriced]
     step = quantum(min((abs(cost) for cost in costs if cost), default=Decimal(1)))
-    is_heavy = any(_emitted_ug(each) >= 100 * MICROGRAMS_PER_GRAM for each in rows)
+    is_heavy = any(each.whole.emitted_micrograms >= 100 * MICROGRAMS_PER_GRAM for each in rows)
     table = [("", "", next(iter(currencies)) if is_one else "cost", "vs", "CO2e")]
     for each in rows:
         amount = _amount(each, step, is_one)
@@ -138,9 +137,9 @@ def _versus(own: Sequence[Priced], each: Priced) -> str:
 
 def _co2(each: Priced, is_heavy: bool) -> str:
     """Emissions in the one unit of the table."""
-    if each.unpriced or each.scenario.drops_waiting:
+    if not each.has_energy:
         return _NONE
-    grams = _emitted_ug(each) / MICROGRAMS_PER_GRAM
+    grams = each.whole.emitted_micrograms / MICROGRAMS_PER_GRAM
     return f"{significant(grams / 1_000)} kg" if is_heavy else f"{significant(grams)} g"
 
 
@@ -203,21 +202,17 @@ def _origins(each: Priced) -> dict[str, Origin]:
             if name not in found or certainty(origin) < certainty(found[name]):
                 found[name] = origin
     if each.scenario.is_estimate:
-        detail = "not as measured: idle time removed" if each.scenario.drops_idle else "longer by the interruptions"
-        detail = "not as measured: waiting for data removed" if each.scenario.drops_waiting else detail
-        found |= {name: Origin("estimated", detail) for name in _ESTIMATED if name in found}
-    if each.scenario.drops_waiting:
+        origin = Origin("estimated", _why_estimated(each.scenario))
+        found |= {name: origin for name in _ESTIMATED if name in found}
+    if not each.has_energy:
         found = {name: origin for name, origin in found.items() if not name.startswith(("energy.", "emissions."))}
     return dict(sorted(found.items()))
 
 
-def _energy_uj(each: Priced) -> int:
-    held = each.whole.quantities
-    return held.microjoules + held.host_microjoules + each.whole.overhead_microjoules
-
-
-def _emitted_ug(each: Priced) -> int:
-    return each.whole.operational_micrograms + each.whole.embodied_micrograms
+def _why_estimated(scenario: Scenario) -> str:
+    if scenario.drops_waiting:
+        return "not as measured: waiting for data removed"
+    return "not as measured: idle time removed" if scenario.drops_idle else "longer by the interruptions"
 
 
 def _is_simulated(own: Sequence[Priced]) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from costmeter.meter.charge import Component, DeviceRates, Origin, Rates
+from costmeter.meter.charge import CAPITAL, Component, DeviceRates, Origin, Rates
 from costmeter.meter.lowest import can_be_negative
 from costmeter.meter.schedule import Constant, Schedule
 from costmeter.meter.series import OPEN_END
@@ -78,8 +78,8 @@ class Owned:
         """Capital, and with an expected use the share of the hours in which nobody will hold the GPU."""
         capital = self.capital_per_hour
         if self.expected_use is None:
-            return (("capital", capital),)
-        return (("capital", capital), ("idle_share", capital * (1 / self.expected_use - 1)))
+            return ((CAPITAL, capital),)
+        return ((CAPITAL, capital), ("idle_share", capital * (1 / self.expected_use - 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,9 +265,7 @@ class Idling:
         held.stands_until_ns = min((at_ns for at_ns in changes_ns if at_ns > now_ns), default=FOR_EVER_NS)
         held.told = self._told
 
-    def _facts(
-        self, held: _Held, uuid: str, now_ns: int, spins_from_ns: int | None, steps: _Steps | None
-    ) -> Facts:  # fmt: skip
+    def _facts(self, held: _Held, uuid: str, now_ns: int, spins_from_ns: int | None, steps: _Steps | None) -> Facts:
         return Facts(
             tuple([holder.phase for holder in held.holders]),
             now_ns - held.since_ns,

@@ -60,7 +60,7 @@ class Minutes:
     def reasons(self, edge_utc_ns: int) -> dict[str, Reason]:
         """Why devices were idle in a slot: for each that was, the reason of most of it, and of two the first named."""
         idle = self._idle.get(edge_utc_ns, {})
-        return {uuid: next(iter(found)) if len(found) == 1 else _most(found) for uuid, found in idle.items()}
+        return {uuid: _most(found) for uuid, found in idle.items()}
 
     @property
     def uuids(self) -> frozenset[str]:

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from costmeter.attribution import allocation
 from costmeter.attribution.visible import VARIABLE
 from costmeter.clock import RealClock
+from costmeter.config import flags
 from costmeter.ledger.journal import state_directory
 from costmeter.runtime.agent.lock import AGENT, described
 from costmeter.runtime.finding import Finding
 from costmeter.runtime.portholder import listener
 
 #: Where `--listen` serves by default.
-HOST, PORT = "127.0.0.1", 26_786
+HOST, PORT = flags.LOOPBACK, flags.PORT
 #: A journal needs at most 1 MB a day; less than this is not worth beginning with.
 FEW_BYTES = 50_000_000
 #: What adjtimex(2) returns for a clock that nothing keeps right.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from costmeter.meter.idling import PHASE_WORDS
 from costmeter.outputs.families import FAMILIES
 
 #: What every series of a node is filtered by. `cluster` may be missing on all of them: its "all" matches that, too.
@@ -16,8 +17,6 @@ ABOVE_NODES = ("cluster:", "run:", "user:", "project:")
 CONSTANTS = "costmeter:"
 #: A GPU as its node names it; two nodes may be scraped by two jobs.
 GPU = "job, instance, gpu_uuid"
-#: Phases in which a run writes a checkpoint, as the idle reasons know them.
-CHECKPOINT_PHASES = "(?i)(checkpoint|save|ckpt).*"
 #: How finely the past is looked at: a run that ended stays on its page for 15 minutes.
 SEEN = "$__range:15m"
 #: Recorded hours are renewed every 5 minutes, so that each hour of a range has its last.
@@ -40,6 +39,20 @@ def of_its_nodes(name: str, *matchers: str) -> str:
 def of_run(name: str, *matchers: str) -> str:
     """A selector of the run that the board shows."""
     return series(name, 'run_id="$run"', *matchers)
+
+
+def in_checkpoint() -> tuple[str, str]:
+    """Matchers of the phases in which a run writes a checkpoint, as the idle reasons know them.
+
+    A word of another reason counts for more: `load_checkpoint` is start-up.
+    """
+    others = [word for reason, words in PHASE_WORDS.items() if reason != "checkpoint" for word in sorted(words)]
+    return f'phase=~"{_with_word(sorted(PHASE_WORDS["checkpoint"]))}"', f'phase!~"{_with_word(others)}"'
+
+
+def _with_word(words: Sequence[str]) -> str:
+    """Names in which one of the words stands by itself: Prometheus matches whole values."""
+    return f"(?i)(.*[^a-z])?({'|'.join(words)})([^a-z].*)?"
 
 
 def rate(selector: str) -> str:
@@ -72,10 +85,7 @@ def once(family: str, of: str, *matchers: str) -> str:
 
 def metric(family: str) -> str:
     """The name of a family's series on the page, in US dollars: what `costmeter export` rewrites for others."""
-    found = FAMILIES[family]
-    endings = {"counter": "_total", "gauge": "", "info": "_info"}
-    prefix = "costmeter_" if found.ours else ""
-    return prefix + found.name.format(currency="usd") + endings[found.kind]
+    return FAMILIES[family].series_name("usd")
 
 
 def total(family: str, *by: str, matchers: Sequence[str] = ()) -> str:

@@ -6,10 +6,10 @@ from grafana_foundation_sdk.models import dashboard
 from grafana.boards.frame import Placed, Row, alerts, annotation, board, choice, data_source, node_variables, one, place
 from grafana.boards.panels import Panel, Query, Said, against, figure, in_color, lines, on_the_right, set_to
 from grafana.boards.queries import (
-    CHECKPOINT_PHASES,
     OF_NODES,
     added,
     holds,
+    in_checkpoint,
     last,
     metric,
     named,
@@ -81,7 +81,7 @@ def _runs() -> list[boards.QueryVariable]:
 def _marks() -> list[boards.AnnotationQuery]:
     """What happened: a requeue begins the run once more, and a checkpoint is a phase of that name."""
     began, ended = (of_run(metric(f"run_{edge}_timestamp_seconds")) for edge in ("start", "end"))
-    saved = rate(of_run(metric("run_phase_cost_{currency}"), f'phase=~"{CHECKPOINT_PHASES}"'))
+    saved = rate(of_run(metric("run_phase_cost_{currency}"), *in_checkpoint()))
     return [
         annotation("Run began", f"1000 * max by (host) ({began})", "green", "on {{host}}", is_at_value=True),
         annotation("Run ended", f"1000 * max by (host) ({ended})", "blue", "on {{host}}", is_at_value=True),

@@ -53,9 +53,7 @@ class Column:
         return found
 
 
-def listing(
-    said: Said, key: str, columns: Sequence[Column], *, sort: str, mode: str = "outer", is_falling: bool = True
-) -> table.Panel:
+def listing(said: Said, key: str, columns: Sequence[Column], *, sort: str, is_falling: bool = True) -> table.Panel:
     """A table whose queries are joined by a label that each of them has once for each row.
 
     A column of a label takes no query: some query before it has that label.
@@ -72,7 +70,8 @@ def listing(
         column.header: column.label or ("Value" if only else f"Value #{letters[column.header]}") for column in columns
     }
     if not only:
-        made.with_transformation(dashboard.DataTransformerConfig("joinByField", options={"byField": key, "mode": mode}))
+        joined = {"byField": key, "mode": "outer"}
+        made.with_transformation(dashboard.DataTransformerConfig("joinByField", options=joined))
     kept = {"include": {"names": list(names.values())}}
     made.with_transformation(dashboard.DataTransformerConfig("filterFieldsByName", options=kept))
     order = {

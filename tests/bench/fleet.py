@@ -26,11 +26,14 @@ from typing import Any
 
 import psutil
 
+from costmeter.outputs.export.canonical import canonical
+from costmeter.outputs.export.rules import rule_files
 from tests.bench import fleethistory
 from tests.bench.fleetpages import EVERY, HOST, RUN, WIDE
 from tests.bench.table import Row
 from tests.end_to_end.agents import agent
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
+from tests.end_to_end.killable import free_port
 
 NODES = int(os.environ.get("FLEET_NODES", "1000"))
 SECONDS = int(os.environ.get("FLEET_SECONDS", "300"))
@@ -75,7 +78,6 @@ _VARIABLES = {
     "instance": ".+",
     "cluster": ".*",
     "project": ".*",
-    "user": ".*",
     "run": "r-wide-0",
     "held_on": "|".join(f"node-{node:05}:26786" for node in range(0, EVERY * WIDE, EVERY)),
 }
@@ -159,13 +161,8 @@ def _write_config(folder: Path, port: int, with_rules: bool) -> None:
     }
     if with_rules:
         config["global"]["evaluation_interval"] = f"{INTERVAL_SECONDS}s"
-        config["rule_files"] = [str(FILES / "prometheus" / "rules" / name) for name in _rule_files()]
+        config["rule_files"] = [str(FILES / "prometheus" / "rules" / name) for name in rule_files(canonical())]
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-
-
-def _rule_files() -> list[str]:
-    rules = FILES / "prometheus" / "rules"
-    return sorted(path.name for path in rules.glob("*.yml") if not path.stem.endswith("_test"))
 
 
 def _series_with_a_past(server: str, folder: Path) -> list[dict[str, str]]:
@@ -189,7 +186,7 @@ def _series_with_a_past(server: str, folder: Path) -> list[dict[str, str]]:
 def _server(name: str, folder: Path, past: list[dict[str, str]]) -> Iterator[tuple[str, psutil.Process]]:
     """A server that scrapes, on a free port; one with a past gets that first."""
     config, data = folder / "prometheus.yml", folder / f"{name}-data"
-    port = _free_port()
+    port = free_port()
     whole = config.read_text()
     if past:
         config.write_text("{}")
@@ -213,14 +210,6 @@ def _server(name: str, folder: Path, past: list[dict[str, str]]) -> Iterator[tup
             yield url, psutil.Process(process.pid)
         finally:
             process.kill()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _answers(url: str) -> bool | None:

@@ -1,4 +1,4 @@
-"""A real Prometheus as tests start it: on a port of its own choice, scraping five times a second."""
+"""A real Prometheus as tests start it: on a port of its own choice."""
 
 import json
 import re
@@ -22,12 +22,19 @@ class StartedPrometheus:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def query(self, query: str) -> list[Mapping[str, Any]]:
+    def ask(self, path: str, **parameters: str | float) -> list[dict[str, Any]]:
+        """The series of an answer; an error is the caller's failure, in the server's words."""
+        query = urllib.parse.urlencode(parameters)
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}", query.encode(), timeout=30) as answer:
+                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+                return found
+        except urllib.error.HTTPError as refusal:
+            raise AssertionError(f"{parameters.get('query')}: {refusal.read().decode()}") from None
+
+    def query(self, query: str) -> list[dict[str, Any]]:
         """What a query comes to now."""
-        asked = urllib.parse.urlencode({"query": query})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{asked}", timeout=30) as answer:
-            found: list[Mapping[str, Any]] = json.load(answer)["data"]["result"]
-            return found
+        return self.ask("query", query=query)
 
     def value(self, query: str) -> float | None:
         """The one value that a query comes to; None where it comes to none."""
@@ -63,16 +70,20 @@ class StartedPrometheus:
 
 @contextmanager
 def prometheus(folder: Path, targets: list[dict[str, Any]], *options: str) -> Iterator[StartedPrometheus]:
-    """A server that scrapes these entries of `static_configs`, and does not outlive the test."""
+    """A server that scrapes these entries of `static_configs` five times a second."""
+    config = {
+        "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+        "scrape_configs": [{"job_name": "costmeter", "static_configs": targets}],
+    }
+    with configured(folder, json.dumps(config), *options) as server:  # JSON is YAML
+        yield server
+
+
+@contextmanager
+def configured(folder: Path, text: str, *options: str) -> Iterator[StartedPrometheus]:
+    """A server with a configuration of its own, which does not outlive the test."""
     config = folder / "prometheus.yml"
-    config.write_text(
-        json.dumps(  # JSON is YAML
-            {
-                "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
-                "scrape_configs": [{"job_name": "costmeter", "static_configs": targets}],
-            }
-        )
-    )
+    config.write_text(text)
     storage = f"--storage.tsdb.path={folder / 'tsdb'}"
     argv = ["prometheus", f"--config.file={config}", storage, "--web.listen-address=127.0.0.1:0", *options]
     log = folder / "prometheus.log"

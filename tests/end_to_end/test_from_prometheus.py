@@ -8,7 +8,6 @@ of a real agent and real runs beside it, held against the receipts.
 import json
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
@@ -19,6 +18,7 @@ import pytest
 
 from tests.end_to_end.agents import StartedAgent, agent
 from tests.end_to_end.installed import COSTMETER, PATIENCE_SECONDS, eventually, own_home, receipt
+from tests.end_to_end.killable import free_port
 from tests.end_to_end.prometheuses import StartedPrometheus, prometheus
 from tests.feeds.servers import Request, Said, serving
 
@@ -195,8 +195,7 @@ def test_a_prometheus_without_runs_is_told_apart_from_none(remembered: StartedPr
     assert (1, True) == (nobody.returncode, "Closest: r-two" in nobody.stderr)
     before = costmeter("report", "--from", f"prometheus={remembered.url}", "--since", "1d", "--until", "23h")
     assert "no run of which this Prometheus knows" in before.stdout
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = free_port()
     for command in ("report", "top"):
         done = costmeter(command, "--from", f"prometheus=http://127.0.0.1:{port}")
         assert (1, True) == (done.returncode, "cannot be reached: Connection refused" in done.stderr)
@@ -274,8 +273,7 @@ def test_the_real_victoria_metrics_agrees(tmp_path: Path) -> None:
             ],
         }
         (tmp_path / "scrape.yml").write_text(json.dumps(config))
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            port = taken.getsockname()[1]
+        port = free_port()
         argv = ["victoria-metrics", f"-promscrape.config={tmp_path / 'scrape.yml'}"]
         argv += [f"-storageDataPath={tmp_path / 'data'}", f"-httpListenAddr=127.0.0.1:{port}"]
         with (tmp_path / "log").open("wb") as log, subprocess.Popen(argv, stdout=log, stderr=log) as process:

@@ -29,7 +29,7 @@ def one(value: object, at: object = 1_795_348_800.123) -> dict[str, Any]:
 
 def asking(base: str, limits: Limits = QUICK, **environ: str) -> Prometheus:
     """A server of loopback, asked with this environment."""
-    return Prometheus(f"prometheus={base}", environ, limits=limits)
+    return Prometheus(base, environ, limits=limits)
 
 
 def refusal(said: Said | None, limits: Limits = QUICK, **environ: str) -> str:
@@ -153,7 +153,7 @@ def test_a_token_goes_with_every_question(tmp_path: Path) -> None:
 def test_what_cannot_be_asked_is_refused_at_once(typed: str, environ: dict[str, str], words: str) -> None:
     """No address, or a secret that would go over the wire in the clear; the secret is not repeated."""
     with pytest.raises(UsageError) as caught:
-        Prometheus(f"prometheus={typed}", environ)
+        Prometheus(typed, environ)
     assert words in caught.value.message
     assert SECRET not in caught.value.message + caught.value.hint
 

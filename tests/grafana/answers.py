@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.end_to_end.prometheuses import StartedPrometheus
 from tests.grafana.boards import NAMES, Asked, asked, filled
-from tests.grafana.stack import FAILED, TRAINS, Prometheus, stack
+from tests.grafana.stack import FAILED, TRAINS, stack
 
 LOOKED_BACK_SECONDS = 120
 STEP_SECONDS = 5
@@ -56,7 +57,7 @@ def _all() -> Iterable[tuple[Asked, str]]:
                 yield query, run
 
 
-def _ask(server: Prometheus, query: Asked, run: str, node: str, now: float) -> list[dict[str, Any]]:
+def _ask(server: StartedPrometheus, query: Asked, run: str, node: str, now: float) -> list[dict[str, Any]]:
     """The series that the board would get; what is wrong with a query fails here, in Prometheus's words."""
     expression = filled(query.expression, run=run, node=node)
     if query.is_instant:

@@ -5,21 +5,18 @@ One holds a GPU and does nothing. One failed. Prometheus reads and evaluates eve
 minute, its rules' groups and `for` as well, and looks at the past in steps of seconds: that is all that is scaled.
 """
 
-import json
 import os
 import re
 import subprocess
 import sys
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 from tests.end_to_end.agents import StartedAgent, agent
 from tests.end_to_end.installed import COSTMETER, eventually, own_home
+from tests.end_to_end.prometheuses import StartedPrometheus, configured
 
 FILES = Path(__file__).parents[2] / "costmeter" / "outputs" / "export" / "files"
 RULES = FILES / "prometheus" / "rules"
@@ -52,24 +49,6 @@ scrape_configs:
 """
 
 
-class Prometheus:
-    """A running server's HTTP interface."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def ask(self, path: str, **parameters: str | float) -> list[dict[str, Any]]:
-        """The series of an answer; an error is the caller's failure, in the server's words."""
-        query = urllib.parse.urlencode(parameters)
-        request = urllib.request.Request(f"http://{self.address}/api/v1/{path}", data=query.encode())
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
-                return found
-        except urllib.error.HTTPError as refusal:
-            raise AssertionError(f"{parameters.get('query')}: {refusal.read().decode()}") from None
-
-
 def scaled(rules: str) -> str:
     """Rules as they are, but evaluated each second, firing at once and at cents, and with a budget; prices are old."""
     rules = re.sub(r"(?m)^(\s+(?:for|keep_firing_for|interval)): \S+$", r"\1: 1s", rules)
@@ -84,7 +63,7 @@ def scaled(rules: str) -> str:
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[tuple[Prometheus, StartedAgent]]:
+def stack(folder: Path) -> Iterator[tuple[StartedPrometheus, StartedAgent]]:
     """All of it, once it has been read for long enough; nothing outlives the test."""
     with ExitStack() as open_:
         environ = open_.enter_context(own_home())
@@ -133,17 +112,10 @@ def _train(open_: ExitStack, environ: dict[str, str], settings: Path, folder: Pa
     return eventually(lambda: re.search(r"http://(127\.0\.0\.1:\d+)", log.read_text()), "the wrapper's page")[1]
 
 
-def _prometheus(open_: ExitStack, folder: Path, targets: list[str]) -> Prometheus:
+def _prometheus(open_: ExitStack, folder: Path, targets: list[str]) -> StartedPrometheus:
     rules = folder / "rules"
     rules.mkdir()
     for file in ("costmeter.yml", "costmeter-alerts.yml"):
         rules.joinpath(file).write_text(scaled(RULES.joinpath(file).read_text()))
-    config, log = folder / "prometheus.yml", folder / "prometheus.log"
-    config.write_text(CONFIG.format(rules=rules, targets=", ".join(f'"{target}"' for target in targets)))
-    places = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}", "--web.listen-address=127.0.0.1:0"]
-    with log.open("w") as writing:
-        argv = ["prometheus", *places, "--log.level=info"]
-        process = open_.enter_context(subprocess.Popen(argv, stdout=writing, stderr=subprocess.STDOUT))
-    open_.callback(process.kill)
-    found = eventually(lambda: re.search(r'"Listening on" address=(\S+)', log.read_text()), "Prometheus")
-    return Prometheus(found[1])
+    config = CONFIG.format(rules=rules, targets=", ".join(f'"{target}"' for target in targets))
+    return open_.enter_context(configured(folder, config))

@@ -2,16 +2,13 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import yaml
 
-from costmeter.outputs.families import FAMILIES
 from tests.grafana.boards import NAMES, asked, load, panels
-from tests.grafana.stack import FILES, RULES
+from tests.grafana.stack import FILES
 from tests.grafana.test_lint import parsed
+from tests.grafana.test_rules import RECORDED, exported, rules
 
 #: What is on the page and on no board and in no rule, and why.
 ELSEWHERE = {
@@ -25,25 +22,9 @@ ELSEWHERE = {
     "costmeter_page_seconds": "for who looks into one agent; Prometheus says how long a scrape takes",
     "process_open_fds": "for who looks into one agent",
 }
-#: Prometheus's own.
-OF_PROMETHEUS = {"up", "scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE"}
+#: Prometheus's own, but for `up`, which the rules read too.
+OF_PROMETHEUS = {"scrape_duration_seconds", "ALERTS", "ALERTS_FOR_STATE"}
 FULL_WIDTH = 24
-
-
-def exported() -> set[str]:
-    """Every series name on the page of an agent or a run."""
-    endings = {"counter": "_total", "gauge": "", "info": "_info"}
-    return {
-        f"{'costmeter_' if each.ours else ''}{each.name.format(currency='usd')}{endings[each.kind]}"
-        for each in FAMILIES.values()
-    }
-
-
-def rules() -> Iterator[dict[str, Any]]:
-    """All rules that are shipped."""
-    for file in ("costmeter.yml", "costmeter-alerts.yml"):
-        for group in yaml.safe_load((RULES / file).read_text())["groups"]:
-            yield from group["rules"]
 
 
 def shown() -> set[str]:
@@ -63,8 +44,7 @@ def test_a_committed_board_is_what_the_code_builds(name: str) -> None:
 
 def test_every_series_of_a_board_exists() -> None:
     """The exporter exports it, a rule records it, or Prometheus makes it."""
-    recorded = {rule["record"] for rule in rules() if "record" in rule}
-    assert shown() - exported() - recorded - OF_PROMETHEUS == set()
+    assert shown() - exported() - RECORDED - OF_PROMETHEUS == set()
 
 
 def test_every_family_is_on_a_board_in_a_rule_or_elsewhere_for_a_reason() -> None:

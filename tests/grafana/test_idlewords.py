@@ -1,14 +1,19 @@
-"""What rules say of reasons and phases is what the code says of them."""
+"""What rules and boards say of reasons and phases is what the code says of them."""
 
 import re
 
-import pytest
-
 from costmeter.meter.idling import OWN_WORD, PHASE_WORDS, REASONS, phase_reason
+from tests.grafana.boards import asked, load, panels
 from tests.grafana.test_rules import rules
 
 LISTED = re.compile(r'reason(=~|!~|=|!=)"([^"]*)"')
 WORDS = [word for words in PHASE_WORDS.values() for word in sorted(words)]
+#: Every word that the code knows, in every place of a name, and names that only begin so.
+NAMES = [
+    form.format(word)
+    for form in ("{}", "{}_2", "final {}", "my-{}.model")
+    for word in [*WORDS, *map(str.upper, WORDS), "training", "initial", "saver", "load batch", "load checkpoint"]
+]
 
 
 def expressions() -> dict[str, list[str]]:
@@ -44,9 +49,26 @@ def test_what_is_avoidable_is_every_other_reason() -> None:
     assert set().union(*reasons_in(text, "=~")) == set(REASONS) - OWN_WORD
 
 
+def test_every_reason_has_its_holders() -> None:
+    """Each is joined by itself to who holds the GPU; one that is forgotten would cost nobody anything."""
+    (text,) = expressions()["holder:costmeter_gpu_idle_cost_usd:rate5m"]
+    assert sorted(REASONS) == sorted(word for found in reasons_in(text, "=") for word in found)
+
+
+def test_the_timeline_has_a_colour_for_every_reason() -> None:
+    """And for the states that are no reason of idleness; a GPU of none would be a gap."""
+    (timeline,) = [panel for panel in panels(load("fleet")) if panel["type"] == "state-timeline"]
+    (mapping,) = timeline["fieldConfig"]["defaults"]["mappings"]
+    assert {*REASONS, "busy", "unheld", "unknown"} == {each["text"] for each in mapping["options"].values()}
+
+
 def is_left_out(phase: str) -> bool:
     """Whether a run in a phase of this name is no stall. Prometheus matches whole values."""
     (text,) = expressions()["run:costmeter_cost_usd_stalled:rate5m"]
+    return _is_asked_for(text, phase)
+
+
+def _is_asked_for(text: str, phase: str) -> bool:
     selectors = [matchers for matchers in re.findall(r"\{([^}]*)\}", text) if "phase=~" in matchers]
     assert selectors
     return any(_matches(matchers, phase) for matchers in selectors)
@@ -57,10 +79,12 @@ def _matches(matchers: str, phase: str) -> bool:
     return all((re.fullmatch(pattern, phase) is not None) == (operator == "=~") for operator, pattern in wanted)
 
 
-@pytest.mark.parametrize("form", ["{}", "{}_2", "final {}", "my-{}.model"])
-def test_a_stall_is_none_where_the_code_takes_a_runs_word(form: str) -> None:
-    """Every word that the code knows, in every place of a name, and names that only begin so."""
-    names = [
-        form.format(word) for word in [*WORDS, *map(str.upper, WORDS), "training", "initial", "saver", "load batch"]
-    ]
-    assert [name for name in names if is_left_out(name) != (phase_reason(name) in OWN_WORD)] == []
+def test_a_stall_is_none_where_the_code_takes_a_runs_word() -> None:
+    """What the code takes for evaluation, checkpoint or start-up, and nothing else."""
+    assert [name for name in NAMES if is_left_out(name) != (phase_reason(name) in OWN_WORD)] == []
+
+
+def test_a_checkpoint_is_marked_where_the_code_knows_one() -> None:
+    """On the board of a run."""
+    (mark,) = [query.expression for query in asked("run") if query.panel == "mark Checkpoint"]
+    assert [name for name in NAMES if _is_asked_for(mark, name) != (phase_reason(name) == "checkpoint")] == []

@@ -23,10 +23,9 @@ from costmeter.meter.idling import (
     phase_reason,
     reason,
 )
+from tests.samples import HOUR, MINUTE, SECOND
 
-SECOND = 1_000_000_000
 IDLE_PAGE = Path(__file__).parents[2] / "docs" / "idle.md"
-MINUTE, HOUR = 60 * SECOND, 3_600 * SECOND
 
 #: Held for an hour by somebody who computed a moment ago and has a process on it.
 AT_WORK = Facts(("",), HOUR, SECOND, True, processes=1, memory_bytes=60 * 2**30)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costmeter.outputs.columns import columns, folded
+from costmeter.outputs.columns import columns, fitted, folded, packed
 
 
 def test_columns_start_together() -> None:
@@ -36,3 +36,24 @@ def test_folding_loses_no_word_and_keeps_the_width(words: list[str], width: int)
     lines = folded("", " ".join(words), width)
     assert words == " ".join(lines).split()
     assert all(len(line) <= width for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("width", "row"),
+    [
+        (26, ["a long name", "a longer host"]),
+        (24, ["a long n…", "a longer host"]),
+        (20, ["a lo…", "a longer host"]),
+        (10, ["a lo…", "a longer…"]),
+    ],
+)
+def test_texts_are_cut_in_order_and_no_shorter_than_told(width: int, row: list[str]) -> None:
+    """11 + 2 + 13 = 26 characters: for 24 the first loses 2, for 20 6 and has 5, its least; the second keeps 9."""
+    rows = [["a long name", "a longer host"]]
+    assert fitted(rows, frozenset(), [(0, 5), (1, 9)], width, "…") == [row]
+    assert rows == [["a long name", "a longer host"]], "those that were given stay as they are"
+
+
+def test_pieces_stand_in_a_line_as_long_as_it_holds_them() -> None:
+    """2 + 3 + 2 = 7 characters are a line of 7; the next piece is wider than a line, and whole."""
+    assert packed(["ab", "cd", "efghijklm", "n"], 7) == ["ab   cd", "efghijklm", "n"]

@@ -50,7 +50,7 @@ def test_what_has_no_price_has_no_cost() -> None:
     unpriced = replace(RUN, currency="", by_host={"a": replace(TOLD, costs={})})
     assert "no price" in render_run(unpriced, Detail(), READ, Style())
     assert "$" not in render_run(unpriced, Detail(), READ, Style())
-    (found,) = runs_document([unpriced], READ, {})["runs"]
+    (found,) = runs_document([(unpriced, None)], READ)["runs"]
     assert (None, None) == (found["cost"], found["currency"])
 
 

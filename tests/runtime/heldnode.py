@@ -12,7 +12,7 @@ from costmeter.ledger.node.record import NodeRecord, Opening, RunFacts
 from costmeter.ledger.record import Header, Outcome, Record
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.activity import IdleRule
-from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.holder import HeldBy, Holder, RunKey
 from costmeter.meter.totals import Totals
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.rates.book import Book
@@ -51,7 +51,7 @@ class HeldNode:
         max_runs: int = 100,
         opened: Opening | None = None,
         earlier: Earlier = NOTHING_EARLIER,
-        holders: Mapping[str, tuple[Holder, ...]] | None = None,
+        holders: HeldBy | None = None,
     ) -> None:
         self.library, self.clock = library, clock
         self.source = NvmlSource(clock, library)

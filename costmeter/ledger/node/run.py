@@ -21,7 +21,7 @@ from costmeter.meter.holding import by_holder
 from costmeter.meter.slot import Slot
 from costmeter.readings import Device
 
-#: One user's run, where several have one of that id: `1001:r-1`, or as pages and lists have it, `r-1~1001`.
+#: One user's run, where somebody else has one of that id: `r-1~1001`, as `of_user` calls it.
 _OF_USER = re.compile(r"(.+)~(-?[0-9]{1,10})")
 
 
@@ -33,8 +33,7 @@ def node_run(state: Path, run: str) -> Run | None:
     """
     uid, name = whose(run)
     try:
-        paths = node_paths(node_folder(state))
-        ours = [path for path in paths if name.encode("utf-8", "replace") in path.read_bytes()]
+        ours = paths_naming(state, name)
     except OSError as refusal:
         raise JournalError(f"{node_folder(state)}: cannot be read: {refusal.strerror}") from refusal
     folds: dict[tuple[str, RunKey, bool, str], _Fold] = {}
@@ -53,6 +52,12 @@ def node_run(state: Path, run: str) -> Run | None:
         called = of_user(keys[0])
         parts = [replace(part, header=replace(part.header, run=called)) for part in parts]
     return Run(tuple(parts))
+
+
+def paths_naming(state: Path, run: str) -> list[Path]:
+    """The journals of nodes in which an id stands somewhere. Raises OSError where nobody may look."""
+    named = run.encode("utf-8", "replace")
+    return [path for path in node_paths(node_folder(state)) if named in path.read_bytes()]
 
 
 def node_part(path: Path, run: RunKey, currency: str) -> Part:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, timedelta, timezone
 from pathlib import Path
 
 from costmeter.errors import JournalError
@@ -14,8 +14,8 @@ from costmeter.ledger.node.record import RunFacts
 from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.record import Header
 from costmeter.meter.holder import of_user
+from costmeter.meter.period import local_date
 from costmeter.meter.totals import DeviceTotals
-from costmeter.units import NANOSECONDS_PER_SECOND
 
 #: By what a node's account can be split.
 NODE_KEYS = ("user", "run", "project", "name", "host", "day")
@@ -53,9 +53,9 @@ def node_account(state: Path, is_wanted: Callable[[str], bool] = lambda day: Tru
     problems: list[str] = []
     unread: list[str] = []
     for path in _journals(state):
-        date = _date(path)
-        is_of_it = is_wanted(date.isoformat())
-        if not (is_of_it or is_wanted((date - timedelta(days=1)).isoformat())):
+        day = _date(path)
+        is_of_it = is_wanted(day.isoformat())
+        if not (is_of_it or is_wanted((day - timedelta(days=1)).isoformat())):
             continue
         told: list[str] = []
         try:
@@ -141,7 +141,7 @@ def _date(path: Path) -> date:
 
 def _day(until_utc_ns: int) -> str:
     """The UTC day in which a stint ends, which is the one that all its slots are of: a file ends at midnight."""
-    return datetime.fromtimestamp((until_utc_ns - 1) // NANOSECONDS_PER_SECOND, timezone.utc).date().isoformat()
+    return local_date(until_utc_ns - 1, timezone.utc).isoformat()
 
 
 def _shares(path: Path, problems: list[str]) -> Iterator[NodeShare]:

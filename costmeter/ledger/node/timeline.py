@@ -5,8 +5,7 @@ from pathlib import Path
 
 from costmeter.errors import JournalError
 from costmeter.ledger.node.bulk import Stretch, read_node
-from costmeter.ledger.node.journal import node_folder, node_paths
-from costmeter.ledger.node.run import Kept, whose
+from costmeter.ledger.node.run import Kept, paths_naming, whose
 from costmeter.ledger.record import Header, RatesChange, SlotEntry
 from costmeter.ledger.timeline import POINTS, Timeline, timeline_of
 from costmeter.meter.charge import Rates
@@ -21,7 +20,7 @@ def node_timeline(state: Path, run: str, points: int = POINTS) -> Timeline:
     """
     uid, name = whose(run)
     try:
-        paths = node_paths(node_folder(state))
+        paths = paths_naming(state, name)
     except OSError:
         return Timeline()
     return timeline_of((share for path in paths for share in _shares(path, uid, name)), points)

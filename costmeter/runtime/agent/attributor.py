@@ -173,14 +173,14 @@ class Attributor:
         times.took("processes")
         folder, pods = self._places.slurm_folder, self._pods()
         jobs = slurm.jobs_in(folder) if folder else slurm.Jobs()
-        times.took(*(["slurm"] if folder else ()))
+        if folder:
+            times.took("slurm")
         for fault in jobs.faults:
             self._say(fault)
         told = Told(devices, announced, () if isinstance(pods, Missing) else pods, jobs.jobs, self._names(seen))
         taken = frozenset[str]().union(*(each.uuids or () for each in announcements))
-        present = {
-            uuid: self._processes.without_played(pids) if uuid in taken else pids for uuid, pids in listed.items()
-        }
+        real = self._processes.without_played
+        present = {uuid: real(pids) if uuid in taken else pids for uuid, pids in listed.items()}
         computing = {uuid: [seen[pid] for pid in pids if pid in seen] for uuid, pids in present.items()}
         self._looked = Looked(self._took_ns(times), {uuid: self._on(each) for uuid, each in computing.items()})
         found = attribute(told, computing)
@@ -288,11 +288,10 @@ class _Times:
         self._clock, self._at_ns = clock, clock.boottime_ns()
         self.by_name: dict[str, int] = {}
 
-    def took(self, *names: str) -> None:
-        """What has these names has just been done."""
+    def took(self, name: str) -> None:
+        """What has this name has just been done."""
         now_ns = self._clock.boottime_ns()
-        self.by_name |= dict.fromkeys(names, now_ns - self._at_ns)
-        self._at_ns = now_ns
+        self.by_name[name], self._at_ns = now_ns - self._at_ns, now_ns
 
 
 def _root(announcement: Announcement, seen: Mapping[int, Process]) -> Process | None:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from costmeter.ledger.node.record import Opening
-from costmeter.units import NANOSECONDS_PER_MINUTE
+from costmeter.units import NANOSECONDS_PER_HOUR
 
-_NANOSECONDS_PER_DAY = 24 * 60 * NANOSECONDS_PER_MINUTE
+_NANOSECONDS_PER_DAY = 24 * NANOSECONDS_PER_HOUR
 
 
 def day(utc_ns: int) -> int:

@@ -7,11 +7,14 @@ it must not come back.
 from collections.abc import Iterator
 
 from costmeter.ledger.node.record import IdleNoted
+from costmeter.runtime.agent.allowance import Allowance, Savings
 from costmeter.runtime.idling import Idling, Standing
 from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: So many beginnings and changes of a device are written at once, and then one more every so often.
 AT_ONCE, AGAIN_NS = 4, 30 * NANOSECONDS_PER_MINUTE
+#: Less one, which who has anything left takes on credit.
+_SAVED = Allowance(AT_ONCE - 1, AGAIN_NS)
 
 
 class IdleNotes:
@@ -20,8 +23,7 @@ class IdleNotes:
     def __init__(self, idling: Idling) -> None:
         self._idling = idling
         self._written: dict[str, Standing] = {}
-        #: When all that may be written at once may be again; a time that is past: it may.
-        self._full_ns: dict[str, int] = {}
+        self._savings = Savings(_SAVED)
 
     def due(self, at_ns: int, at_utc_ns: int) -> Iterator[IdleNoted]:
         """What has to be written now."""
@@ -45,10 +47,9 @@ class IdleNotes:
                 yield IdleNoted(at_utc_ns, uuid, self._idling.memory(uuid, at_ns))
 
     def _may(self, uuid: str, at_ns: int) -> bool:
-        full_ns = max(at_ns, self._full_ns.get(uuid, at_ns))
-        if full_ns - at_ns > (AT_ONCE - 1) * AGAIN_NS:
+        if not self._savings.may(uuid, at_ns):
             return False
-        self._full_ns[uuid] = full_ns + AGAIN_NS
+        self._savings.spend((uuid,), 1, at_ns)
         return True
 
 

@@ -137,8 +137,9 @@ class KnownRuns:
     def _is_left_behind(self, key: RunKey, found: FoundRun) -> bool:
         """Whether a run was announced and is no more, so that its end was told, and has processes of before alone."""
         known = self._runs.get(key)
-        was_announced = known is not None and known.is_announced and found.announcement is None
-        return was_announced and known is not None and found.processes <= known.processes
+        if known is None or not known.is_announced or found.announcement is not None:
+            return False
+        return found.processes <= known.processes
 
     def _is_remembered(self, known: _Known, now_ns: int) -> bool:
         return not known.is_gone or now_ns - known.last_ns < REMEMBERED_NS

@@ -15,7 +15,7 @@ from costmeter.ledger.node.stints import STINTS_KEPT, Stints
 from costmeter.ledger.record import Devices, Footer, Header, Outcome, RatesChange, Record
 from costmeter.ledger.resume import FILLED_NS, NOTHING_EARLIER, Earlier
 from costmeter.meter.division import with_rest
-from costmeter.meter.holder import Holder
+from costmeter.meter.holder import HeldBy
 from costmeter.meter.idlememory import IdleMemory
 from costmeter.meter.totals import Totals
 from costmeter.outputs.nodesnapshot import NodeSnapshot, Reload
@@ -54,7 +54,7 @@ class NodeRecorder(Booking):
         post: Callable[[NodePost], None],
         earlier: Earlier = NOTHING_EARLIER,
         opened: Opening | None = None,
-        holders: Mapping[str, tuple[Holder, ...]] | None = None,
+        holders: HeldBy | None = None,
         max_runs: int = 100,
         turned_away: Callable[[], int] = lambda: 0,
         idle: Mapping[str, IdleMemory] | None = None,
@@ -154,10 +154,10 @@ class NodeRecorder(Booking):
         self._change_hands(left, gone.at_ns)
         self._follow(self._slots.follow(ended))
 
-    def _fitting(self, at_ns: int) -> Mapping[str, tuple[Holder, ...]]:
+    def _fitting(self, at_ns: int) -> HeldBy:
         return self._runs.fitting(self._slots.holders, len(self._devices), at_ns)
 
-    def _change_hands(self, holders: Mapping[str, tuple[Holder, ...]], at_ns: int) -> None:
+    def _change_hands(self, holders: HeldBy, at_ns: int) -> None:
         from_ns = self._from_ns(at_ns)
         self._idling.hold(holders, from_ns)
         self._follow(self._slots.hold(holders, self._anchor.utc(from_ns)))

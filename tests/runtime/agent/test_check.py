@@ -60,7 +60,7 @@ def acting(health: dict[str, Any], status: int = 200) -> Iterator[dict[str, str]
             listening.listen()
             # Servers that other tests left behind in this process are not the agent's.
             patched.setattr("costmeter.runtime.agent.found.addresses", lambda _: [server.server_address])
-            yield {"COSTMETER_AGENT": at, "COSTMETER_SOCKET": at}
+            yield {"COSTMETER_AGENT": at}
         server.shutdown()
 
 

@@ -423,15 +423,24 @@ _ANEW_IN_A_GAP: list[Life] = [
     ([SECOND] * 3, ["half"]),
 ]
 
+#: The first agent shows what no disk took, so the second begins at nothing; it shows no counter, and the third goes on.
+_NOTHING_AFTER_NOTHING: list[Life] = [
+    ([SECOND] * 3, _fates(2, 10, 0, "dies before")),
+    ([SECOND] * 3, _fates(0, 2, 5, "half")),
+    ([SECOND] * 3, ["half"]),
+]
+
 
 @examples(60)
 @given(LIVES, st.booleans(), st.sampled_from([4, 2_000]))
 @example(_ANEW_IN_A_GAP, False, 4)
+@example(_NOTHING_AFTER_NOTHING, False, 4)
 def test_counters_go_on_from_no_less_than_was_shown_or_from_nothing(
     lives: list[Life], is_late: bool, lines_kept: int
 ) -> None:
     """Agent after agent dies at any call on a disk that refuses now and then: none begins between 0 and what was shown.
 
+    None begins beyond what the one before it recorded either; and after one that began at 0, what it showed counts.
     Some of these lives go over midnight, where one file ends and the next begins; some keep few lines.
     """
     with (
@@ -447,6 +456,11 @@ def test_counters_go_on_from_no_less_than_was_shown_or_from_nothing(
                 found = restored(folders[0], replace(first.header, start_ns=first.clock.boottime_ns()), folders[1])
                 event(found.why_zero.partition("/")[0] or "goes on")
                 check_goes_on(shown, found)
+                recorded = counters(run.snapshot.node) if run.posts else Counters()
+                begins = counters(found.opening)
+                assert not {name for name, value in begins.items() if value > recorded.get(name, 0)}
+                if found.why_zero:  # it said so: what was shown before is counted from nothing by whoever reads it
+                    shown = Counters()
                 run = HeldNode(first.library, first.clock, Book(), 100, found.opening, found.earlier, found.holders)
             with Disk(Path(name), fates)():
                 shown = lived(run, writer_in(folders), steps) or shown
