@@ -80,7 +80,7 @@ class HeldNode:
         slow = self._ticks % 15 == 0
         self._ticks += 1
         readings = {board: self._ask(board, slow) for board in dict.fromkeys(d.board for d in self.devices)}
-        processes = {device.uuid: self.source.processes(device.uuid) for device in self.devices} if slow else None
+        processes = {device.uuid: self._listed(device.uuid) for device in self.devices} if slow else None
         self.recorder.handle(Batch(self.clock.boottime_ns(), readings, slow, processes=processes))
 
     def hold(self, *held: Sequence[Holder], runs: Sequence[Holder] = (), dropped: int = 0) -> None:
@@ -138,6 +138,13 @@ class HeldNode:
     def seconds(self, key: RunKey) -> float:
         """GPU-seconds of a run by the latest snapshot."""
         return self.snapshot.node.accounts[key].totals.whole.quantities.nanoseconds / SECOND
+
+    def _listed(self, uuid: str) -> tuple[int, ...] | Missing:
+        """As the reader does: a device that is lost lists nobody, and costs no tick."""
+        try:
+            return self.source.processes(uuid)
+        except SourceError as error:
+            return Missing(error.message)
 
     def _ask(self, board: str, slow: bool) -> Reading | Missing:
         try:

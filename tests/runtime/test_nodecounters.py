@@ -250,6 +250,7 @@ def test_what_begins_anew_with_each_process_is_told_by_name() -> None:
 
 @example([*SHORT, Stepped(-3_600 * SECOND), 70 * SECOND, SECOND], LATE_UTC_NS)
 @example([*SHORT, Gone(MAYA_1, "ok"), 7 * SECOND, Hands(((MAYA_1,), ())), SECOND], LATE_UTC_NS)
+@example([SECOND, SECOND, 70 * SECOND, Dies(False, 0)], LATE_UTC_NS)  # a GPU is lost when the agent comes back
 @examples(40)
 @given(HAPPENINGS, st.sampled_from([LATE_UTC_NS, LATE_UTC_NS - 3_600 * SECOND]))
 def test_no_counter_of_the_page_ever_falls(steps: list[Happening], began_utc_ns: int) -> None:
