@@ -60,8 +60,8 @@ _MEANT_FOR = {
 }
 #: Amounts that the alerts compare with, as they come.
 _THRESHOLDS = {
-    "idle_above": "5/h idle (--idle-above)",
-    "unheld_above": "5/h unheld (--unheld-above)",
+    "idle_above": "5/h and 50 a day idle (--idle-above)",
+    "unheld_above": "5/h unheld on a node and 25/h on all (--unheld-above)",
     "held_above": "0.5/h held and unused (--held-above)",
     "sunk_above": "25 sunk (--sunk-above)",
 }
@@ -106,8 +106,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that are there and differ")
     parser.add_argument("--currency", metavar="CODE", help="currency of the agents' settings (default USD)")
     parser.add_argument("--price", metavar="P", help="price per GPU-hour for the agent's settings (default list price)")
-    parser.add_argument("--idle-above", metavar="N", help="warn of an owner's idle GPUs above N an hour (default 5)")
-    parser.add_argument("--unheld-above", metavar="N", help="warn of a node's unheld GPUs above N an hour (default 5)")
+    idle = "warn of an owner's idle GPUs above N an hour, tell of them above 10 N a day (default 5)"
+    parser.add_argument("--idle-above", metavar="N", help=idle)
+    unheld = "warn of unheld GPUs above N an hour on a node, 5 N on all together (default 5)"
+    parser.add_argument("--unheld-above", metavar="N", help=unheld)
     held = "warn of one GPU that is held and unused above N an hour (default 0.5)"
     parser.add_argument("--held-above", metavar="N", help=held)
     parser.add_argument("--sunk-above", metavar="N", help="tell of a failed run that cost more than N (default 25)")

@@ -160,9 +160,42 @@ def test_another_currency_says_that_amounts_are_not_converted(tmp_path: Path) ->
     plain = typed(tmp_path, "export", "prometheus", "a", "--currency", "SEK").stdout
     own = typed(tmp_path, "export", "prometheus", "b", "--currency", "SEK", "--idle-above", "50").stdout
 
-    assert "now in SEK: 5/h idle (--idle-above), 5/h unheld (--unheld-above), 0.5/h held" in plain
-    assert "now in SEK: 5/h unheld (--unheld-above)" in own
+    idle, unheld = "5/h and 50 a day idle (--idle-above)", "5/h unheld on a node and 25/h on all (--unheld-above)"
+    assert f"now in SEK: {idle}, {unheld}, 0.5/h held and unused (--held-above), 25 sunk (--sunk-above)" in plain
+    assert f"now in SEK: {unheld}" in own
     assert "(--idle-above)" not in own
+
+
+def test_the_help_tells_the_thresholds_that_the_rules_have(tmp_path: Path) -> None:
+    """What an amount is where none is given stands in the help, and in what is said in another currency, as it is."""
+    said = " ".join(typed(tmp_path, "export", "--help").stdout.split())
+    told = typed(tmp_path, "export", "prometheus", "out", "--currency", "SEK").stdout
+    groups = yaml.safe_load((tmp_path / "out/rules/costmeter.yml").read_text())["groups"]
+    numbers = {rule["record"]: rule["expr"][len("vector(") : -1] for group in groups for rule in group["rules"]}
+
+    for option, per, records in (
+        ("idle", "/h", ("idle_sek_per_hour", "idle_sek_per_day")),
+        ("unheld", "/h", ("unheld_sek_per_hour", "unheld_cluster_sek_per_hour")),
+        ("held", "/h", ("held_sek_per_hour",)),
+        ("sunk", "", ("sunk_sek",)),
+    ):
+        first, *others = (numbers[f"costmeter:threshold_{record}"] for record in records)
+        assert f"(default {first})" in said.split(f"--{option}-above N")[-1].split(" --")[0]
+        here = next(each for each in told.split(": ", 2)[-1].split(", ") if f"(--{option}-above)" in each)
+        assert f"{first}{per} " in here
+        assert [number for number in others if number not in here] == []
+
+
+def test_a_threshold_brings_along_what_belongs_to_it(tmp_path: Path) -> None:
+    """An owner's day is ten of the hour that is asked for, and all nodes together five of one node."""
+    typed(tmp_path, "export", "prometheus", "out", "--idle-above", "12.50", "--unheld-above", "750")
+    groups = yaml.safe_load((tmp_path / "out/rules/costmeter.yml").read_text())["groups"]
+    numbers = {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+    assert "vector(12.50)" == numbers["costmeter:threshold_idle_usd_per_hour"]
+    assert "vector(125)" == numbers["costmeter:threshold_idle_usd_per_day"]
+    assert "vector(750)" == numbers["costmeter:threshold_unheld_usd_per_hour"]
+    assert "vector(3750)" == numbers["costmeter:threshold_unheld_cluster_usd_per_hour"]
 
 
 @pytest.mark.parametrize(

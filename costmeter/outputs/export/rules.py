@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 
 from costmeter.outputs.export.currency import in_currency
 from costmeter.outputs.export.wishes import Wishes
@@ -10,13 +11,16 @@ from costmeter.outputs.export.wishes import Wishes
 RUNBOOKS = "https://github.com/costmeter/costmeter/blob/main/docs/runbooks"
 #: Where the rules expect the boards: Grafana in the compose stack.
 GRAFANA = "http://localhost:3000"
-#: Rules that are one number each, by the wish that sets it.
-AMOUNTS: Mapping[str, str] = {
-    "idle_above": "costmeter:threshold_idle_usd_per_hour",
-    "unheld_above": "costmeter:threshold_unheld_usd_per_hour",
-    "held_above": "costmeter:threshold_held_usd_per_hour",
-    "sunk_above": "costmeter:threshold_sunk_usd",
-    "month_budget": "costmeter:month_budget_usd",
+#: Rules that are one number each, by the wish that sets it: how many times its amount.
+AMOUNTS: Mapping[str, Mapping[str, int]] = {
+    "idle_above": {"costmeter:threshold_idle_usd_per_hour": 1, "costmeter:threshold_idle_usd_per_day": 10},
+    "unheld_above": {
+        "costmeter:threshold_unheld_usd_per_hour": 1,
+        "costmeter:threshold_unheld_cluster_usd_per_hour": 5,
+    },
+    "held_above": {"costmeter:threshold_held_usd_per_hour": 1},
+    "sunk_above": {"costmeter:threshold_sunk_usd": 1},
+    "month_budget": {"costmeter:month_budget_usd": 1},
 }
 
 
@@ -29,9 +33,12 @@ def rule_files(canonical: Mapping[str, str]) -> dict[str, str]:
 
 def with_wishes(text: str, wishes: Wishes) -> str:
     """Rules that are in the currency already, with other thresholds and other links."""
-    for wish, record in AMOUNTS.items():
-        if amount := getattr(wishes, wish):
-            text = _constant(in_currency(record, wishes.currency)).sub(rf"\g<1>{amount}\g<3>", text)
+    for wish, records in AMOUNTS.items():
+        if not (amount := getattr(wishes, wish)):
+            continue
+        for record, times in records.items():
+            number = amount if times == 1 else f"{(Decimal(amount) * times).normalize():f}"
+            text = _constant(in_currency(record, wishes.currency)).sub(rf"\g<1>{number}\g<3>", text)
     text = text.replace(GRAFANA, wishes.grafana_url) if wishes.grafana_url else text
     return text.replace(RUNBOOKS, wishes.runbooks) if wishes.runbooks else text
 
