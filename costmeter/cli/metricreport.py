@@ -12,9 +12,11 @@ from costmeter.units import NANOSECONDS_PER_HOUR, NANOSECONDS_PER_SECOND
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import tzinfo
+    from decimal import Decimal
 
     from costmeter.feeds.promapi import Prometheus
-    from costmeter.feeds.promruns import Readback, SeenRun, Window
+    from costmeter.feeds.promcounters import Window
+    from costmeter.feeds.promruns import Readback, SeenRun
     from costmeter.outputs.metricruns import Read, SeenGroup
 
 PREFIX = "prometheus="
@@ -70,6 +72,8 @@ def check(args: argparse.Namespace, kind: str) -> None:
 
 def text(args: argparse.Namespace, kind: str) -> str:
     """What was asked for. Raises CostmeterError."""
+    import dataclasses
+
     from costmeter.cli.printing import style, to_json
     from costmeter.clock import RealClock
     from costmeter.feeds.promapi import Prometheus
@@ -84,10 +88,11 @@ def text(args: argparse.Namespace, kind: str) -> str:
         raise UsageError("nothing can have been scraped in that time", "--since 7d, and --until after it")
     read = metricruns.Read(server.where, now_ns, zone, None if args.all else runlist.LINES_SHOWN)
     if args.by in ("day", "month"):
-        made = _by_date(args, server, zone, since_ns, min(now_ns, until_ns or now_ns))
+        made, read = _by_date(args, server, read, since_ns, min(now_ns, until_ns or now_ns))
     else:
         readback = Readback(server, _window(since_ns, now_ns))
         runs = [run for run in readback.runs() if _is_wanted(args, run, since_ns, until_ns)]
+        read = dataclasses.replace(read, least=readback.least)
         if not args.by:
             return _runs_text(args, kind, server, readback, runs, read)
         word: Callable[[SeenRun], str] = (
@@ -97,16 +102,16 @@ def text(args: argparse.Namespace, kind: str) -> str:
     if kind == "json":
         return to_json(metricruns.groups_document(made, args.by, read))
     shown = style(sys.stdout, dict(os.environ))
-    return metricruns.render_groups(made, args.by, read, shown) if made else _nothing(args)
+    return metricruns.render_groups(made, args.by, read, shown) if made else _nothing(args, read)
 
 
-def _nothing(args: argparse.Namespace) -> str:
-    since = args.since or "7d"
-    return f"no run of which this Prometheus knows since {since} matches.  More time: --since 30d\n"
+def _nothing(args: argparse.Namespace, read: "Read") -> str:
+    since, missing = args.since or "7d", "".join(f" ({each})" for each in read.least)
+    return f"no run of which this Prometheus knows since {since} matches{missing}.  More time: --since 30d\n"
 
 
 def _window(start_ns: int, end_ns: int) -> "Window":
-    from costmeter.feeds.promruns import Window
+    from costmeter.feeds.promcounters import Window
 
     return Window(max(0, start_ns) // NANOSECONDS_PER_SECOND, -(-end_ns // NANOSECONDS_PER_SECOND))
 
@@ -121,30 +126,32 @@ def _runs_text(
 ) -> str:
     """The list, or those runs that are named, in detail."""
     from costmeter.cli.printing import style, to_json
-    from costmeter.feeds.promruns import detail
-    from costmeter.outputs import metricruns
+    from costmeter.feeds.promdetail import detail
+    from costmeter.outputs import metricrun, metricruns
 
     shown = style(sys.stdout, dict(os.environ))
     if not args.runs:
         if kind == "json":
             return to_json(metricruns.runs_document(((run, None) for run in runs), read))
-        return metricruns.render(runs, read, shown) if runs else _nothing(args)
+        return metricruns.render(runs, read, shown) if runs else _nothing(args, read)
     named = [run for name in args.runs for run in _named(name, runs)]
     detailed = [(run, detail(server, run, readback.window)) for run in named]
     if kind == "json":
         return to_json(metricruns.runs_document(detailed, read))
-    return "\n".join(metricruns.render_run(run, of, read, shown) for run, of in detailed)
+    return "\n".join(metricrun.render_run(run, of, read, shown) for run, of in detailed)
 
 
 def _named(name: str, runs: "Sequence[SeenRun]") -> "list[SeenRun]":
-    """The run of an id, `last`, or the runs of a job's number. Raises CostmeterError where there is none."""
+    """The runs of an id, in each currency; `last`; or the runs of a job's number. Raises CostmeterError for none."""
     if name == "last" and runs:
-        return [max(runs, key=lambda run: run.started_seconds or 0)]
-    found = [run for run in runs if run.id == name] or [run for run in runs if name and run.facts.get("job_id") == name]
+        last = max(runs, key=lambda run: run.started_seconds or 0).key
+        return [run for run in runs if run.key == last]
+    found = [run for run in runs if name in (run.id, run.word)]
+    found = found or [run for run in runs if name and run.facts.get("job_id") == name]
     if not found:
         import difflib
 
-        near = difflib.get_close_matches(name, [run.id for run in runs], 1)
+        near = difflib.get_close_matches(name, [run.word for run in runs], 1)
         hint = f"Closest: {near[0]}.  " if near else ""
         raise CostmeterError(f'no run "{name}" there since {"then" if runs else "that time"}', f"{hint}--since 30d")
     return found
@@ -164,24 +171,31 @@ def _is_wanted(args: argparse.Namespace, run: "SeenRun", since_ns: int, until_ns
 
 
 def _by_date(
-    args: argparse.Namespace, server: "Prometheus", zone: "tzinfo | None", since_ns: int, until_ns: int
-) -> "list[SeenGroup]":
+    args: argparse.Namespace, server: "Prometheus", read: "Read", since_ns: int, until_ns: int
+) -> "tuple[list[SeenGroup], Read]":
     """What was added on each day or in each month of a zone, whole days, by runs of any age."""
-    from costmeter.feeds.promruns import Readback, once
+    import dataclasses
+
+    from costmeter.feeds.promruns import Readback
     from costmeter.outputs.metricruns import summed
 
-    words, windows = _windows(args.by, zone, since_ns, until_ns)
+    words, windows = _windows(args.by, read.zone, since_ns, until_ns)
     whole = _window(windows[0].start_seconds * NANOSECONDS_PER_SECOND, until_ns)
     readback = Readback(server, whole)
-    wanted = {(run.cluster, run.id): run for run in readback.runs() if _is_wanted(args, run, 0, None)}
-    pieces = []
-    for word, (told, currency_of) in zip(words, readback.by_window(windows), strict=True):
-        for whose in once(told):
-            run = wanted.get(whose[:2])
-            if run is not None and any(told[whose].seconds.values()):
-                currency = currency_of.get(whose, "").upper()
-                pieces.append((word, run.id, currency, run.simulated, told[whose]))
-    return summed(pieces, in_order=True)
+    runs = [run for run in readback.runs() if _is_wanted(args, run, 0, None)]
+    # Each host by the meter that the list takes, so that days add up to it.
+    wanted = {(run.cluster, run.id, host, meter): run for run in runs for host, meter in run.meters.items()}
+    found, pieces = readback.by_window(windows), []
+    for word, told in zip(words, found.windows, strict=True):
+        for (whose, currency), each in told.items():
+            run = wanted.get(whose)
+            if run is not None and (each.cost or any(each.seconds.values())):
+                pieces.append((word, run.key, currency.upper(), run.simulated, each))
+    unscraped: dict[str, Decimal] = {}
+    for (whose, currency), amount in found.unscraped.items():
+        if amount and whose in wanted and not wanted[whose].simulated:
+            unscraped[currency.upper()] = unscraped.get(currency.upper(), 0) + amount
+    return summed(pieces, in_order=True), dataclasses.replace(read, least=readback.least, unscraped=unscraped)
 
 
 def _windows(key: str, zone: "tzinfo | None", since_ns: int, until_ns: int) -> "tuple[list[str], list[Window]]":

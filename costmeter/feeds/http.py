@@ -20,6 +20,8 @@ from costmeter.errors import CostmeterError
 from costmeter.units import NANOSECONDS_PER_SECOND
 
 _CHUNK_BYTES = 65_536
+#: So much is read of what comes with another status than 200.
+_MOST_SAID_BYTES = 4_096
 #: What is said of a certificate that nobody vouches for.
 UNBELIEVED = "shows a certificate that is not believed"
 #: What OpenSSL calls the answer of a server that does not speak TLS, by version.
@@ -28,11 +30,15 @@ _ANOTHER_HOST = "name a host you trust with --url"
 
 
 class FeedError(CostmeterError):
-    """A server that did not give what was asked for. `status` is its HTTP status, None when it gave no answer."""
+    """A server that did not give what was asked for. `status` is its HTTP status, None when it gave no answer.
+
+    `body` is the beginning of what it said with that status, for who knows how to read it.
+    """
 
     def __init__(self, message: str, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint)
         self.status = status
+        self.body = b""
 
     @property
     def has_no_tls(self) -> bool:
@@ -170,7 +176,9 @@ class Door:
             return refusal
         except urllib.error.HTTPError as refusal:
             with refusal:
-                return _told(url, refusal)
+                told = _told(url, refusal)
+                told.body = _beginning(refusal)
+                return told
         except TimeoutError:
             return _late(url, seconds)
         except (OSError, http.client.HTTPException, ValueError) as problem:
@@ -231,6 +239,14 @@ def _told(url: str, refusal: urllib.error.HTTPError) -> FeedError:
         if refusal.msg.startswith(urllib.request.HTTPRedirectHandler.inf_msg):
             return FeedError(f"{shown_url(url)} redirects in a circle", "check --url, or try again later", refusal.code)
     return _refused(url, refusal.code, headers.get("Retry-After", ""))
+
+
+def _beginning(refusal: urllib.error.HTTPError) -> bytes:
+    """What was said with a status, as far as it came."""
+    try:
+        return refusal.read(_MOST_SAID_BYTES)
+    except (OSError, http.client.HTTPException, ValueError):
+        return b""
 
 
 def _refused(url: str, status: int, retry_after: str) -> FeedError:

@@ -26,6 +26,14 @@ _MOST_TOKEN_BYTES = 16_384
 _AT_ONCE = {"latency_offset": "1ms"}
 
 
+#: What Prometheus remarks on a question itself, where Thanos would say which store is missing.
+_REMARK = "PromQL "
+
+
+class TooMuch(CostmeterError):
+    """A question that took too long or came to too much: less of it may be answered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """What one series was at an instant: `value` as it was written, `at_seconds` since 1970."""
@@ -44,7 +52,11 @@ class Stretch:
 
 
 class Prometheus:
-    """One server, by the address that was typed after `prometheus=`."""
+    """One server, by the address that was typed after `prometheus=`.
+
+    `partial` says, after any question, what was missing from answers so far: nothing where all stores answered. Figures
+    are "at least" then. Thanos and Mimir say it in `warnings`, VictoriaMetrics in `isPartial`.
+    """
 
     def __init__(
         self, typed: str, environ: Mapping[str, str], trusted: str | None = None, limits: Limits = _LIMITS
@@ -66,6 +78,7 @@ class Prometheus:
         if tenant := environ.get(TENANT_VARIABLE):
             self._headers["X-Scope-OrgID"] = tenant
         self._door: Door | None = None
+        self.partial: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -80,7 +93,7 @@ class Prometheus:
             raise self._wrong("data", "a list of names")
         return sorted(data)
 
-    def values(self, query: str, at_seconds: int | None = None) -> list[Sample]:
+    def values(self, query: str, at_seconds: int | Decimal | None = None) -> list[Sample]:
         """What a query comes to at an instant, by default now. Raises CostmeterError."""
         return [
             Sample(labels, *self._point(place, found.get("value")))
@@ -88,17 +101,21 @@ class Prometheus:
         ]
 
     def samples(self, selector: str, at_seconds: int) -> list[Stretch]:
-        """Every sample that a range selector (`name[1h]`) finds before an instant. Raises CostmeterError."""
+        """Every sample that a range selector (`name[1h]`) finds before an instant. Raises CostmeterError.
+
+        VictoriaMetrics shows the ends of series among them, as NaN (its "staleness markers"): these are left out, as
+        Prometheus leaves them out.
+        """
         found = []
         for place, labels, each in self._result(selector, at_seconds, "matrix"):
             points = each.get("values")
             if not isinstance(points, list):
                 raise self._wrong(f"{place}.values", "a list of samples")
-            found.append(Stretch(labels, [self._point(place, point) for point in points]))
+            found.append(Stretch(labels, [self._point(place, point) for point in points if not _is_nan(point)]))
         return found
 
     def _result(
-        self, query: str, at_seconds: int | None, kind: str
+        self, query: str, at_seconds: int | Decimal | None, kind: str
     ) -> Iterator[tuple[str, dict[str, str], dict[str, Any]]]:
         asked = {"query": query, **_AT_ONCE, **({} if at_seconds is None else {"time": str(at_seconds)})}
         data = self._ask("/api/v1/query", asked)
@@ -139,10 +156,22 @@ class Prometheus:
         if not isinstance(answer, dict) or "status" not in answer:
             raise CostmeterError(f"{self.where} answers, but is no Prometheus", f"its own address: {EXAMPLE}")
         if answer["status"] != "success":
-            said = str(answer.get("error", ""))[:200]
-            shown = "".join(each if each.isprintable() else " " for each in said)
-            raise CostmeterError(f"{self.where} refuses the question: {shown}", "ask for less time: --since 24h")
+            raise self._refused(answer)
+        self._note(answer)
         return answer.get("data")
+
+    def _note(self, answer: Mapping[str, Any]) -> None:
+        """Remember what an answer says is missing from it."""
+        warnings = answer.get("warnings")
+        said = [_printable(each) for each in warnings if isinstance(each, str)] if isinstance(warnings, list) else []
+        said = [each for each in said if not each.startswith(_REMARK)]
+        if answer.get("isPartial") is True:
+            said.append("the answer is partial")
+        self.partial = tuple(dict.fromkeys((*self.partial, *said)))
+
+    def _refused(self, answer: Mapping[str, Any]) -> CostmeterError:
+        shown = _printable(str(answer.get("error", "")))
+        return CostmeterError(f"{self.where} refuses the question: {shown}", "ask for less time: --since 24h")
 
     def _wrong(self, place: str, expected: str) -> CostmeterError:
         return CostmeterError(f"{self.where}: {place} of the answer is not {expected}", "is it a Prometheus? open it")
@@ -151,7 +180,7 @@ class Prometheus:
         status, where = refusal.status, self.where
         if isinstance(refusal, FeedLate):
             seconds = f"{self._limits.request_seconds:.3g}"
-            return CostmeterError(f"{where} did not answer within {seconds} s", "ask for less time: --since 24h")
+            return TooMuch(f"{where} did not answer within {seconds} s", "ask for less time: --since 24h")
         if status in (401, 403):
             how = f"--from prometheus=https://USER:PASSWORD@HOST, or a token: {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE}"
             why = "these credentials are refused" if "Authorization" in self._headers else "it wants credentials"
@@ -159,8 +188,12 @@ class Prometheus:
         if status == 404:
             return CostmeterError(f"{where} answers, but has no {path}", f"is it behind a path? {EXAMPLE}/path")
         if status in (413, 422, 503):
+            said = _error_of(refusal.body)
+            why = f": {said}" if said else ""
             hint = "less of it: --since 24h"
-            return CostmeterError(f"{where} could not work that out, or it was too much (status {status})", hint)
+            return TooMuch(f"{where} could not work that out, or it was too much (status {status}){why}", hint)
+        if status == 400 and (said := _error_of(refusal.body)):
+            return self._refused({"error": said})
         if status == 400 and where.startswith("http://"):
             hint = f"where it speaks TLS: --from prometheus=https://{where.partition('://')[2]} --ca authority.pem"
             return CostmeterError(f"{where} does not understand us (status 400)", hint)
@@ -169,8 +202,28 @@ class Prometheus:
             return CostmeterError(f"{where} serves plain http, without TLS", f"--from prometheus=http://{rest}")
         if UNBELIEVED in refusal.message:
             return CostmeterError(refusal.message.replace(path, ""), "its authority's certificate: --ca authority.pem")
-        hint = "ask for less time: --since 24h" if "more than" in refusal.message else f"is that its address? {EXAMPLE}"
-        return CostmeterError(refusal.message.replace(path, ""), hint)
+        if status is None and "more than" in refusal.message:
+            return TooMuch(refusal.message.replace(path, ""), "ask for less time: --since 24h")
+        return CostmeterError(refusal.message.replace(path, ""), f"is that its address? {EXAMPLE}")
+
+
+def _is_nan(point: object) -> bool:
+    return isinstance(point, list) and len(point) == 2 and point[1] == "NaN"
+
+
+def _printable(text: str) -> str:
+    """The beginning of what a server said, for a terminal."""
+    return "".join(each if each.isprintable() else " " for each in text[:200])
+
+
+def _error_of(body: bytes) -> str:
+    """What stands in the API's own form of a refusal; nothing where it is not in that form."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    told = answer.get("error") if isinstance(answer, dict) and answer.get("status") == "error" else None
+    return _printable(told) if isinstance(told, str) else ""
 
 
 def _token(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,49 +1,36 @@
 """Runs as a Prometheus remembers them: what their counters came to, over all their hosts, each metered once.
 
-A counter's highest value is exact, where `increase()` would extrapolate. Where a counter fell (its agent began again
-from zero), or was scraped under several addresses, every sample is asked for, and what was counted before each fall is
-added. A host that both its agent and a wrapper metered counts once, by its agent.
+A host that both its agent and a wrapper metered counts once, by its agent. Two users' runs of one id are two, and money
+of two currencies is never added.
 """
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
 from costmeter.errors import CostmeterError
-from costmeter.feeds.promapi import Prometheus, Stretch
+from costmeter.feeds.promapi import Prometheus
+from costmeter.feeds.promcounters import Cell, Cells, Counters, Grown, Whose, Window, added, key_of
 
 AGENT = "agent"
-#: The labels that say whose a series is, and those that say what of it; the others say where it was scraped.
-_WHOSE = ("cluster", "run_id", "host", "meter")
-_OF_WHAT = ("component", "state", "part", "scope", "phase")
 _FACTS = ("name", "user", "project", "team", "experiment", "job_id")
 _COST = re.compile(r"costmeter_run_cost_([a-z]{3})_total")
 _SELECTOR = '{__name__=~"costmeter_run_.+|run:costmeter_.+"}'
 _TIME = "costmeter_run_gpu_time_seconds_total"
-#: Runs whose samples are asked for in one question.
-_AT_ONCE = 20
+_QUANTITIES = {
+    "costmeter_run_energy_kwh_total": "kwh",
+    "costmeter_run_emissions_grams_total": "grams",
+    _TIME: "seconds",
+}
+_DAY_SECONDS = 86_400
+#: Hosts of one run that ended within so much of each other ended together.
+_TOGETHER_SECONDS = 60
 
-#: A run on a host, by one meter: cluster, run id, host, meter.
-Whose: TypeAlias = tuple[str, str, str, str]
-#: What of it: the values of its own labels, in the order of `_OF_WHAT`; empty ones left out.
-Cell: TypeAlias = tuple[str, ...]
-Cells: TypeAlias = Mapping[Cell, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of time, in whole seconds since 1970."""
-
-    start_seconds: int
-    end_seconds: int
-
-    @property
-    def text(self) -> str:
-        """Its length as queries have it."""
-        return f"{max(1, self.end_seconds - self.start_seconds)}s"
+#: A run on a host, and a currency; an empty one is that of no price.
+Priced: TypeAlias = tuple[Whose, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +62,11 @@ class Told:
 class SeenRun:
     """A run as its metrics tell it, in one currency; an empty currency is that of no price.
 
+    A run that was metered in two currencies is told twice. `called` is its id, with the user's name behind it where
+    another user has a run of that id. GPU time, energy and emissions of a host are with the first of its currencies.
+
     `by_host` are its hosts; `meters` who metered each. Instants are seconds since 1970, None where nobody told them.
-    `is_least`: some samples could not be had, and a counter that fell is counted from its highest value only.
+    `is_least`: some of what it came to is not known (`Readback.least` says why).
     """
 
     id: str
@@ -91,6 +81,17 @@ class SeenRun:
     active: bool
     exit_code: int | None
     is_least: bool = False
+    called: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What no other run has: its cluster, id and user."""
+        return self.cluster, self.id, self.facts.get("user", "")
+
+    @property
+    def word(self) -> str:
+        """What it is called among the others."""
+        return self.called or self.id
 
     @property
     def whole(self) -> Told:
@@ -107,9 +108,54 @@ class SeenRun:
         return "failed" if self.exit_code else "ok"
 
 
-def added(one: Cells, other: Cells) -> dict[Cell, Decimal]:
-    """Cell by cell."""
-    return {cell: one.get(cell, Decimal(0)) + other.get(cell, Decimal(0)) for cell in {**one, **other}}
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is known of runs on their hosts beside what was counted."""
+
+    of: Mapping[Whose, Mapping[str, str]]
+    starts: Mapping[Whose, Decimal]
+    ends: Mapping[Whose, Decimal]
+    codes: Mapping[Whose, Decimal]
+    active: frozenset[Whose]
+    simulated: frozenset[Whose]
+
+    def users(self, everybody: Iterable[Whose]) -> dict[tuple[str, str, str], str]:
+        """Whose run it is on each host: as either meter there says, else as the only user of that id does."""
+        of_host: dict[tuple[str, str, str], str] = {}
+        of_run: dict[tuple[str, str], set[str]] = {}
+        for whose in sorted(self.of, key=_agent_first, reverse=True):  # the agent has the last word
+            if user := self.of[whose]["user"]:
+                of_host[whose[:3]] = user
+                of_run.setdefault(whose[:2], set()).add(user)
+        only = {run: next(iter(users)) for run, users in of_run.items() if len(users) == 1}
+        return {each[:3]: of_host.get(each[:3], only.get(each[:2], "")) for each in everybody}
+
+    def end(self, of: Sequence[Whose]) -> tuple[Decimal | None, int | None]:
+        """When and how a run ended that these meters tell of: the highest exit code of the hosts that ended last.
+
+        A host that ended before, or before the last began, was left by the run. An agent may not know what the wrapper
+        beside it does. Nothing is known while it goes on, or where a host that began later has vanished.
+        """
+        ended = [each for each in of if each in self.codes]
+        last = max((self.ends[each] for each in ended if each in self.ends), default=None)
+        if any(each in self.active for each in of):
+            return None, None
+        if last is None:
+            return None, max((int(self.codes[each]) for each in ended), default=None)
+        hosts = {each[2] for each in ended}
+        if any(self.starts.get(each, last) > last for each in of if each[2] not in hosts):
+            return None, None
+        began = max(self.starts.get(each, Decimal(0)) for each in ended if self.ends.get(each) == last)
+        left = max(last - _TOGETHER_SECONDS, min(began, last))
+        return last, max(int(self.codes[each]) for each in ended if self.ends.get(each, last) >= left)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What was added in windows that follow each other, and what had been spent before anybody scraped it."""
+
+    windows: Sequence[Mapping[Priced, Told]]
+    unscraped: Mapping[Priced, Decimal]
 
 
 class Readback:
@@ -121,138 +167,126 @@ class Readback:
         self.currencies = tuple(found[1] for name in sorted(self._names) if (found := _COST.fullmatch(name)))
         if _TIME not in self._names:
             only = "; it has only recorded series" if any(name.startswith("run:") for name in self._names) else ""
+            missing = "; not all stores answered" if server.partial else ""
             raise CostmeterError(
-                f"{server.where} has no runs of costmeter in that time{only}",
+                f"{server.where} has no runs of costmeter in that time{only}{missing}",
                 "is it scraping them? costmeter export prometheus.  More time: --since 30d",
             )
-        self.is_least = False
+        self._is_least = False
+
+    @property
+    def least(self) -> tuple[str, ...]:
+        """Why there may be more than was found so far; nothing where all is known."""
+        fell = ("some counters fell and their samples could not be had",) * self._is_least
+        return (*fell, *("not all stores answered",) * bool(self._server.partial))
 
     def runs(self) -> list[SeenRun]:
         """Every run that was seen in the window, with all that its counters came to."""
-        told, currency_of = self._increments([self.window])[0]
-        facts, starts, ends = self._facts(), self._last("start_timestamp_seconds"), self._last("end_timestamp_seconds")
-        codes, active, simulated = self._last("exit_code"), self._active(), self._simulated()
-        known: dict[tuple[str, str], list[Whose]] = {}
-        for whose in sorted(facts.keys() | starts.keys() | ends.keys()):
-            known.setdefault(whose[:2], []).append(whose)
-        groups: dict[tuple[str, str, str], list[Whose]] = {}
-        for whose in once(told):
-            groups.setdefault((whose[0], whose[1], currency_of.get(whose, "")), []).append(whose)
+        (told,) = self._increments([self.window], None).windows
+        facts = self._facts()
+        chosen = once(whose for whose, _ in told)
+        everybody = sorted({*chosen} | facts.of.keys() | facts.starts.keys() | facts.ends.keys())
+        users = facts.users(everybody)
+        tellers: dict[tuple[str, str, str], list[Whose]] = {}
+        hosts: dict[tuple[str, str, str], list[Whose]] = {}
+        for all_of, found in ((everybody, tellers), (chosen, hosts)):
+            for whose in all_of:
+                found.setdefault((*whose[:2], users[whose[:3]]), []).append(whose)
+        of_users = Counter(key[:2] for key in hosts)
+        in_currencies: dict[Whose, dict[str, Told]] = {}
+        for (whose, currency), each in told.items():
+            in_currencies.setdefault(whose, {})[currency] = each
         runs = []
-        for (cluster, run_id, currency), of in groups.items():
-            everybody = known.get((cluster, run_id), [])
+        for key, own in hosts.items():
+            called = f"{key[1]}~{key[2] or 'unknown'}" if of_users[key[:2]] > 1 else key[1]
+            runs += self._in_each_currency({each: in_currencies[each] for each in own}, tellers[key], facts, called)
+        return runs
+
+    def _in_each_currency(
+        self, told: Mapping[Whose, Mapping[str, Told]], of: Sequence[Whose], facts: _Facts, called: str
+    ) -> list[SeenRun]:
+        """A run by its hosts and currencies, once for each currency; `of` are all meters that tell of it."""
+        ended, code = facts.end(of)
+        runs = []
+        for currency in sorted({each for amounts in told.values() for each in amounts}):
+            own = [whose for whose, amounts in told.items() if currency in amounts]
             runs.append(
                 SeenRun(
-                    run_id,
-                    cluster,
+                    own[0][1],
+                    own[0][0],
                     currency.upper(),
-                    next((facts[each] for each in (*of, *everybody) if each in facts), {}),
-                    {whose[2]: told[whose] for whose in of},
-                    {whose[2]: whose[3] for whose in of},
-                    any(whose in simulated for whose in of),
-                    min((starts[each] for each in of if each in starts), default=None),
-                    max((ends[each] for each in of if each in ends), default=None),
-                    any(each in active for each in of),
-                    _worst(codes, everybody),
-                    self.is_least,
+                    next((facts.of[each] for each in (*own, *of) if each in facts.of), {}),
+                    {whose[2]: told[whose][currency] for whose in own},
+                    {whose[2]: whose[3] for whose in own},
+                    any(whose in facts.simulated for whose in told),
+                    min((facts.starts[each] for each in told if each in facts.starts), default=None),
+                    ended,
+                    any(each in facts.active for each in of),
+                    code,
+                    bool(self.least),
+                    called,
                 )
             )
         return runs
 
-    def by_window(self, windows: Sequence[Window]) -> list[tuple[dict[Whose, Told], dict[Whose, str]]]:
-        """What was added in each of these windows, which follow each other; what was before the first is not."""
+    def by_window(self, windows: Sequence[Window]) -> Added:
+        """What was added in each of these windows, which follow each other; what was before the first is not.
+
+        What runs that began before had come to when they were first scraped is in none of them.
+        """
         first = windows[0]
-        day_before = Window(first.start_seconds - 86_400, first.start_seconds)
-        return self._increments([day_before, *windows])[1:]
+        day_before = Window(first.start_seconds - _DAY_SECONDS, first.start_seconds)
+        found = self._increments([day_before, *windows], self._starts())
+        return Added(found.windows[1:], found.unscraped)
 
-    def _increments(self, windows: Sequence[Window]) -> list[tuple[dict[Whose, Told], dict[Whose, str]]]:
-        """What every run on every host came to in each window, by each meter, and in which currency."""
-        found: list[dict[Whose, dict[str, Cells]]] = [{} for _ in windows]
-        currency_of: list[dict[Whose, str]] = [{} for _ in windows]
-        fallen = [self._fallen(window) for window in windows]
-        for family, sort, sign, currency in self._families():
-            last: dict[tuple[Whose, Cell], Decimal] = {}
-            for at, window in enumerate(windows):
-                for whose, cells in self._grown(family, window, fallen[at], last).items():
-                    kinds = found[at].setdefault(whose, {})
-                    signed = {cell: sign * amount for cell, amount in cells.items()}
-                    if currency and (signed or whose not in currency_of[at]):
-                        currency_of[at][whose] = currency
-                    kinds[sort] = added(kinds.get(sort, {}), signed)
-        return [
-            ({whose: Told(**kinds) for whose, kinds in each.items()}, of)
-            for each, of in zip(found, currency_of, strict=True)
-        ]
-
-    def _families(self) -> list[tuple[str, str, int, str]]:
-        families = [(f"costmeter_run_cost_{currency}_total", "costs", 1, currency) for currency in self.currencies]
-        families += [(f"costmeter_run_credit_{currency}_total", "costs", -1, "") for currency in self.currencies]
-        families += [("costmeter_run_energy_kwh_total", "kwh", 1, "")]
-        families += [("costmeter_run_emissions_grams_total", "grams", 1, ""), (_TIME, "seconds", 1, "")]
-        return [family for family in families if family[0] in self._names]
-
-    def _grown(
-        self, family: str, window: Window, fallen: set[Whose], last: dict[tuple[Whose, Cell], Decimal]
-    ) -> dict[Whose, dict[Cell, Decimal]]:
-        """What each counter came to in a window beyond what it was before, which `last` remembers by turns."""
-        exact = self._exact(family, window, fallen)
-        peaks: dict[tuple[Whose, Cell], Decimal] = {}
-        for sample in self._server.values(f"max_over_time({family}[{window.text}])", window.end_seconds):
-            key = _key(sample.labels)
-            peaks[key] = max(sample.value, peaks.get(key, Decimal(0)))
-        grown: dict[Whose, dict[Cell, Decimal]] = {}
-        for key, peak in peaks.items():
-            before = last.get(key, Decimal(0))
-            if key in exact:
-                amount, last[key] = _grown_over(exact[key], before)
-            else:
-                amount, last[key] = peak - before if peak >= before else peak, peak
-            grown.setdefault(key[0], {})[key[1]] = amount
-        return grown
-
-    def _fallen(self, window: Window) -> set[Whose]:
-        """Whose counters fell in a window, or were scraped under more than one address."""
-        fell = self._server.values(f"resets({_TIME}[{window.text}]) > 0", window.end_seconds)
-        several = self._server.values(
-            f"count by (cluster, run_id, host, meter, state) (last_over_time({_TIME}[{window.text}])) > 1",
-            window.end_seconds,
-        )
-        return {_key(sample.labels)[0] for sample in (*fell, *several)}
-
-    def _exact(
-        self, family: str, window: Window, fallen: set[Whose]
-    ) -> dict[tuple[Whose, Cell], list[tuple[Decimal, Decimal]]]:
-        """Every sample of these, those of one counter under several addresses as one."""
-        runs = sorted({whose[1] for whose in fallen})
-        found: dict[tuple[Whose, Cell], list[Stretch]] = {}
-        for first in range(0, len(runs), _AT_ONCE):
-            of = json.dumps("|".join(map(re.escape, runs[first : first + _AT_ONCE])))
-            try:
-                stretches = self._server.samples(f"{family}{{run_id=~{of}}}[{window.text}]", window.end_seconds)
-            except CostmeterError:
-                self.is_least = True
-                continue
-            for stretch in stretches:
-                found.setdefault(_key(stretch.labels), []).append(stretch)
-        return {key: _one_counter(stretches) for key, stretches in found.items() if key[0] in fallen}
+    def _increments(self, windows: Sequence[Window], starts: Mapping[Whose, Decimal] | None) -> Added:
+        """What every run on every host came to in each window, by each meter and in each currency."""
+        charges = {f"costmeter_run_cost_{currency}_total": currency for currency in self.currencies}
+        credits = {f"costmeter_run_credit_{currency}_total": currency for currency in self.currencies}
+        families = [name for name in (*charges, *credits, *_QUANTITIES) if name in self._names]
+        counters = Counters(self._server, families, [_TIME, *charges], windows, starts)
+        found: list[dict[Priced, Told]] = []
+        unscraped: dict[Priced, Decimal] = {}
+        for grown in counters.grown():
+            found.append(_in_currencies(grown, charges, credits))
+            for of, sign in ((charges, 1), (credits, -1)):
+                for name, currency in of.items():
+                    for whose, amount in grown.get(name, Grown()).unscraped.items():
+                        key = whose, currency
+                        unscraped[key] = unscraped.get(key, Decimal(0)) + sign * amount
+        self._is_least = self._is_least or counters.is_least
+        return Added(found, unscraped)
 
     # Facts
 
+    def _facts(self) -> _Facts:
+        found = self._server.values(f"last_over_time(costmeter_run_info[{self.window.text}])", self.window.end_seconds)
+        of = {key_of(s.labels)[0]: {name: s.labels.get(name, "") for name in _FACTS} for s in found}
+        ends, codes = self._last("end_timestamp_seconds"), self._last("exit_code")
+        return _Facts(of, self._starts(), ends, codes, self._active(), self._simulated())
+
+    def _starts(self) -> dict[Whose, Decimal]:
+        """The first that was told: an agent that begins again at zero does not move it."""
+        return self._gauge("min_over_time", "start_timestamp_seconds", min)
+
     def _last(self, what: str) -> dict[Whose, Decimal]:
-        query = f"last_over_time(costmeter_run_{what}[{self.window.text}])"
-        return {_key(sample.labels)[0]: sample.value for sample in self._server.values(query, self.window.end_seconds)}
+        return self._gauge("last_over_time", what, max)
 
-    def _facts(self) -> dict[Whose, dict[str, str]]:
-        query = f"last_over_time(costmeter_run_info[{self.window.text}])"
-        found = self._server.values(query, self.window.end_seconds)
-        return {_key(s.labels)[0]: {name: s.labels.get(name, "") for name in _FACTS} for s in found}
+    def _gauge(self, function: str, what: str, choose: Callable[[Decimal, Decimal], Decimal]) -> dict[Whose, Decimal]:
+        """What each meter tells, by one of its addresses."""
+        found: dict[Whose, Decimal] = {}
+        query = f"{function}(costmeter_run_{what}[{self.window.text}])"
+        for sample in self._server.values(query, self.window.end_seconds):
+            whose, _ = key_of(sample.labels)
+            found[whose] = choose(sample.value, found.get(whose, sample.value))
+        return found
 
-    def _active(self) -> set[Whose]:
+    def _active(self) -> frozenset[Whose]:
         """Runs that go on at the end of the window: told in its last five minutes, so that none has vanished."""
         query = "costmeter_run_active == 1"
-        return {_key(sample.labels)[0] for sample in self._server.values(query, self.window.end_seconds)}
+        return frozenset(key_of(sample.labels)[0] for sample in self._server.values(query, self.window.end_seconds))
 
-    def _simulated(self) -> set[Whose]:
+    def _simulated(self) -> frozenset[Whose]:
         """Runs on pages whose GPUs are simulated."""
         seconds = self.window.text
         pages = self._server.values(
@@ -261,89 +295,50 @@ class Readback:
         )
         targets = {_target(sample.labels, ("source", "result")) for sample in pages}
         if not targets:
-            return set()
+            return frozenset()
         starts = self._server.values(
             f"last_over_time(costmeter_run_start_timestamp_seconds[{seconds}])", self.window.end_seconds
         )
-        return {_key(s.labels)[0] for s in starts if _target(s.labels, ("run_id", "host", "meter")) in targets}
+        own = ("run_id", "host", "meter")
+        return frozenset(key_of(s.labels)[0] for s in starts if _target(s.labels, own) in targets)
 
 
-def _key(labels: Mapping[str, str]) -> tuple[Whose, Cell]:
-    cluster, run_id, host, meter = (labels.get(name, "") for name in _WHOSE)
-    return (cluster, run_id, host, meter), tuple(labels[name] for name in _OF_WHAT if labels.get(name))
+def _in_currencies(
+    grown: Mapping[str, Grown], charges: Mapping[str, str], credits: Mapping[str, str]
+) -> dict[Priced, Told]:
+    """What each run on each host came to, in each currency in which it came to anything; else in the first it has."""
+    money: dict[Whose, dict[str, dict[Cell, Decimal]]] = {}
+    for of, sign in ((charges, 1), (credits, -1)):
+        for name, currency in of.items():
+            for whose, cells in grown.get(name, Grown()).amounts.items():
+                own = money.setdefault(whose, {})
+                signed = {cell: sign * amount for cell, amount in cells.items()}
+                own[currency] = added(own.get(currency, {}), signed)
+    quantities: dict[Whose, dict[str, Cells]] = {}
+    for name, sort in _QUANTITIES.items():
+        for whose, cells in grown.get(name, Grown()).amounts.items():
+            quantities.setdefault(whose, {})[sort] = cells
+    found: dict[Priced, Told] = {}
+    for whose in {**quantities, **money}:
+        of_money = money.get(whose, {})
+        known = [currency for currency, cells in sorted(of_money.items()) if any(cells.values())]
+        first, *others = known or sorted(of_money)[:1] or [""]
+        found[whose, first] = Told(of_money.get(first, {}), **quantities.get(whose, {}))
+        found |= {(whose, currency): Told(of_money[currency]) for currency in others}
+    return found
 
 
 def _target(labels: Mapping[str, str], own: Sequence[str]) -> frozenset[tuple[str, str]]:
     return frozenset((name, value) for name, value in labels.items() if name not in own and name != "__name__")
 
 
+def _agent_first(whose: Whose) -> tuple[tuple[str, ...], bool, str]:
+    return whose[:3], whose[3] != AGENT, whose[3]
+
+
 def once(told: Iterable[Whose]) -> list[Whose]:
     """Of every host of every run one meter: its agent where there is one."""
     chosen: dict[tuple[str, str, str], Whose] = {}
-    for whose in sorted(told, key=lambda each: (each[:3], each[3] != AGENT, each[3])):
+    for whose in sorted(told, key=_agent_first):
         chosen.setdefault(whose[:3], whose)
     return list(chosen.values())
-
-
-def _worst(codes: Mapping[Whose, Decimal], of: Iterable[Whose]) -> int | None:
-    """How the run ended: the highest exit code of its hosts; an agent may not know what the wrapper beside it does."""
-    known = [int(codes[whose]) for whose in of if whose in codes]
-    return max(known, default=None)
-
-
-def _grown_over(points: Sequence[tuple[Decimal, Decimal]], before: Decimal) -> tuple[Decimal, Decimal]:
-    """By how much a counter grew from `before` on, which every fall lets begin at zero; and its last value."""
-    grown = Decimal(0)
-    for _, value in points:
-        grown += value - before if value >= before else value
-        before = value
-    return grown, before
-
-
-def _one_counter(stretches: Sequence[Stretch]) -> list[tuple[Decimal, Decimal]]:
-    """The samples of one counter that was scraped under several addresses.
-
-    Where these overlap in time they are the same counter seen twice, and the one that goes furthest tells it; where
-    they follow each other, one continues the other.
-    """
-    chosen: list[Sequence[tuple[Decimal, Decimal]]] = []
-    for stretch in sorted((each for each in stretches if each.points), key=lambda each: each.points[0][0]):
-        if chosen and stretch.points[0][0] <= chosen[-1][-1][0]:
-            both = (chosen[-1], stretch.points)
-            chosen[-1] = max(both, key=lambda points: _grown_over(points, Decimal(0))[0])
-        else:
-            chosen.append(stretch.points)
-    return [point for points in chosen for point in points]
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """What one run told of itself: money by phase (the first eight have a name, `other` is the rest), steps, tokens."""
-
-    phases: Mapping[str, Decimal] = field(default_factory=dict)
-    steps: Decimal | None = None
-    tokens: Decimal | None = None
-
-
-def detail(server: Prometheus, run: SeenRun, window: Window) -> Detail:
-    """Asked for one run. Steps and tokens are the whole run's on every host: the most is told, not the sum."""
-
-    def highest(family: str) -> dict[tuple[Whose, Cell], Decimal]:
-        query = f"max_over_time({family}{{run_id={json.dumps(run.id)}}}[{window.text}])"
-        peaks: dict[tuple[Whose, Cell], Decimal] = {}
-        for sample in server.values(query, window.end_seconds):
-            key = _key(sample.labels)
-            if key[0][0] == run.cluster:
-                peaks[key] = max(sample.value, peaks.get(key, Decimal(0)))
-        return peaks
-
-    spent: dict[str, Decimal] = {}
-    if run.currency:
-        for (whose, cell), amount in highest(f"costmeter_run_phase_cost_{run.currency.lower()}_total").items():
-            if cell and run.meters.get(whose[2]) == whose[3]:
-                spent[cell[-1]] = spent.get(cell[-1], Decimal(0)) + amount
-    return Detail(
-        spent,
-        max(highest("costmeter_run_steps_total").values(), default=None),
-        max(highest("costmeter_run_tokens_total").values(), default=None),
-    )

@@ -16,7 +16,7 @@ from costmeter.units import NANOSECONDS_PER_SECOND
 
 SCHEMA = "costmeter.fleet/1"
 _BLANK = "–"
-_SHOWN_SILENT = 3
+_SHOWN = 3
 _LEAST_ROOM = 8
 #: Of a screen without a limit so many rows of each table are shown: the rest are summed in its last line.
 _ROWS = 20
@@ -36,11 +36,14 @@ def document(found: Sequence[Fleet], where: str) -> dict[str, Any]:
                     "idle_per_hour": plain(fleet.per_hour("idle")),
                     "unheld_per_hour": plain(fleet.per_hour("unheld")),
                     "gpus": fleet.gpus(),
+                    "idle_without_holder": fleet.idle_without_holder,
                 },
                 "nodes": [_node(node) for node in fleet.nodes],
                 "idle": [_fields(each) for each in fleet.idle],
                 "runs": [_fields(each) for each in fleet.runs],
                 "silent": list(fleet.silent),
+                "unknown": list(fleet.unknown),
+                "partial": list(fleet.partial),
             }
             for fleet in found
         ],
@@ -59,7 +62,10 @@ def _node(node: Node) -> dict[str, Any]:
 def _fields(each: IdleHolder | FleetRun) -> dict[str, Any]:
     """A flat record as data; an empty text is nothing."""
     values = asdict(each).items()
-    return {name: plain(value) if isinstance(value, Decimal) else (value or None) for name, value in values}
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value if isinstance(value, bool) else (value or None)
+        for name, value in values
+    }
 
 
 def fleet(found: Fleet, style: Style, view: View) -> list[str]:
@@ -71,12 +77,22 @@ def fleet(found: Fleet, style: Style, view: View) -> list[str]:
     for heads, rows, right in tables:
         if rows:
             lines += ["", *_table(heads, rows, right, room, width, style.cut)]
-    if not found.idle:
-        lines += ["", "no GPU that somebody holds is idle"]
+    lines += _idle_words(found)
     shown = [unadorned(line, style) for line in lines]
     if style.color:
         shown[0] = f"\x1b[1m{shown[0]}\x1b[0m"
     return shown
+
+
+def _idle_words(found: Fleet) -> list[str]:
+    """That nothing idles, only where nothing does; where something does and nobody is named, why."""
+    if not found.per_hour("idle"):
+        return ["", "no GPU that somebody holds is idle"] if found.nodes else []
+    if not found.has_holders:
+        return ["", "who holds what is idle is told by agents, and none is scraped here"]
+    if not found.idle_without_holder:
+        return []
+    return ["", f"who holds {'most of ' if found.idle else ''}what is idle is known within three minutes"]
 
 
 def _first_lines(found: Fleet, width: int) -> Iterator[str]:
@@ -86,9 +102,19 @@ def _first_lines(found: Fleet, width: int) -> Iterator[str]:
     at = datetime.fromtimestamp(int(found.at_seconds), timezone.utc).astimezone()
     pieces.append(f"{at:%H:%M:%S}")
     yield from packed(pieces, width)
+    if found.partial:
+        yield "not all stores answered: figures are at least these"
     if found.silent:
-        more = f" and {len(found.silent) - _SHOWN_SILENT:,} more" if len(found.silent) > _SHOWN_SILENT else ""
-        yield f"not scraped: {', '.join(found.silent[:_SHOWN_SILENT])}{more}"
+        yield f"not scraped: {_some(found.silent)}"
+    if found.unknown:
+        yield f"no figures yet: {_some(found.unknown)}"
+    if new := [each.name or each.run for each in found.runs if each.is_new]:
+        yield f"scraped for less than 5 minutes, their money is too low: {_some(new)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _rate(amount: Decimal, found: Fleet) -> str:

@@ -1,30 +1,20 @@
-"""Runs as a Prometheus remembers them: a list, totals of groups, one run in detail; as text and as data.
+"""Runs as a Prometheus remembers them: a list, and totals of groups; as text and as data.
 
 All figures come from counters that are floats and were sampled: nothing here is exact, and every text says so.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
 from typing import Any
 
-from costmeter.feeds.promruns import Cells, Detail, SeenRun, Told
+from costmeter.feeds.promcounters import Cells
+from costmeter.feeds.promdetail import Detail
+from costmeter.feeds.promruns import SeenRun, Told
 from costmeter.ledger.finding import when
-from costmeter.outputs.columns import columns, fitted, folded
-from costmeter.outputs.figures import (
-    carbon,
-    carbons,
-    duration,
-    energies,
-    energy,
-    gpu_hours,
-    money,
-    plain,
-    quantum,
-    rounded,
-)
-from costmeter.outputs.heading import span
+from costmeter.outputs.columns import columns, fitted
+from costmeter.outputs.figures import carbons, energies, gpu_hours, money, plain, quantum, rounded
 from costmeter.outputs.receipt import timestamp
 from costmeter.outputs.runlist import LINES_SHOWN, SIMULATED
 from costmeter.outputs.style import MINIMUM_WIDTH, Style, unadorned
@@ -40,12 +30,18 @@ _CUT = ((2, 8), (3, 8))
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What was read: from which server, when, and by whose clock it is shown. `lines` None shows all."""
+    """What was read: from which server, when, and by whose clock it is shown. `lines` None shows all.
+
+    `least` are the reasons why figures are too small, where they are; `unscraped` is, by currency, what runs had cost
+    before they were first scraped, which is in no day and no month.
+    """
 
     where: str
     now_utc_ns: int
     zone: tzinfo | None
     lines: int | None = LINES_SHOWN
+    least: tuple[str, ...] = ()
+    unscraped: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ def runs_document(runs: Iterable[tuple[SeenRun, Detail | None]], read: Read) -> 
 def _facts(run: SeenRun, detail: Detail | None) -> dict[str, Any]:
     whole = run.whole
     return {
-        "run": run.id,
+        "run": run.word,
         "cluster": run.cluster or None,
         **{name: value or None for name, value in run.facts.items()},
         "hosts": sorted(run.by_host),
@@ -89,8 +85,8 @@ def _facts(run: SeenRun, detail: Detail | None) -> dict[str, Any]:
         "is_least": run.is_least,
         "currency": run.currency or None,
         "cost": plain(whole.cost) if run.currency else None,
-        "components": {name: plain(amount) for name, amount in _by(whole.costs, 0).items()},
-        "states": {name: plain(amount) for name, amount in _by(whole.costs, -1).items()},
+        "components": {name: plain(amount) for name, amount in by_label(whole.costs, 0).items()},
+        "states": {name: plain(amount) for name, amount in by_label(whole.costs, -1).items()},
         **_quantities(whole),
         "by_host": {host: plain(told.cost) for host, told in sorted(run.by_host.items())},
         "phases": None if detail is None else {phase: plain(amount) for phase, amount in detail.phases.items()},
@@ -106,6 +102,8 @@ def groups_document(groups: Sequence[SeenGroup], key: str, read: Read) -> dict[s
         "source": read.where,
         "at": timestamp(read.now_utc_ns),
         "by": key,
+        "is_least": bool(read.least),
+        "unscraped": {currency: plain(amount) for currency, amount in read.unscraped.items()},
         "groups": [
             {
                 key: group.word or None,
@@ -123,13 +121,13 @@ def groups_document(groups: Sequence[SeenGroup], key: str, read: Read) -> dict[s
 
 def _quantities(told: Told) -> dict[str, Any]:
     return {
-        "energy_kwh": {name: float(kwh) for name, kwh in _by(told.kwh, 0).items()},
-        "emissions_grams": {name: float(grams) for name, grams in _by(told.grams, 0).items()},
-        "gpu_seconds": {name: float(seconds) for name, seconds in _by(told.seconds, 0).items()},
+        "energy_kwh": {name: float(kwh) for name, kwh in by_label(told.kwh, 0).items()},
+        "emissions_grams": {name: float(grams) for name, grams in by_label(told.grams, 0).items()},
+        "gpu_seconds": {name: float(seconds) for name, seconds in by_label(told.seconds, 0).items()},
     }
 
 
-def _by(cells: Cells, place: int) -> dict[str, Decimal]:
+def by_label(cells: Cells, place: int) -> dict[str, Decimal]:
     """Summed by one of their labels."""
     found: dict[str, Decimal] = {}
     for cell, amount in cells.items():
@@ -146,19 +144,19 @@ def _instant(seconds: Decimal | None) -> str | None:
 
 def grouped(runs: Iterable[SeenRun], word: Callable[[SeenRun], str]) -> list[SeenGroup]:
     """Runs by something they have in common; the dearest first."""
-    return summed(((word(run), run.id, run.currency, run.simulated, run.whole) for run in runs), in_order=False)
+    return summed(((word(run), run.key, run.currency, run.simulated, run.whole) for run in runs), in_order=False)
 
 
 def by_host(runs: Iterable[SeenRun]) -> list[SeenGroup]:
     """What runs came to on each host."""
-    pieces = ((host, r.id, r.currency, r.simulated, told) for r in runs for host, told in r.by_host.items())
+    pieces = ((host, r.key, r.currency, r.simulated, told) for r in runs for host, told in r.by_host.items())
     return summed(pieces, in_order=False)
 
 
-def summed(pieces: Iterable[tuple[str, str, str, bool, Told]], in_order: bool) -> list[SeenGroup]:
+def summed(pieces: Iterable[tuple[str, tuple[str, ...], str, bool, Told]], in_order: bool) -> list[SeenGroup]:
     """Pieces of (word, run, currency, whether simulated, what), by word; by amount where words have no order."""
     told: dict[tuple[bool, str, str], Told] = {}
-    runs: dict[tuple[bool, str, str], set[str]] = {}
+    runs: dict[tuple[bool, str, str], set[tuple[str, ...]]] = {}
     for word, run, currency, simulated, each in pieces:
         key = (simulated, currency, word)
         told[key] = told.get(key, Told()) + each
@@ -178,7 +176,11 @@ def render_groups(groups: Sequence[SeenGroup], key: str, read: Read, style: Styl
     for (simulated, currency), block in sorted(blocks.items()):
         lines += [f"{SIMULATED}:"] if simulated else []
         lines += [*columns(list(_group_rows(block, key, currency)), _GROUP_RIGHT), ""]
-    lines.append(_said(read, False))
+    lines += [
+        f"in no line: {money(amount, currency)} that runs had cost before they were first scraped"
+        for currency, amount in sorted(read.unscraped.items())
+    ]
+    lines.append(_said(read))
     return "\n".join(unadorned(line, style) for line in lines) + "\n"
 
 
@@ -186,9 +188,9 @@ def _group_rows(block: Sequence[SeenGroup], key: str, currency: str) -> Iterator
     amounts = [group.told.cost for group in block]
     step = quantum(sum(amounts, Decimal(0)))
     costs, idle = rounded(amounts, step), rounded([group.told.idle_cost for group in block], step)
-    used, kwh = energies([float(_sum(group.told.kwh)) for group in block])
-    emitted, mass = carbons([float(_sum(group.told.grams)) for group in block])
-    hours = gpu_hours(float(_sum(group.told.seconds)) for group in block)
+    used, kwh = energies([float(total_of(group.told.kwh)) for group in block])
+    emitted, mass = carbons([float(total_of(group.told.grams)) for group in block])
+    hours = gpu_hours(float(total_of(group.told.seconds)) for group in block)
     yield [key.upper(), "RUNS", "GPU-h", currency or NO_PRICE, f"IDLE {currency}".strip(), kwh, f"{mass} CO2e"]
     for at, group in enumerate(block):
         figures = [f"{hours[at]:,}", f"{costs[at]:,}", f"{idle[at]:,}", used[at], emitted[at]]
@@ -198,7 +200,8 @@ def _group_rows(block: Sequence[SeenGroup], key: str, currency: str) -> Iterator
     yield ["total", "", *(f"{each:,}" for each in sums)]
 
 
-def _sum(cells: Cells) -> Decimal:
+def total_of(cells: Cells) -> Decimal:
+    """All of them together."""
     return sum(cells.values(), Decimal(0))
 
 
@@ -218,7 +221,7 @@ def render(runs: Sequence[SeenRun], read: Read, style: Style) -> str:
         if read.lines is not None and len(block) > read.lines:
             lines.append(f"{len(block) - read.lines:,} older lines not shown, but counted: --all shows them")
         lines.append("")
-    lines.append(_said(read, any(run.is_least for run in runs)))
+    lines.append(_said(read))
     return "\n".join(unadorned(line, style) for line in lines) + "\n"
 
 
@@ -226,17 +229,18 @@ def _rows(block: Sequence[SeenRun], currency: str, read: Read) -> list[list[str]
     wholes = [run.whole for run in block]
     amounts = [told.cost for told in wholes]
     costs = rounded(amounts, quantum(sum(amounts, Decimal(0))))
-    used, unit = energies([float(_sum(told.kwh)) for told in wholes])
+    used, unit = energies([float(total_of(told.kwh)) for told in wholes])
     rows = [["RUN", "START", "NAME", "HOSTS", "GPU-h", currency or NO_PRICE, unit, "IDLE", "END"]]
-    hours = gpu_hours(float(_sum(told.seconds)) for told in wholes)
+    hours = gpu_hours(float(total_of(told.seconds)) for told in wholes)
     first = 0 if read.lines is None else max(0, len(block) - read.lines)
     for at in range(first, len(block)):
         run = block[at]
         hosts = sorted(run.by_host)
         named = hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts"
-        start = "–" if run.started_seconds is None else when(_ns(run.started_seconds), read.now_utc_ns, read.zone)
-        figures = [f"{hours[at]:,}", f"{costs[at]:,}", used[at], _idle(wholes[at])]
-        rows.append([run.id, start, run.facts.get("name", ""), named, *figures, _end(run)])
+        began = run.started_seconds
+        start = "–" if began is None else when(nanoseconds(began), read.now_utc_ns, read.zone)
+        figures = [f"{hours[at]:,}", f"{costs[at]:,}", used[at], idle_share(wholes[at])]
+        rows.append([run.word, start, run.facts.get("name", ""), named, *figures, _end(run)])
     whole = sum((Decimal(each.replace(",", "")) for each in used), Decimal(0))
     count = f"{len(block):,} run{'' if len(block) == 1 else 's'}"
     total_hours, total = sum(hours, Decimal(0)), sum(costs, Decimal(0))
@@ -244,13 +248,14 @@ def _rows(block: Sequence[SeenRun], currency: str, read: Read) -> list[list[str]
     return rows
 
 
-def _ns(seconds: Decimal) -> int:
+def nanoseconds(seconds: Decimal) -> int:
+    """An instant of a server as ours are."""
     return int(seconds * NANOSECONDS_PER_SECOND)
 
 
-def _idle(told: Told) -> str:
+def idle_share(told: Told) -> str:
     """The idle share of the time that GPUs were held, as far as anybody knows."""
-    seconds = _by(told.seconds, 0)
+    seconds = by_label(told.seconds, 0)
     held = sum(seconds.values(), Decimal(0))
     return f"{100 * seconds.get('idle', 0) / held:.0f} %" if held > seconds.get("unknown", 0) else "?"
 
@@ -259,80 +264,6 @@ def _end(run: SeenRun) -> str:
     return f"failed ({run.exit_code})" if run.outcome == "failed" else run.outcome
 
 
-def _said(read: Read, is_least: bool) -> str:
-    least = ". Some counters fell and their samples could not be had: at least" if is_least else ""
+def _said(read: Read) -> str:
+    least = f". {'; '.join(read.least).capitalize()}: at least" if read.least else ""
     return f"from Prometheus {read.where}: what was scraped, not the journals{least}"
-
-
-# One run
-
-
-def render_run(run: SeenRun, detail: Detail, read: Read, style: Style) -> str:
-    """What a receipt would say, as far as metrics tell it, and what they do not."""
-    width = max(style.width, MINIMUM_WIDTH)
-    lines = [f"{run.id} · {_ending(run)} · from Prometheus {read.where}"]
-    who = [", ".join(sorted(run.by_host)), run.facts.get("name", ""), run.facts.get("user", "")]
-    who += [f"{name} {run.facts[name]}" for name in ("project", "team", "experiment") if run.facts.get(name)]
-    lines += [f" {line}" for line in (" · ".join(filter(None, who)), _times(run, read)) if line]
-    lines += [f" {SIMULATED}"] if run.simulated else []
-    whole = run.whole
-    cost = money(whole.cost, run.currency) if run.currency else NO_PRICE
-    used, grams = energy(float(_sum(whole.kwh))), carbon(float(_sum(whole.grams)))
-    lines += ["", f"   {cost}     {used}     {grams}     {_idle(whole)} idle", ""]
-    for label, text in _labelled(run, detail, whole):
-        lines += folded(f" {label:<11}", text, width)
-    return "\n".join(unadorned(line, style) for line in lines) + "\n"
-
-
-def _ending(run: SeenRun) -> str:
-    if run.exit_code is None or run.active:
-        return run.outcome
-    return f"exit {run.exit_code}" + (" (failed)" if run.exit_code else "")
-
-
-def _times(run: SeenRun, read: Read) -> str:
-    if run.started_seconds is None:
-        return ""
-    now = Decimal(read.now_utc_ns) / NANOSECONDS_PER_SECOND
-    ended = now if run.ended_seconds is None else run.ended_seconds
-    said = span(_text(run.started_seconds), _text(ended))
-    if run.ended_seconds is None:
-        return f"since {said.partition(' →')[0]}" + (f" · {duration(float(now - run.started_seconds))}" * run.active)
-    return f"{said} · {duration(float(ended - run.started_seconds))}"
-
-
-def _text(seconds: Decimal) -> str:
-    return timestamp(_ns(seconds))
-
-
-def _labelled(run: SeenRun, detail: Detail, whole: Told) -> Iterator[tuple[str, str]]:
-    if run.currency:
-        yield "Components", _amounts(_by(whole.costs, 0), run.currency)
-        yield "States", _amounts(_by(whole.costs, -1), run.currency)
-        if detail.phases:
-            yield "Phases", _amounts(detail.phases, run.currency)
-        if len(run.by_host) > 1:
-            yield "Hosts", _amounts({host: told.cost for host, told in sorted(run.by_host.items())}, run.currency)
-    hours = {state: seconds / 3600 for state, seconds in _by(whole.seconds, 0).items()}
-    yield "GPU-hours", " · ".join(f"{state} {each:,.4g}" for state, each in hours.items())
-    yield "Energy", " · ".join(f"{part} {energy(float(each))}" for part, each in _by(whole.kwh, 0).items())
-    yield "Carbon", " · ".join(f"{scope} {carbon(float(each))}" for scope, each in _by(whole.grams, 0).items())
-    told = [f"{value:,.0f} {what}" for value, what in ((detail.steps, "steps"), (detail.tokens, "tokens")) if value]
-    if told:
-        yield "Progress", " · ".join(told)
-    yield "Metered by", " · ".join(f"{meter} on {host}" for host, meter in sorted(run.meters.items()))
-    yield (
-        "Not here",
-        (
-            "exact figures, prices in force, what was measured or estimated, redone work, phases after the eighth: "
-            f"costmeter report {run.id}, where its journals are"
-        ),
-    )
-    if run.is_least:
-        yield "At least", "a counter fell, and the samples that say how far could not be had"
-
-
-def _amounts(parts: Mapping[str, Decimal], currency: str) -> str:
-    step = quantum(sum(parts.values(), Decimal(0)))
-    shown = rounded(list(parts.values()), step)
-    return " · ".join(f"{name} {money(each, currency, step)}" for name, each in zip(parts, shown, strict=True))

@@ -261,11 +261,18 @@ def _is_told(server: StartedPrometheus) -> bool:
 
 
 def test_the_real_victoria_metrics_agrees(tmp_path: Path) -> None:
-    """What it scrapes of the same page is the same run: its answers have the same form, and are not late."""
+    """What it scrapes of the same page is the same run: its answers have the same form, and are not late.
+
+    An agent that was away begins again at zero: 7 + 2, then 3 + 1. The end of its series is no sample of it.
+    """
     if shutil.which("victoria-metrics") is None:
         pytest.skip("victoria-metrics not installed")
     page = {"text": written("a", "agent", 0, 0)}
-    with serving(lambda request: Said(page["text"], headers={"Content-Type": "text/plain"})) as pages:
+
+    def script(request: Request) -> Said:
+        return Said(page["text"], 200 if page["text"] else 503, headers={"Content-Type": "text/plain"})
+
+    with serving(script) as pages:
         config = {
             "global": {"scrape_interval": "1s"},
             "scrape_configs": [
@@ -283,6 +290,10 @@ def test_the_real_victoria_metrics_agrees(tmp_path: Path) -> None:
                 page["text"] = written("a", "agent", 7, 2)
                 eventually(lambda: _costs(server) == ["9"] or None, "what was scraped")
                 (fleet,) = json.loads(costmeter("top", "--json", "--from", f"prometheus={server.url}").stdout)["fleets"]
+                page["text"], asked = "", len(pages.requests)
+                eventually(lambda: len(pages.requests) > asked + 1 or None, "a scrape that fails")
+                page["text"] = written("a", "agent", 3, 1)
+                eventually(lambda: _costs(server) == ["13"] or None, "what it counted on both sides of its fall")
             finally:
                 process.kill()
     assert ["r-two"] == [run["run"] for run in fleet["runs"]]

@@ -60,6 +60,51 @@ def test_samples_of_a_stretch_come_in_order() -> None:
     assert [(Decimal(1), Decimal(2)), (Decimal("3.5"), Decimal(4))] == list(found.points)
 
 
+def test_the_end_of_a_series_is_no_sample() -> None:
+    """VictoriaMetrics shows it as NaN among samples; anything else that is no number is a wrong answer."""
+    with serving(always(answer("matrix", {"metric": {}, "values": [[1, "2"], [2, "NaN"], [3, "4"]]}))) as server:
+        (found,) = asking(server.base).samples("x[1h]", 4)
+    assert [2, 4] == [value for _, value in found.points]
+    for value in ("+Inf", "nan?", ""):
+        wrong = answer("matrix", {"metric": {}, "values": [[1, value]]})
+        with serving(always(wrong)) as server, pytest.raises(CostmeterError, match="is not a number"):
+            asking(server.base).samples("x[1h]", 4)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        pytest.param({}, (), id="whole"),
+        pytest.param({"warnings": ["store gpu-eu unreachable\x1b"]}, ("store gpu-eu unreachable ",), id="thanos"),
+        pytest.param({"warnings": ["PromQL info: metric might not be a counter"]}, (), id="a-remark-on-the-query"),
+        pytest.param({"isPartial": True}, ("the answer is partial",), id="victoria-metrics"),
+        pytest.param({"isPartial": False, "warnings": None}, (), id="said-to-be-whole"),
+    ],
+)
+def test_a_partial_answer_is_remembered(more: dict[str, Any], told: tuple[str, ...]) -> None:
+    """Once, however often it is said, whatever is asked afterwards."""
+    bodies = [{**json.loads(answer("vector")), **more}, {**json.loads(answer("vector")), **more}]
+    bodies += [json.loads(answer("vector"))]
+    with serving(lambda request: Said(json.dumps(bodies.pop(0)))) as server:
+        asked = asking(server.base)
+        for _ in range(3):
+            asked.values("x")
+    assert told == asked.partial
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        pytest.param(400, {"status": "error", "error": "parse\x1b error"}, "refuses the question: parse  e", id="400"),
+        pytest.param(422, {"status": "error", "error": "too many samples"}, "(status 422): too many samples", id="422"),
+        pytest.param(400, {"error": 5}, "does not understand us (status 400) | where it speaks TLS", id="not-its-form"),
+    ],
+)
+def test_a_refusal_is_told_in_the_servers_words(status: int, said: dict[str, Any], words: str) -> None:
+    """Where it comes in the form of the API; never with what would move a terminal."""
+    assert words in refusal(Said(json.dumps(said), status))
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -46,10 +47,50 @@ def test_rows_that_are_left_out_are_summed(room: int | None) -> None:
 
 
 def test_idle_alone_is_shown_where_it_is_asked_for() -> None:
-    """The key `i`; nothing idle is said."""
+    """The key `i`."""
     lines = fleet(of(3, idle=1, runs=2), Style(100), View(idle_only=True))
     assert ["IDLE:"] == [line.split()[0] for line in lines if re.match(r"IDLE:|RUN |NODE ", line)]
-    assert "no GPU that somebody holds is idle" in fleet(of(3), Style(100), View())
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        pytest.param(
+            replace(of(1), nodes=(Node("gpu01", "", {"busy": Decimal(14)}, {"busy": Decimal(7)}),)),
+            "no GPU that somebody holds is idle",
+            id="none",
+        ),
+        pytest.param(of(3), "who holds what is idle is known within three minutes", id="nobody-named-yet"),
+        pytest.param(of(3, idle=1), "who holds most of what is idle is known within three minutes", id="one-of-three"),
+        pytest.param(
+            replace(of(3), has_holders=False),
+            "who holds what is idle is told by agents, and none is scraped here",
+            id="wrappers-alone",
+        ),
+        pytest.param(of(3, idle=3), None, id="all-named"),
+    ],
+)
+def test_that_nothing_idles_is_said_only_where_nothing_does(found: Fleet, says: str | None) -> None:
+    """Each of three nodes has one idle GPU at 2 USD an hour; reasons come later than money."""
+    last = fleet(found, Style(100), View())[-1]
+    assert last == says if says else "hold" not in last
+    assert (found.per_hour("idle") > 0 and "known within" in last) == found.idle_without_holder or not found.has_holders
+
+
+def test_what_figures_lack_is_said() -> None:
+    """Stores that did not answer, nodes that were not scraped or not twice, runs that began just now; text and data."""
+    found = replace(of(1, runs=1), partial=("store a is away",), silent=("gpu02",), unknown=("gpu03",))
+    found = replace(found, runs=(replace(found.runs[0], is_new=True),))
+    lines = fleet(found, Style(100), View())
+    assert {
+        "not all stores answered: figures are at least these",
+        "not scraped: gpu02",
+        "no figures yet: gpu03",
+        "scraped for less than 5 minutes, their money is too low: sft",
+    } <= {*lines}
+    (data,) = document([found], "http://prom")["fleets"]
+    assert (["store a is away"], ["gpu02"], ["gpu03"]) == (data["partial"], data["silent"], data["unknown"])
+    assert (True, True) == (data["runs"][0]["is_new"], data["now"]["idle_without_holder"])
 
 
 def test_no_name_does_anything_to_a_terminal() -> None:

@@ -6,8 +6,10 @@ from decimal import Decimal
 
 import pytest
 
-from costmeter.feeds.promruns import Detail, SeenRun, Told
-from costmeter.outputs.metricruns import Read, grouped, render, render_groups, render_run, runs_document
+from costmeter.feeds.promdetail import Detail
+from costmeter.feeds.promruns import SeenRun, Told
+from costmeter.outputs.metricrun import render_run
+from costmeter.outputs.metricruns import Read, grouped, groups_document, render, render_groups, runs_document
 from costmeter.outputs.style import Style
 
 READ = Read("http://prom:9090", 1_795_352_400 * 10**9, None)
@@ -55,10 +57,29 @@ def test_what_has_no_price_has_no_cost() -> None:
 
 
 def test_a_total_that_is_too_small_says_so() -> None:
-    """Where samples could not be had."""
-    least = replace(RUN, is_least=True)
-    assert "at least" in render([least], READ, Style(100))
-    assert re.search("At least +a counter fell", render_run(least, Detail(), READ, Style()))
+    """Where samples could not be had, or a store did not answer: list, groups and detail say why."""
+    read = replace(READ, least=("not all stores answered",))
+    groups = grouped([RUN], lambda run: "all")
+    texts = (render([RUN], read, Style(100)), render_groups(groups, "user", read, Style(100)))
+    assert all("Not all stores answered: at least" in text for text in texts)
+    assert groups_document(groups, "user", read)["is_least"]
+    assert re.search("At least +not all stores answered", render_run(RUN, Detail(), read, Style()))
+    assert "at least" not in render([RUN], READ, Style(100)).lower()
+
+
+def test_what_was_spent_before_it_was_scraped_is_in_no_line() -> None:
+    """It stands beneath them, by currency."""
+    read = replace(READ, unscraped={"USD": Decimal(5000)})
+    text = render_groups(grouped([RUN], lambda run: "2026-11-22"), "day", read, Style(100))
+    assert "in no line: $5,000.00 that runs had cost before they were first scraped" in text
+    assert {"USD": "5000"} == groups_document([], "day", read)["unscraped"]
+
+
+def test_two_users_runs_of_one_id_are_told_apart() -> None:
+    """In the list by what they are called; and they count as two."""
+    runs = [replace(RUN, called="r-1~maya"), replace(RUN, facts={"user": "lee"}, called="r-1~lee")]
+    assert {"r-1~maya", "r-1~lee"} < {*render(runs, READ, Style(100)).split()}
+    assert [2] == [group.runs for group in grouped(runs, lambda run: "all")]
 
 
 def test_currencies_and_simulated_runs_never_add_up() -> None:
