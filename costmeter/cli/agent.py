@@ -38,7 +38,7 @@ else by their processes' user. No privileges are needed; what more would show: c
 examples:
   costmeter agent                                      # http://127.0.0.1:26786/metrics
   costmeter agent --web.listen-address :26786          # on every address of this machine
-  costmeter agent --simulate mixed --state /tmp/agent  # no GPU needed
+  costmeter agent --simulate team --state /tmp/agent   # no GPU needed
 
 signals: HUP loads the settings anew, TERM and INT stop it; counters go on at the next start.
 exit codes: 0 stopped, 1 it could not go on, 2 wrong command line, 125 faulty settings, or another

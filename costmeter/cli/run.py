@@ -28,7 +28,7 @@ FINISH_SECONDS = 1.7
 PRINT_SECONDS = 0.2
 #: Of it, this much for a meter that is still starting when a short job ends.
 START_SECONDS = 1.3
-SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed")
+SCENARIOS = ("healthy", "data-bound", "hang", "preempted", "notebook", "mixed", "team")
 
 _GPUS_HELP = "held GPUs: 0,1 or 0:1 (a MIG instance) or UUIDs, or all, or none (default: CUDA_VISIBLE_DEVICES)"
 _EPILOG = """\

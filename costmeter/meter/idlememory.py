@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from costmeter.meter.holder import RunKey
 from costmeter.meter.idling import IdleSpell
 
 
@@ -12,7 +13,7 @@ class IdleMemory:
     It is held since `since_ns` and was seen to compute nothing since `quiet_from_ns`, whatever it did before
     (`has_computed`). It has spun since `spins_from_ns`, None where it does not, and its holders say what they say since
     `said_from_ns`, None where nobody remembers. `hides_processes`: it computed while none was listed. `spell` None: it
-    is not idle.
+    is not idle. `runs` are those who held it, where that is not said elsewhere.
     """
 
     seen_ns: int
@@ -23,3 +24,4 @@ class IdleMemory:
     said_from_ns: int | None = None
     hides_processes: bool = False
     spell: IdleSpell | None = None
+    runs: frozenset[RunKey] = frozenset()

@@ -1,6 +1,7 @@
 """Why a held GPU computed nothing: one reason for each stretch of idle time, and what such time came to."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -40,19 +41,25 @@ STALLS: frozenset[Reason] = frozenset(("waiting-for-data", "waiting-for-peer", "
 #: first of them: `load_batch` waits for data, `load_checkpoint` is start-up, `eval_data` evaluates.
 _PHASE_WORDS: tuple[tuple[Reason, str], ...] = (
     ("evaluation", "eval evals evaluate evaluating evaluation val valid validate validating validation"),
-    ("evaluation", "test tests testing"),
-    ("waiting-for-data", "data dataset datasets dataloader dataloaders dataloading loader loaders batch batches"),
+    ("evaluation", "evaluator evaluators validator validators sanity test tests testing"),
+    ("waiting-for-data", "data dataset datasets dataloader dataloaders dataloading loader loaders"),
     ("waiting-for-data", "fetch fetching prefetch prefetching preprocess preprocessing"),
     ("start-up", "start starting startup setup load loading restore restoring warm warming warmup"),
+    ("start-up", "resume resuming restart restarting"),
     ("start-up", "init initialize initializing initialization initialise initialising initialisation"),
     ("start-up", "compile compiling compilation"),
-    ("checkpoint", "checkpoint checkpoints checkpointing ckpt ckpts save saves saving"),
+    ("checkpoint", "checkpoint checkpoints checkpointing checkpointer checkpointers ckpt ckpts save saves saving"),
 )
 PHASE_WORDS: Mapping[Reason, frozenset[str]] = {
     why: frozenset(word for each, words in _PHASE_WORDS if each == why for word in words.split())
     for why, _ in _PHASE_WORDS
 }
+#: A batch is what a loader gives and what a step trains on: it is waited for only where somebody gets it.
+_BATCHES = frozenset(("batch", "batches"))
+_GETTING = frozenset(("load", "loading", "get", "getting", "read", "reading", "next", "wait", "waiting"))
 _WORD = re.compile("[a-z]+")
+#: Where another word begins in `trainEval` and in `NCCLInit`.
+_HUMP = re.compile("(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 #: A run's own word explains so much unbroken idleness, and no more: a disk that is gone leaves a job in its checkpoint,
 #: or in its start, for ever. Weights are loaded and graphs compiled in minutes, large ones in tens of them.
 OWN_WORD_NS = 30 * NANOSECONDS_PER_MINUTE
@@ -65,6 +72,9 @@ SAID_SPIN_GRACE_NS = 10 * NANOSECONDS_PER_MINUTE
 #: Whose steps are far apart waits longer than these for the next: this many times the longest gap of late, but never
 #: longer than any word is believed.
 _GAPS = 2
+#: Who has told of one step alone may need as long again for the second as for the first, and is given this at least:
+#: twice five minutes.
+FIRST_GAP_NS = 5 * NANOSECONDS_PER_MINUTE
 #: Imports, weights, compilation: who is new has so long until it computes for the first time.
 START_UP_NS = 5 * NANOSECONDS_PER_MINUTE
 #: Who has computed, or told of a step, within this time is at work, and waits now.
@@ -81,12 +91,13 @@ class Facts:
     """What is known of a held GPU at the end of an interval in which it was idle. Lengths of time are nanoseconds.
 
     `phases` are what its holders say they do, empty where one says nothing; `said_ns` is for how long it has computed
-    nothing since they say what comes to the same reason. `held_ns` is since it has these holders.
+    nothing since they first said anything that comes to a reason. `held_ns` is since it has these holders.
     `quiet_ns` is for how long it has been seen to compute nothing: since it computed last, or since somebody watches
     it; `has_computed` is whether it ever did, for these holders. `spun_ns` is for how long it has spun without a step
     told meanwhile, None where it does not spin; `step_ns` since when the last step was told, and `step_gap_ns` the
-    longest time between two of the last steps, 0 where that is not known. `processes` are on it, `memory_bytes` in use,
-    and its processes with all that they started use `cores` of the host. None: nobody can say.
+    longest time between two of the last steps, what stands for it where one alone was told, 0 where none was.
+    `processes` are on it, `memory_bytes` in use, and its processes with all that they started use `cores` of the host.
+    None: nobody can say.
     """
 
     phases: tuple[str, ...] = ()
@@ -127,8 +138,12 @@ def reason(facts: Facts) -> Reason:
 
 def phase_reason(phase: str) -> Reason | None:
     """Why a GPU computes nothing in a phase of this name, by its words; None where they do not say."""
-    words = _WORD.findall(phase.lower())
-    return next((why for why, known in PHASE_WORDS.items() if not known.isdisjoint(words)), None)
+    words = _words(phase)
+    is_batch_got = not (_BATCHES.isdisjoint(words) or _GETTING.isdisjoint(words))
+    for why, known in PHASE_WORDS.items():
+        if not known.isdisjoint(words) or (is_batch_got and why == "waiting-for-data"):
+            return why
+    return None
 
 
 def said_reason(phases: tuple[str, ...]) -> Reason | None:
@@ -137,6 +152,13 @@ def said_reason(phases: tuple[str, ...]) -> Reason | None:
         return None
     first = phase_reason(phases[0])
     return first if first is None or all(phase_reason(phase) == first for phase in phases[1:]) else None
+
+
+def _words(phase: str) -> list[str]:
+    """The words of a name, in small letters: as they stand, and as camel case parts them. Accents do not count."""
+    if not phase.isascii():
+        phase = "".join(each for each in unicodedata.normalize("NFKD", phase) if not unicodedata.combining(each))
+    return _WORD.findall(phase.lower()) + _WORD.findall(_HUMP.sub(" ", phase).lower())
 
 
 def patience_ns(usual_ns: int, step_gap_ns: int) -> int:
@@ -182,7 +204,8 @@ class IdleUse:
 
 @dataclass(frozen=True, slots=True)
 class IdleSpell:
-    """A GPU is idle for a reason: since when (UTC), and what its idle time had cost before the spell began.
+    """A GPU is idle for a reason: since when (UTC), and what its idle time had cost before the spell began,
+    credits taken off.
 
     A moment of work does not end a spell that goes on after it: a GPU that waits for data works now and then.
     """

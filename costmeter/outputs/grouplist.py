@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from costmeter.ledger.grouping import NONE, Group
+from costmeter.ledger.node.runs import UNHELD_GROUP
 from costmeter.outputs.columns import columns
 from costmeter.outputs.csvtext import csv_text, exact_grams, exact_joules, exact_kwh, exact_seconds, harmless
 from costmeter.outputs.figures import carbons, energies, gpu_hours, plain, quantum, rounded
@@ -137,7 +138,8 @@ def _table(block: list[Group], key: str) -> Iterator[list[str]]:
     held = _held_columns(block, quantum(sum(amounts, Decimal(0))))
     yield [key.upper(), "RUNS", "GPU-h", currency, f"IDLE {currency}", kwh, f"{mass} CO2e", *held]
     for at, group in enumerate(block):
-        row = [group.word, f"{len(group.runs):,}", f"{hours[at]:,}", f"{costs[at]:,}", f"{idle[at]:,}"]
+        waste = "–" if group.word == UNHELD_GROUP and not group.runs else f"{idle[at]:,}"  # nobody's idle spend
+        row = [group.word, f"{len(group.runs):,}", f"{hours[at]:,}", f"{costs[at]:,}", waste]
         yield [*row, used[at], emitted[at], *(f"{column[at]:,}" for column in held.values())]
     runs = frozenset().union(*(group.runs for group in block))
     summed = (hours, costs, idle, _numbers(used), _numbers(emitted), *held.values())

@@ -1,8 +1,8 @@
 """Who holds idle GPUs, why, and what it costs: made of a node's JSON, as data and for `idletext` to print.
 
 What burns money in earnest is told; short stalls, and what a run says that it does (start-up, evaluation, checkpoint),
-are not, unless everything is asked for. A GPU that waits for data works now and then: what it costs per hour is what
-its idle time has cost since it began to wait, by the hour, not its whole price.
+are not, unless everything is asked for. A GPU that waits for data works now and then: what it costs per hour is its
+price as it is now, for the part of the time that it was idle, not its whole price.
 """
 
 import re
@@ -20,11 +20,14 @@ from costmeter.outputs.idlewords import idle_since, reason_of
 SCHEMA = "costmeter.idle/1"
 #: What is no news before it has lasted so long, in seconds; the others had to last to get their reason at all.
 _STALL_SECONDS = 300
-#: A mean of less time than this says nothing.
+#: Of less time than this the idle part says nothing.
 _MEAN_SECONDS = 60
-#: What costs this part of its price or more, by such a mean, has not worked meanwhile.
+#: What was idle for this part of the time or more has not worked meanwhile.
 _WHOLE = Decimal("0.98")
-_HOUR_SECONDS = 3600
+#: Holders whose names the node does not know, all of them: a silence of theirs would be one of the whole fleet's.
+_NOBODY = frozenset(("", "unknown"))
+#: What needs no quotes in a matcher of Alertmanager's.
+_PLAIN = re.compile(r"[A-Za-z0-9_.@-]+", re.ASCII)
 _STEP = Decimal("1e-6")
 #: How a run is ended where a scheduler started it, by how its holder was found.
 _BY_SCHEDULER = {"slurm": "scancel {0}", "kubernetes": "kubectl delete pod -n {0} {1}", "container": "docker stop {0}"}
@@ -171,12 +174,23 @@ def freeing(holding: Holding, reader: Reader) -> list[str]:
 
 def quieting(holding: Holding) -> str:
     """The command that has Alertmanager be silent of it for two hours: we keep no silences of our own."""
-    users, alerts = holding.users, QUIETED.get(holding.reason or UNEXPLAINED, QUIETED[UNEXPLAINED])
+    users = [user for user in holding.users if user not in _NOBODY]
+    alerts = QUIETED.get(holding.reason or UNEXPLAINED, QUIETED[UNEXPLAINED])
     if not users or not alerts:
         return ""
     which = f"alertname={alerts[0]}" if len(alerts) == 1 else f"alertname=~{'|'.join(alerts)}"
-    whose = f"owner={users[0]}" if len(users) == 1 else f"owner=~{'|'.join(map(re.escape, users))}"
+    whose = f"owner={_matched(users[0])}" if len(users) == 1 else f"owner=~{_quoted('|'.join(map(re.escape, users)))}"
     return f"amtool silence add {shlex.quote(which)} {shlex.quote(whose)} -d 2h -c known"
+
+
+def _matched(value: str) -> str:
+    return value if _PLAIN.fullmatch(value) else _quoted(value)
+
+
+def _quoted(value: str) -> str:
+    """As Alertmanager reads it (its docs, "Matcher"): quotes, backslashes and ends of lines escaped."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 # Rows
@@ -205,26 +219,28 @@ def _holding(
     costs = [
         Decimal(gpu["idle_cost"]) for gpu in gpus if gpu.get("idle_cost") is not None and gpu["per_hour"] is not None
     ]
-    means = [_per_hour(gpu, at) for gpu in gpus]
+    per_hour = total(_per_hour(gpu) for gpu in gpus)
     seconds = 0.0 if since is None else seconds_between(since, at)
     cost = sum(costs, Decimal(0)) if costs else None
-    has_worked = seconds < _MEAN_SECONDS or any(
-        mean is None or mean < _WHOLE * Decimal(gpu["per_hour"]) for mean, gpu in zip(means, gpus, strict=True)
-    )
-    return Holding(
-        tuple(gpus), tuple(holders), reason, since, seconds, total(means), cost, names, end, has_worked
-    )  # fmt: skip
+    parts = [_idle_part(gpu) for gpu in gpus]
+    has_worked = any(part is None or part < _WHOLE for part in parts)
+    return Holding(tuple(gpus), tuple(holders), reason, since, seconds, per_hour, cost, names, end, has_worked)
 
 
-def _per_hour(gpu: Mapping[str, Any], at: str) -> Decimal | None:
-    """What its idle time costs by the hour: its price, or less where it works in between."""
+def _per_hour(gpu: Mapping[str, Any]) -> Decimal | None:
+    """What its idle time costs by the hour: its price as it is now, or less where it works in between."""
     if gpu["per_hour"] is None:
         return None
-    price, since, cost = Decimal(gpu["per_hour"]), gpu.get("reason_since"), gpu.get("idle_cost")
-    seconds = 0.0 if since is None else seconds_between(since, at)
-    if cost is None or seconds < _MEAN_SECONDS:
-        return price
-    return min(price, Decimal(cost) * _HOUR_SECONDS / Decimal(repr(seconds))).quantize(_STEP)
+    price, part = Decimal(gpu["per_hour"]), _idle_part(gpu)
+    return price if part is None else (price * part).quantize(_STEP)
+
+
+def _idle_part(gpu: Mapping[str, Any]) -> Decimal | None:
+    """How much of its spell it was idle for, of what was seen of it; None where it is too early to say."""
+    idle, busy = gpu.get("idle_seconds"), gpu.get("busy_seconds")
+    if idle is None or busy is None or idle + busy < _MEAN_SECONDS:
+        return None
+    return Decimal(repr(idle)) / Decimal(repr(idle + busy))
 
 
 def _end(holder: Mapping[str, Any], run: Mapping[str, Any] | None) -> str:

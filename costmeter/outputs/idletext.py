@@ -56,10 +56,18 @@ def _headline(found: Idle) -> str:
     per_hour, cost = total(each.per_hour for each in found.news), total(each.cost for each in found.news)
     unpriced = sum(each.unpriced for each in found.news)
     if per_hour is None:
-        return f"{simulated}{_counted(unpriced)} held and idle on {found.node['host']}; no price is set: costmeter init"
+        return f"{simulated}{_counted(unpriced)} held and idle on {found.node['host']}; {_no_price(found)}"
     so_far = "" if cost is None else f" ({money(cost, currency, _CENT)} so far)"
     more = f", and so {'is' if unpriced == 1 else 'are'} {_counted(unpriced)} without a price" if unpriced else ""
     return f"{simulated}{_rate(per_hour, currency)} is going to nobody's training right now{so_far}{more}"
+
+
+def _no_price(found: Idle) -> str:
+    """What to type where none of what burns has a price: that of its models, if others have theirs."""
+    if all(gpu["per_hour"] is None for gpu in found.node["gpus"]):
+        return "no price is set: costmeter init"
+    models = dict.fromkeys(short_model(gpu["model"]) for each in found.news for gpu in each.gpus)
+    return f"no price is known for {', '.join(models)}: gpu: {{price: P}} in costmeter.yaml"
 
 
 def _cells(holding: Holding, currency: str) -> list[str]:
@@ -85,8 +93,8 @@ def _details(holding: Holding, width: int, reader: Reader) -> Iterator[str]:
     for way in freeing(holding, reader):
         yield f"{_INDENT}{label}{way}"
         label = " " * len(label)
-    if holding.is_news:
-        yield f"{_INDENT}quiet it: {quieting(holding)}"
+    if holding.is_news and (silence := quieting(holding)):
+        yield f"{_INDENT}quiet it: {silence}"
 
 
 def _why(holding: Holding) -> str:

@@ -45,7 +45,9 @@ def _warnings(node: Mapping[str, Any]) -> list[Markup]:
         lines.append(element("p", said, class_="warn"))
     unpriced = node["now"]["unpriced_gpus"]
     if unpriced:
-        said = f"{unpriced} of {len(node['gpus'])} GPUs have no price, and cost nothing here. Set one: gpu.price"
+        gpus = "GPU" if len(node["gpus"]) == 1 else "GPUs"
+        none = "has no price, and costs" if unpriced == 1 else "have no price, and cost"
+        said = f"{unpriced} of {len(node['gpus'])} {gpus} {none} nothing here. Set one: gpu.price"
         lines.append(element("p", said, class_="warn"))
     failed = sorted(name for name, works in health["collectors"].items() if not works)
     if failed:

@@ -15,6 +15,7 @@ from costmeter.ledger.node.record import RunAccount
 from costmeter.meter.activity import UNHELD
 from costmeter.meter.charge import Rates, cost_per_hour
 from costmeter.meter.holder import Holder, RunKey
+from costmeter.meter.idleuse import idle_use
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import UNTOLD
 from costmeter.meter.totals import DeviceTotals, by_state, net
@@ -97,6 +98,7 @@ class _Gpu:
         self._slow = None if is_silent else snapshot.seen.slow.get(device.uuid)
         self._since_ns = snapshot.since_utc_ns.get(device.uuid)
         self._spell = snapshot.idle.get(device.uuid)
+        self._watched = snapshot.idle_times.get(device.uuid)
         self._totals = part.held.devices.get(device.uuid, DeviceTotals())
         self._unheld = part.unheld.devices.get(device.uuid, DeviceTotals())
 
@@ -116,6 +118,7 @@ class _Gpu:
             "state": self.state,
             "since": None if self._since_ns is None else timestamp(self._since_ns),
             **self._idle(),
+            **self._times(),
             "per_hour": None if self.per_hour is None else plain(self.per_hour),
             "holders": [_holder(holder) for holder in self.holders],
             "processes": [{"pid": each.pid, "user": each.user} for each in processes],
@@ -127,8 +130,19 @@ class _Gpu:
         spell = self._spell
         if spell is None or not self.holders:  # it changes hands just now
             return {"reason": None, "reason_since": None, "idle_cost": None}
-        cost = max(Decimal(0), by_state(self._totals.charges)["idle"] - spell.cost_before)
+        idle = idle_use(self._totals)
+        cost = idle.cost - spell.cost_before
+        if not idle.credits:  # what is only charged never falls, though prices changed within a slot
+            cost = max(Decimal(0), cost)
         return {"reason": spell.reason, "reason_since": timestamp(spell.since_utc_ns), "idle_cost": plain(cost)}
+
+    def _times(self) -> dict[str, float | None]:
+        """For how long it was seen to be idle since, and to compute in between; what nobody saw is in neither."""
+        times = None if self._spell is None or not self.holders else self._watched
+        return {
+            "idle_seconds": None if times is None else times.idle_ns / NANOSECONDS_PER_SECOND,
+            "busy_seconds": None if times is None else times.busy_ns / NANOSECONDS_PER_SECOND,
+        }
 
     def share(self, key: RunKey) -> Decimal | None:
         """What a run pays per hour for it: holders of one GPU have equal parts."""

@@ -7,6 +7,7 @@ from decimal import Decimal
 from costmeter.ledger.node.query import NodePart, fold_node
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.holder import RunKey
+from costmeter.meter.idletimes import IdleTimes
 from costmeter.meter.idling import IdleSpell, Reason
 from costmeter.meter.outlook import Outlook
 from costmeter.meter.progress import Progress
@@ -37,8 +38,9 @@ class NodeSnapshot:
     `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it does.
     `opened` is since when the UTC day is metered, and what all devices had cost by then. `credits_at_zero` is whether
     prices can be negative since so short a time that what they paid back is shown as 0 still. `idle` has the
-    devices that are idle for a reason now, `idle_reasons` all reasons that a device has been idle for, and whether what
-    that came to has stood at 0 for long enough. The rest is as in `Snapshot`.
+    devices that are idle for a reason now, `idle_times` for how much of it this process saw them idle, `idle_reasons`
+    all reasons that a device has been idle for, and whether what that came to has stood at 0 for long enough. The rest
+    is as in `Snapshot`.
     """
 
     at_utc_ns: int
@@ -59,6 +61,7 @@ class NodeSnapshot:
     credits_at_zero: bool = False
     idle: Mapping[str, IdleSpell] = field(default_factory=dict)
     idle_reasons: Mapping[str, Mapping[Reason, bool]] = field(default_factory=dict)
+    idle_times: Mapping[str, IdleTimes] = field(default_factory=dict)
 
     @property
     def node(self) -> NodePart:

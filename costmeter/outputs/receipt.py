@@ -61,10 +61,8 @@ def receipt(
     run = identified(run)
     whole = run.totals.whole
     ended, lost = run_ending(run, is_live), run_lost(run, is_live)
-    known = sorted(origins(run, whole, lost).items())
-    amounts = net(whole.charges, whole.credits)
-    quantities, items = whole.quantities, items_of(run)
-    total, phases, idle = sum(amounts.values(), Decimal(0)), phases_of(run), idle_of(run, whole)
+    amounts, items, phases = net(whole.charges, whole.credits), items_of(run), phases_of(run)
+    total = sum(amounts.values(), Decimal(0))
     return {
         "schema": SCHEMA,
         "simulated": any(part.header.simulated for part in run.parts),
@@ -74,10 +72,7 @@ def receipt(
         "phases": phase_rows(phases),
         "energy": _energy(whole),
         "emissions": _emissions(whole, has_market(run)),
-        "gpu_seconds": _gpu_seconds(quantities),
-        "unmeasured_gpu_seconds": _seconds(quantities.unknown_energy_nanoseconds),
-        "idle_reasons": {reason: _seconds(use.nanoseconds) for reason, use in idle.items()},
-        "idle_costs": {reason: plain(use.cost) for reason, use in idle.items()},
+        **_time(run, whole),
         "devices": _devices(run),
         "progress": progress_of(run, total, projection),
         "sunk": _sunk(run, ended, lost),
@@ -85,8 +80,7 @@ def receipt(
         "budgets": budget_rows(run),
         "items": item_rows(items),
         "full_cost": full(total, items) if with_full_cost else None,
-        "provenance": {name: origin.word for name, origin in known},
-        "origins": {name: origin.detail for name, origin in known},
+        **_origins(run, whole, lost),
         "rates": rates_in_force(run),
         "meter": _meter(run),
     }
@@ -106,6 +100,26 @@ def _emissions(whole: DeviceTotals, has_market: bool) -> dict[str, Any]:
         "operational_grams": _grams(whole.operational_micrograms),
         "embodied_grams": _grams(whole.embodied_micrograms),
         "market_grams": _grams(whole.market_micrograms) if has_market else None,
+    }
+
+
+def _time(run: Run, whole: DeviceTotals) -> dict[str, Any]:
+    """GPU time by state, and why what was idle of it was."""
+    quantities, idle = whole.quantities, idle_of(run, whole)
+    return {
+        "gpu_seconds": _gpu_seconds(quantities),
+        "unmeasured_gpu_seconds": _seconds(quantities.unknown_energy_nanoseconds),
+        "idle_reasons": {reason: _seconds(use.nanoseconds) for reason, use in idle.items()},
+        "idle_costs": {reason: plain(use.cost) for reason, use in idle.items()},
+    }
+
+
+def _origins(run: Run, whole: DeviceTotals, lost: Lost | None) -> dict[str, Any]:
+    """Where every figure comes from, in a word and in detail."""
+    known = sorted(origins(run, whole, lost).items())
+    return {
+        "provenance": {name: origin.word for name, origin in known},
+        "origins": {name: origin.detail for name, origin in known},
     }
 
 

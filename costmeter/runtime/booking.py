@@ -14,9 +14,10 @@ from costmeter.clock import Anchor, Clock
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import Earlier
 from costmeter.meter.charge import Rates
+from costmeter.meter.idleuse import idle_use
 from costmeter.meter.interval import Interval, cut, explained
 from costmeter.meter.slot import Slot
-from costmeter.meter.totals import Totals, by_state, totals
+from costmeter.meter.totals import Totals, totals
 from costmeter.outputs.snapshot import Seen
 from costmeter.rates.book import Quotation
 from costmeter.readings import Device, DriverFacts, Missing, Reading, is_identified
@@ -227,12 +228,12 @@ class Booking(ABC):
         self._slots.book(interval, self._anchor)
 
     def _idle_cost(self, uuid: str) -> Decimal:
-        """What the idle time of a device that is held has been charged so far; before the interval being booked."""
+        """What the idle time of a held device has cost so far, credits taken off; before the interval being booked."""
         closed, open_cost = self._held_totals().devices.get(uuid), Decimal(0)
         if self._rates is not None and uuid in self._rates.devices:
             waiting = Slot(0, 0, {uuid: self._slots.held_quantities(uuid)})
-            open_cost = by_state(totals(waiting, self._rates).devices[uuid].charges)["idle"]
-        return open_cost if closed is None else open_cost + by_state(closed.charges)["idle"]
+            open_cost = idle_use(totals(waiting, self._rates).devices[uuid]).cost
+        return open_cost if closed is None else open_cost + idle_use(closed).cost
 
     def _close_slots(self) -> None:
         """Close every slot that all devices have left, oldest first, and see that the open one has its rates."""

@@ -4,12 +4,11 @@ Arithmetic only. What is seen and told comes from the recorder; the decision its
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from costmeter.clock import Anchor
 from costmeter.meter.activity import SPINNING_ABOVE
-from costmeter.meter.holder import HeldBy, Holder, RunKey
+from costmeter.meter.holder import HeldBy, RunKey
 from costmeter.meter.idlememory import IdleMemory
 from costmeter.meter.idling import (
     OWN_WORD_NS,
@@ -17,89 +16,34 @@ from costmeter.meter.idling import (
     SAID_SPIN_GRACE_NS,
     SPIN_GRACE_NS,
     START_UP_NS,
-    UNEXPLAINED,
     Facts,
     IdleSpell,
     Reason,
     patience_ns,
-    phase_reason,
     reason,
 )
 from costmeter.meter.interval import Interval
 from costmeter.readings import Missing
-from costmeter.units import NANOSECONDS_PER_SECOND
+from costmeter.runtime.idleheld import (
+    HeldDevice,
+    Steps,
+    awake,
+    calm,
+    first_steps,
+    remember,
+    silent,
+    spin,
+    take_hands,
+)
+from costmeter.units import NANOSECONDS_PER_MINUTE
 
 #: A reason that nothing but news can change.
 FOR_EVER_NS = 2**63
-#: Who is not idle for longer than this, on end, has gone back to work; a moment of it is none.
-WORKS_AGAIN_NS = 15 * NANOSECONDS_PER_SECOND
 #: Since when a device is watched for these holders (CLOCK_BOOTTIME), its spell, whether it spins, and whether it has
 #: computed nothing for long.
 Standing = tuple[int, IdleSpell | None, bool, bool]
-#: Who has spun but for moments, that together are less than this part of the time, has spun all along.
-_REST_PART = 8
-#: How far the last steps of a run are apart is known by so many of them.
-_GAPS_KEPT = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Steps:
-    """How many steps a run has made, when the last was told (CLOCK_BOOTTIME), and the times between the last ones."""
-
-    count: int
-    at_ns: int
-    gaps_ns: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Voice:
-    """One holder of a device: since when it holds it, and since when its word comes to this reason. CLOCK_BOOTTIME."""
-
-    since_ns: int
-    says: Reason | None
-    says_from_ns: int
-
-
-@dataclass(slots=True)
-class _Held:
-    """One held device. Instants are CLOCK_BOOTTIME.
-
-    `quiet_from_ns` is since when it was seen to compute nothing, `awake_from_ns` since when it has not been idle on
-    end, None while it is; `is_working`: it computes, and there is nothing that this may still end. `spins_from_ns` is
-    since when it has spun but for moments, `calm_ns` how long these were in all, and `calm_from_ns` since when it has
-    not spun on end, None while it spins. `unlisted_ns` is when it was first listed without a process and has been ever
-    since; `hides_processes`: it computed meanwhile, so that whose processes these are is not shown here (another pid
-    namespace, say). `why` stands until `stands_until_ns`, unless something is told after `told`.
-    """
-
-    holders: tuple[Holder, ...]
-    voices: dict[RunKey, _Voice]
-    quiet_from_ns: int
-    has_computed: bool = False
-    awake_from_ns: int | None = None
-    is_working: bool = False
-    spins_from_ns: int | None = None
-    calm_ns: int = 0
-    calm_from_ns: int | None = 0
-    processes: int | None = None
-    unlisted_ns: int | None = None
-    hides_processes: bool = False
-    spell: IdleSpell | None = None
-    why: Reason = UNEXPLAINED
-    stands_until_ns: int = 0
-    told: int = 0
-    expected_ns: int = 0
-    began_ns: int = 0
-
-    @property
-    def since_ns(self) -> int:
-        """Since when its oldest holder holds it: it is new where all of them are."""
-        return min(voice.since_ns for voice in self.voices.values())
-
-    @property
-    def said_from_ns(self) -> int:
-        """Since when all of its holders say what they say, and it has computed nothing."""
-        return max(self.quiet_from_ns, max(voice.says_from_ns for voice in self.voices.values()))
+#: Who held a device before an agent was started anew, and is found on it again within this time, is the same.
+FOUND_AGAIN_NS = NANOSECONDS_PER_MINUTE
 
 
 class Idling:
@@ -110,20 +54,22 @@ class Idling:
 
     def __init__(self, idle_cost: Callable[[str], Decimal]) -> None:
         self._idle_cost = idle_cost
-        self._held: dict[str, _Held] = {}
-        self._steps: dict[RunKey, _Steps] = {}
+        self._held: dict[str, HeldDevice] = {}
+        self._steps: dict[RunKey, Steps] = {}
         self._memory: dict[str, int] = {}
         self._cores: Mapping[str, float] = {}
         self._told = 0
         self._expected: frozenset[RunKey] = frozenset()
+        self._lost: Mapping[str, IdleMemory] = {}
+        self._lost_until_ns = 0
 
     # What is told
 
     def hold(self, holders: HeldBy, at_ns: int) -> None:
         """Devices have these holders from an instant on; one that is not named nobody holds.
 
-        What a holder says that it does makes it no new one, and who comes to a device that is held, or leaves others
-        on it, changes nothing that is known of it.
+        What a holder says that it does makes it no new one. What is known of a device is known for those who hold it
+        together; those who stay when all who came before them went begin with themselves.
         """
         self._told += 1
         before, self._held = self._held, {}
@@ -131,27 +77,36 @@ class Idling:
             if not found:
                 continue
             known = before.get(uuid)
-            if known is None or known.voices.keys().isdisjoint({holder.key for holder in found}):
-                known = _Held(found, {}, at_ns, began_ns=at_ns)
-            known.holders = found
-            known.voices = {holder.key: _voice(known.voices.get(holder.key), holder, at_ns) for holder in found}
+            keys = {holder.key for holder in found}
+            is_new = known is None or known.voices.keys().isdisjoint(keys)
+            if known is None or is_new:
+                known = HeldDevice(found, at_ns, at_ns)
+            is_joined = not keys <= known.voices.keys() and bool(known.voices)
+            take_hands(known, found, at_ns, self._idle_cost(uuid) if is_joined else Decimal(0))
             self._held[uuid] = known
+            if is_new:
+                self._find_again(uuid, known, at_ns)
         named = {run for held in self._held.values() for run in held.voices}
         self._steps = {run: steps for run, steps in self._steps.items() if run in named}
 
     def expect(self, holders: HeldBy, at_ns: int, known: Mapping[str, IdleMemory] | None = None) -> None:
         """Devices had these holders before, and this was `known` of them: it goes on, and so do their spells.
 
-        Those of which nothing is known are not in their start-up any more.
+        What was known of others waits for a while for those whose it was.
         """
         self.hold(holders, at_ns)
+        self._lost = {uuid: memory for uuid, memory in (known or {}).items() if uuid not in self._held}
+        self._lost_until_ns = at_ns + FOUND_AGAIN_NS
         for uuid, held in self._held.items():
-            memory = None if known is None else known.get(uuid)
-            since_ns = at_ns - START_UP_NS if memory is None else memory.since_ns
-            held.voices = {run: replace(each, since_ns=since_ns) for run, each in held.voices.items()}
-            if memory is not None:
-                _remember(held, memory, at_ns)
+            remember(held, None if known is None else known.get(uuid), at_ns)
         self._expected |= {run for held in self._held.values() for run in held.voices}
+
+    def _find_again(self, uuid: str, held: HeldDevice, at_ns: int) -> None:
+        """A run whose first process had ended holds a device by others, as it did before: it is no new one."""
+        memory = self._lost.get(uuid)
+        if memory is not None and at_ns < self._lost_until_ns and not memory.runs.isdisjoint(held.voices):
+            remember(held, memory, at_ns)
+            self._expected |= held.voices.keys()
 
     def step(self, run: RunKey, steps: int | None, at_ns: int) -> None:
         """A run says how many steps it has made; that it says the same again is no step."""
@@ -159,11 +114,11 @@ class Idling:
         if steps is None or (before is not None and before.count == steps):
             return
         self._told += 1
-        if before is None and run in self._expected:  # told before, by what its devices did last
-            quiet_ns = (held.quiet_from_ns for held in self._held.values() if run in held.voices)
-            at_ns = min(at_ns, max(quiet_ns, default=at_ns))
-        gaps_ns = () if before is None else (*before.gaps_ns[1 - _GAPS_KEPT :], at_ns - before.at_ns)
-        self._steps[run] = _Steps(steps, at_ns, gaps_ns)
+        if before is not None:
+            self._steps[run] = before.next(steps, at_ns)
+            return
+        devices = [held for held in self._held.values() if run in held.voices]
+        self._steps[run] = first_steps(run, steps, at_ns, devices, run in self._expected)
 
     def list(self, processes: Mapping[str, tuple[int, ...] | Missing], at_ns: int) -> None:
         """What the driver lists on every device. Where it does not say, nobody knows."""
@@ -204,21 +159,27 @@ class Idling:
             return None
         if interval.state == "unknown" and interval.start_ns < held.expected_ns:
             return None  # the gap before it was watched again: nothing speaks against what was known before it
-        if interval.state != "idle":
-            _awake(held, interval)
+        if interval.state == "busy":
+            awake(held, interval)
             return None
-        held.awake_from_ns, held.is_working = None, False
+        if interval.state == "unknown":
+            steps = self._last_steps(held)
+            silent(held, interval, None if steps is None else steps.at_ns)
+            return None
+        held.awake_from_ns, held.silent_from_ns, held.is_working = None, None, False
         is_spinning = interval.utilization_ratio is not None and interval.utilization_ratio > SPINNING_ABOVE
         if is_spinning:
-            _spin(held, interval)
+            spin(held, interval)
         else:
-            _calm(held, interval)
+            calm(held, interval)
         if interval.end_ns >= held.stands_until_ns or held.told != self._told:
             self._decide(held, interval)
         why = held.why
         if held.spell is None:
-            since_utc_ns = anchor.utc(max(interval.start_ns, held.since_ns))
-            held.spell = IdleSpell(why, since_utc_ns, self._idle_cost(interval.uuid))
+            if held.left is None:
+                held.left = max(interval.start_ns, held.since_ns), self._idle_cost(interval.uuid)
+            (held.spell_from_ns, cost_before), held.left = held.left, None
+            held.spell = IdleSpell(why, anchor.utc(held.spell_from_ns), cost_before)
         elif held.spell.reason != why:
             held.spell = IdleSpell(why, held.spell.since_utc_ns, held.spell.cost_before)
         return why
@@ -240,16 +201,19 @@ class Idling:
         held = self._held[uuid]
         spins_from_ns = held.spins_from_ns
         if spins_from_ns is not None:
-            told_ns = [self._steps[run].at_ns for run in held.voices if run in self._steps]
-            spins_from_ns = max([spins_from_ns, *told_ns])
-        said_ns = max(voice.says_from_ns for voice in held.voices.values())
-        known = held.quiet_from_ns, held.has_computed, spins_from_ns, said_ns, held.hides_processes, held.spell
-        return IdleMemory(at_ns, held.since_ns, *known)
+            steps = self._last_steps(held)
+            spins_from_ns = spins_from_ns if steps is None else max(spins_from_ns, steps.at_ns)
+        known = held.quiet_from_ns, held.has_computed, spins_from_ns, held.word_from_ns, held.hides_processes
+        return IdleMemory(at_ns, held.since_ns, *known, held.spell)
 
-    def _decide(self, held: _Held, interval: Interval) -> None:
+    def _last_steps(self, held: HeldDevice) -> Steps | None:
+        """What the holder told that told of a step last."""
+        return max((self._steps[run] for run in held.voices if run in self._steps), key=_told_ns, default=None)
+
+    def _decide(self, held: HeldDevice, interval: Interval) -> None:
         """Say why it is idle, and until when that stands: the next instant at which time alone may change it."""
         now_ns = interval.end_ns
-        steps = max((self._steps[run] for run in held.voices if run in self._steps), key=_told_ns, default=None)
+        steps = self._last_steps(held)
         # A moment of rest is no end of a hang: but between two turns of waiting for a peer it waits for something else.
         spins_from_ns = held.spins_from_ns if held.calm_from_ns is None or held.why == "hang" else None
         if spins_from_ns is not None and steps is not None:
@@ -265,7 +229,7 @@ class Idling:
         held.stands_until_ns = min((at_ns for at_ns in changes_ns if at_ns > now_ns), default=FOR_EVER_NS)
         held.told = self._told
 
-    def _facts(self, held: _Held, uuid: str, now_ns: int, spins_from_ns: int | None, steps: _Steps | None) -> Facts:
+    def _facts(self, held: HeldDevice, uuid: str, now_ns: int, spins_from_ns: int | None, steps: Steps | None) -> Facts:
         return Facts(
             tuple([holder.phase for holder in held.holders]),
             now_ns - held.since_ns,
@@ -277,65 +241,9 @@ class Idling:
             self._memory.get(uuid),
             self._cores.get(uuid),
             max(0, now_ns - held.said_from_ns),
-            0 if steps is None else max(steps.gaps_ns, default=0),
+            0 if steps is None else steps.gap_ns,
         )
 
 
-def _remember(held: _Held, memory: IdleMemory, at_ns: int) -> None:
-    """Go on with what was known of a device; what it did in the gap before `at_ns` nobody knows."""
-    held.quiet_from_ns, held.has_computed = memory.quiet_from_ns, memory.has_computed
-    held.hides_processes, held.spell, held.expected_ns = memory.hides_processes, memory.spell, at_ns
-    if memory.said_from_ns is not None:
-        said_ns = memory.said_from_ns
-        held.voices = {run: replace(each, says_from_ns=said_ns) for run, each in held.voices.items()}
-    if memory.spell is not None:
-        held.why = memory.spell.reason
-    if memory.spins_from_ns is not None:
-        held.spins_from_ns, held.calm_from_ns = memory.spins_from_ns, None
-
-
-def _told_ns(steps: _Steps) -> int:
+def _told_ns(steps: Steps) -> int:
     return steps.at_ns
-
-
-def _voice(before: _Voice | None, holder: Holder, at_ns: int) -> _Voice:
-    """What a holder says now; it says so from now on, where it said something else before."""
-    says = phase_reason(holder.phase)
-    if before is not None and before.says == says:
-        return before
-    return _Voice(at_ns if before is None else before.since_ns, says, at_ns)
-
-
-def _spin(held: _Held, interval: Interval) -> None:
-    if held.calm_from_ns is not None:
-        held.calm_from_ns, held.stands_until_ns = None, 0
-    if held.spins_from_ns is None:
-        held.spins_from_ns, held.calm_ns = interval.start_ns, 0
-
-
-def _calm(held: _Held, interval: Interval) -> None:
-    """It does not spin. For long enough that ends what was; so do many moments, as of uneven ranks between steps."""
-    if held.calm_from_ns is None:
-        held.calm_from_ns, held.stands_until_ns = interval.start_ns, 0
-    if held.spins_from_ns is None:
-        return
-    held.calm_ns += interval.end_ns - interval.start_ns
-    is_often = held.calm_ns > WORKS_AGAIN_NS and _REST_PART * held.calm_ns > interval.end_ns - held.spins_from_ns
-    if is_often or interval.end_ns - held.calm_from_ns > WORKS_AGAIN_NS:
-        held.spins_from_ns, held.stands_until_ns = None, 0
-
-
-def _awake(held: _Held, interval: Interval) -> None:
-    """It computed, or nobody can say what it did; for long enough on end that ends what was."""
-    held.stands_until_ns = 0
-    _calm(held, interval)
-    if held.awake_from_ns is None:
-        held.awake_from_ns = interval.start_ns
-    is_long = interval.end_ns - held.awake_from_ns > WORKS_AGAIN_NS
-    if is_long:
-        held.spell = None
-    if interval.state == "busy":
-        held.has_computed, held.quiet_from_ns = True, interval.end_ns
-        held.is_working = held.spell is None and held.spins_from_ns is None
-    elif is_long:  # what it did meanwhile nobody knows: it is watched anew
-        held.quiet_from_ns = interval.end_ns

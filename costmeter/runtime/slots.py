@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from costmeter.clock import Anchor
 from costmeter.ledger.record import Mark
 from costmeter.meter.holder import HeldBy
-from costmeter.meter.idling import Reason
+from costmeter.meter.idling import UNEXPLAINED, Reason
 from costmeter.meter.interval import Interval
 from costmeter.meter.progress import Progress
 from costmeter.meter.slot import ZERO, Quantities, Slot
@@ -77,13 +77,14 @@ class Slots(Generic[R]):
         """
         doing = self._stretches[0]
         beyond = [later_utc_ns for later_utc_ns in self.edges() if later_utc_ns > edge_utc_ns]
+        held = self._minutes.held(edge_utc_ns, devices)
         for later_utc_ns in beyond:
             for uuid, quantities in self._minutes.held(later_utc_ns, counters_uj).items():
                 counters_uj[uuid] -= 0 if devices[uuid].mig else quantities.microjoules
         return Slot(
             self.start_utc_ns,
             end_utc_ns,
-            self._minutes.held(edge_utc_ns, devices),
+            held,
             counters_uj,
             self.closed,
             {} if beyond else standings,
@@ -91,13 +92,21 @@ class Slots(Generic[R]):
             doing.redone,
             doing.progress,
             doing.holders,
-            self._reasons(edge_utc_ns, devices, doing),
+            self._reasons(edge_utc_ns, end_utc_ns, held, doing),
         )
 
-    def _reasons(self, edge_utc_ns: int, devices: Mapping[str, Device], doing: Stretch[R]) -> dict[str, Reason]:
-        """Why devices were idle that somebody held."""
+    def _reasons(
+        self, edge_utc_ns: int, end_utc_ns: int, devices: Mapping[str, Quantities], doing: Stretch[R]
+    ) -> dict[str, Reason]:
+        """Why devices were idle that somebody held: each that was has a reason, be it that nobody knows one."""
         found = self._minutes.reasons(edge_utc_ns)
-        return {uuid: why for uuid, why in found.items() if uuid in devices and self._is_held(uuid, doing)}
+        idle = (uuid for uuid, did in devices.items() if (did.idle_nanoseconds or uuid in found))
+        held = (uuid for uuid in idle if self._is_held(uuid, doing))
+        return {uuid: found[uuid] if uuid in found else self._unasked(uuid, end_utc_ns) for uuid in held}
+
+    def _unasked(self, uuid: str, at_utc_ns: int) -> Reason:
+        """Why a held device was idle up to an instant where nobody asked: who held it was told only afterwards."""
+        return UNEXPLAINED
 
     def _is_held(self, uuid: str, doing: Stretch[R]) -> bool:
         """Whether somebody held a device meanwhile: a run holds all of its own."""

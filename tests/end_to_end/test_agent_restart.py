@@ -1,6 +1,8 @@
 """The agent killed and started again: counters go on from no less than what was on the page, or begin at nothing."""
 
+import json
 import signal
+import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from costmeter.ledger.node.journal import fold_node_path, node_paths
 from costmeter.units import NANOSECONDS_PER_SECOND
 from tests.end_to_end.aged import age_spells
-from tests.end_to_end.installed import eventually, own_home, uncovered
+from tests.end_to_end.installed import COSTMETER, eventually, own_home, uncovered
 from tests.end_to_end.killable import GPU_TIME, KillableAgent
 from tests.runtime.announcer import Announcer, me
 
@@ -107,6 +109,32 @@ def test_an_idle_spell_goes_on_after_a_kill(tmp_path: Path) -> None:
         finally:
             made.end()
     assert before["reason_since"] == held["reason_since"]
+
+
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
+def test_the_spell_of_a_scenarios_run_goes_on(tmp_path: Path, by: signal.Signals) -> None:
+    """Of a run that no process of this machine holds, nobody can say that it is over before its GPUs were looked at."""
+    with own_home() as home:
+        made = KillableAgent(uncovered(home), tmp_path, "hang")
+        try:
+            assert not made.start()
+            before = eventually(lambda: _listed(home, made), "eight GPUs that have just begun")
+            made.end(by)
+            assert made.start()
+            after = eventually(lambda: _listed(home, made), "the same")
+        finally:
+            made.end()
+    assert before["since"] == after["since"]
+    assert Decimal(before["cost"]) <= Decimal(after["cost"])
+
+
+def _listed(home: dict[str, str], agent: KillableAgent) -> dict[str, Any] | None:
+    """What `costmeter idle` says of eight GPUs that are in their start-up, and that cost something already."""
+    argv = [COSTMETER, "idle", "--all", "--json", "--from", f"http://127.0.0.1:{agent.port}"]
+    told = subprocess.run(argv, env=uncovered(home), capture_output=True, text=True, check=True, timeout=60).stdout
+    rows: list[dict[str, Any]] = json.loads(told)["idle"]
+    begun = (row for row in rows if row["reason"] == "start-up" and len(row["gpus"]) == 8 and Decimal(row["cost"]))
+    return next(begun, None)
 
 
 def _spell(agent: KillableAgent, reason: str) -> dict[str, Any] | None:

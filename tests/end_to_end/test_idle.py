@@ -59,6 +59,19 @@ def test_who_has_only_begun_is_no_news(environ: dict[str, str], started: Started
     assert "0" == json.loads(idle(environ, "--all", "--json", "--from", started.url).stdout)["per_hour"]
 
 
+def test_an_hour_costs_what_it_costs_now(environ: dict[str, str], started: StartedAgent) -> None:
+    """A GPU that is idle all along costs its price, also once that has risen: not what its hour came to before."""
+    node = started.node
+    (gpu,) = node["gpus"]
+    assert gpu["idle_seconds"] >= 0 == gpu["busy_seconds"]
+    hour_ago = datetime.fromisoformat(node["at"].removesuffix("Z")) - timedelta(hours=1)
+    since = f"{hour_ago.isoformat(timespec='milliseconds')}Z"
+    gpu |= {"reason": "hang", "reason_since": since, "per_hour": "50", "idle_cost": "6.13", "idle_seconds": 3599.0}
+    with serving(lambda request: Said(json.dumps(node))) as server:
+        told = idle(environ, "--from", server.base)
+    assert "$50.00/h is going to nobody's training right now ($6.13 so far)" in told.stdout.replace("\n", " ")
+
+
 def _reason(found: StartedAgent) -> Any:
     gpus = found.node["gpus"]
     return gpus[0]["reason"] if gpus else None

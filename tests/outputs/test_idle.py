@@ -49,6 +49,7 @@ def with_reason(node: dict[str, Any], reason: str | None, seconds: int = 3600, *
     """The node with nothing but its fifth GPU, idle for this reason since so many seconds, at a dollar an hour."""
     cost = str((Decimal(seconds) / 3600).quantize(Decimal("1e-12")))
     gpu = {**node["gpus"][4], "reason": reason, "per_hour": "1.00", "idle_cost": cost, **of_gpu}
+    gpu |= {"idle_seconds": float(seconds), "busy_seconds": 0.0}
     minute, second = divmod(3600 - seconds, 60)
     gpu["reason_since"] = None if reason is None else f"2026-11-22T14:{minute:02}:{second:02}Z"
     return {**node, "at": "2026-11-22T15:00:00Z", "gpus": [gpu], "runs": []}
@@ -118,22 +119,36 @@ def test_grace_belongs_to_the_reason(node: dict[str, Any], reason: str, seconds:
     assert is_told != ("1 GPU at $1.00/h in a short stall" in text(one))
 
 
-def test_a_gpu_that_works_in_between_costs_its_idle_time(node: dict[str, Any]) -> None:
-    """Idle for 15 of 60 minutes at a dollar an hour is 25 cents an hour; never more than its price."""
+@pytest.mark.parametrize(
+    ("idle_seconds", "busy_seconds", "price", "expected"),
+    [
+        pytest.param(900, 2700, "1.00", "0.25", id="a-quarter"),
+        pytest.param(3600, 0, "50.00", "50", id="dearer-than-before"),
+        pytest.param(3600, 0, "0.10", "0.1", id="cheaper-than-before"),
+        pytest.param(1800, 0, "3.39", "3.39", id="not-watched-for-half-of-it"),
+        pytest.param(900, 900, "-0.20", "-0.1", id="paid-to-draw-power"),
+        pytest.param(20, 39, "1.00", "1", id="too-early-to-say"),
+        pytest.param(None, None, "1.00", "1", id="older-agent"),
+    ],
+)
+def test_an_hour_costs_the_price_of_now_for_the_idle_part(
+    idle_seconds: float | None, busy_seconds: float | None, price: str, expected: str, node: dict[str, Any]
+) -> None:
+    """Idle for 15 of 60 minutes at a dollar an hour is 25 cents an hour, whatever its time has cost so far ($1.00)."""
     one = with_reason(node, "waiting-for-data")
-    one["gpus"][0] |= {"idle_cost": "0.25", "state": "busy"}
-    assert "0.250000" == as_json(idle(one), ELSEWHERE)["per_hour"]
-    one["gpus"][0] |= {"idle_cost": "7"}
-    assert Decimal(1) == Decimal(as_json(idle(one), ELSEWHERE)["per_hour"])
+    one["gpus"][0] |= {"idle_seconds": idle_seconds, "busy_seconds": busy_seconds, "per_hour": price}
+    found = as_json(idle(one), ELSEWHERE)
+    assert Decimal(expected) == Decimal(found["per_hour"])
+    assert Decimal(1) == Decimal(found["cost"])
 
 
 def test_what_never_worked_may_need_no_gpu(node: dict[str, Any]) -> None:
-    """A GPU that waits for data and has cost its whole price meanwhile is no loader's alone: its user is asked."""
+    """A GPU that waits for data and has not computed meanwhile is no loader's alone: its user is asked."""
     one = with_reason(node, "waiting-for-data")
     assert "its data comes too slowly, or it needs no GPU" in text(one).replace("\n    ", " ")
     (found,) = idle(one).told
     assert "ask lee; if it is yours: kill 31337" == freeing(found, ELSEWHERE)[1]
-    one["gpus"][0]["idle_cost"] = "0.5"
+    one["gpus"][0]["busy_seconds"] = 3600.0
     assert "works in bursts and waits between them" in text(one)
     assert 1 == len(freeing(idle(one).told[0], ELSEWHERE))
 
@@ -220,7 +235,7 @@ def test_who_shares_a_gpu_is_asked(node: dict[str, Any]) -> None:
     ]
     (found,) = idle(with_reason(node, "memory-held", holders=both)).told
     assert ["ask a b and lee"] == freeing(found, IS_LEE)
-    assert quieting(found).endswith(r" 'owner=~a\ b|lee' -d 2h -c known")
+    assert quieting(found).endswith(r""" 'owner=~"a\\ b|lee"' -d 2h -c known""")
 
 
 def test_agents_before_reasons_are_read(node: dict[str, Any]) -> None:
@@ -243,8 +258,28 @@ def test_nothing_idle_says_so(node: dict[str, Any]) -> None:
 def test_without_prices_gpus_are_counted(node: dict[str, Any]) -> None:
     """Where no price is set, it is not $0 that burns."""
     one = with_reason(node, "hang", per_hour=None)
-    assert "1 GPU held and idle on gpu01; no price is set" in text(one)
+    assert "1 GPU held and idle on gpu01; no price is set: costmeter init" in text(one)
     assert (None, None) == (as_json(idle(one), ELSEWHERE)["per_hour"], as_json(idle(one), ELSEWHERE)["idle"][0]["cost"])
+
+
+def test_a_model_without_a_price_is_named(node: dict[str, Any]) -> None:
+    """Where other GPUs of the node have prices it is not said that none is set, but of which model none is known."""
+    one = with_reason(node, "hang", per_hour=None, model="Tesla P100-SXM2-16GB")
+    one["gpus"].append({**node["gpus"][0]})
+    shown = text(one).replace("\n", " ")
+    assert "1 GPU held and idle on gpu01; no price is known for P100: gpu: {price: P} in costmeter.yaml" in shown
+
+
+@pytest.mark.parametrize("user", ["unknown", ""])
+def test_nobody_is_not_silenced(user: str, node: dict[str, Any]) -> None:
+    """A silence of the holders that no node knows would be one of the whole fleet's; others on the GPU have theirs."""
+    nobody = {"run": None, "uid": -1, "user": user, "source": "user"}
+    lee = {"run": None, "uid": 1002, "user": "lee", "source": "user"}
+    one = with_reason(node, "memory-held", holders=[nobody])
+    assert "" == quieting(idle(one).told[0])
+    assert "quiet it" not in text(one)
+    (shared,) = idle(with_reason(node, "memory-held", holders=[nobody, lee])).told
+    assert quieting(shared).endswith(" owner=lee -d 2h -c known")
 
 
 @given(st.text(max_size=60), st.text(min_size=1, max_size=60), st.sampled_from(REASONS), st.booleans())

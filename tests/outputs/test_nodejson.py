@@ -12,13 +12,14 @@ from jsonschema import Draft202012Validator
 
 from costmeter.meter.idling import REASONS
 from costmeter.meter.progress import Progress
+from costmeter.meter.schedule import Constant
 from costmeter.outputs.looked import Looked, OnGpu
 from costmeter.outputs.nodejson import SCHEMA, node_json
-from costmeter.rates.book import Book
+from costmeter.rates.book import Book, Sourced
 from costmeter.runtime.agent.events import RunTold
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, held_node
 from tests.runtime.metered import SECOND
-from tests.runtime.test_recorder import LOST, owned_book
+from tests.runtime.test_recorder import CONFIGURED, LOST, owned_book
 from tests.sources.nodes import STEADY
 
 MINUTE = 60 * SECOND
@@ -85,6 +86,27 @@ def test_an_idle_gpu_says_why_and_since_when() -> None:
     assert (held["reason_since"], free["reason_since"], free["idle_cost"]) == (held["since"], None, None)
     assert Decimal(held["idle_cost"]) == pytest.approx(Decimal("1.00744"), rel=Decimal("1e-6"))
     assert ([{"pid": 7, "user": "lee"}], []) == (held["processes"], free["processes"])
+
+
+def test_what_idle_time_has_cost_is_net_of_what_was_paid_back() -> None:
+    """Capital of $1.00 an hour less 62 W × PUE 1.2 × $0.10/kWh: $0.99256, of which maya idled for the second half.
+
+    So it is by the hour and in the counters: charges less credits.
+    """
+    idle = TWO.replace("power: 300 W", "power: 62 W").replace("utilization: 60 %", "utilization: 0 %")
+    paying = Sourced(Constant(Decimal("-0.10")), CONFIGURED)
+    with held_node(idle, replace(owned_book(), electricity=paying)) as run:
+        run.begin()
+        found = []
+        for holder in (LEE, MAYA_1):
+            run.hold([holder])
+            for _ in range(30):
+                run.tick(MINUTE)
+            found.append(node_json(run.snapshot)["gpus"][0])
+    costs = [Decimal(each["idle_cost"]) for each in found]
+    assert [Decimal("0.49628")] * 2 == [pytest.approx(cost, rel=Decimal("1e-6")) for cost in costs]
+    assert Decimal(found[-1]["per_hour"]) == pytest.approx(sum(costs), rel=Decimal("1e-6"))
+    assert Decimal(found[-1]["cost"]["idle"]) == pytest.approx(sum(costs), rel=Decimal("1e-6"))
 
 
 def _on_first(run: HeldNode) -> dict[str, tuple[OnGpu, ...]]:

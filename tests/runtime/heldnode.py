@@ -13,6 +13,7 @@ from costmeter.ledger.record import Header, Outcome, Record
 from costmeter.ledger.resume import NOTHING_EARLIER, Earlier
 from costmeter.meter.activity import IdleRule
 from costmeter.meter.holder import HeldBy, Holder, RunKey
+from costmeter.meter.idlememory import IdleMemory
 from costmeter.meter.totals import Totals
 from costmeter.outputs.nodesnapshot import NodeSnapshot
 from costmeter.rates.book import Book
@@ -52,6 +53,7 @@ class HeldNode:
         opened: Opening | None = None,
         earlier: Earlier = NOTHING_EARLIER,
         holders: HeldBy | None = None,
+        idle: Mapping[str, IdleMemory] | None = None,
     ) -> None:
         self.library, self.clock = library, clock
         self.source = NvmlSource(clock, library)
@@ -60,7 +62,8 @@ class HeldNode:
         self.header = replace(header(clock, LAZY_NS), meter="agent", run="", command=None)
         pricing = Pricing(book.quotation, lambda: (), 0.0)
         post = self.posts.append
-        self.recorder = NodeRecorder(self.header, pricing, clock, post, earlier, opened, holders, max_runs)
+        kept = earlier, opened, holders, max_runs
+        self.recorder = NodeRecorder(self.header, pricing, clock, post, *kept, idle=idle)
         self._ticks = 0
 
     def open(self) -> None:

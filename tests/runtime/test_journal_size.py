@@ -72,8 +72,11 @@ def test_a_day_of_eight_gpus_with_host_power(every_minutes: int, megabytes_a_day
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_day_of_every_bundled_scenario_is_a_megabyte_at_most(scenario: str) -> None:
-    """From an hour of it, with host power; what a journal begins and ends with is counted once."""
-    assert a_day(lines_of(scenario, 1), 1) < 1.0
+    """From an hour of it, with host power; what a journal begins and ends with is counted once.
+
+    A fifth more where a run held the GPUs of a whole team, no two of which do the same.
+    """
+    assert a_day(lines_of(scenario, 1), 1) < (1.2 if scenario == "team" else 1.0)
 
 
 def test_a_job_that_tells_of_itself_is_a_megabyte_at_most() -> None:

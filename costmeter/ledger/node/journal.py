@@ -7,7 +7,7 @@ it is nothing: a total that is restored a dollar low would be counted again as a
 
 import contextlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Restored:
     """Where the counters of an agent begin: what the one before it left, or nothing, and then `why_zero`.
 
     `holders` are those who held devices when it ended, as far as they may still do so, and `idle` is what was known of
-    these devices' idleness.
+    devices' idleness, with whose they were: a run whose first process is gone may be found on them again by others.
     """
 
     opening: Opening
@@ -164,7 +164,7 @@ def restored(folder: Path, header: Header, runtime: Path | None = None) -> Resto
     begins = opening(retired(last.part, at_utc_ns - SHOWN_AFTER_END_NS), at_utc_ns)
     left = earlier(standing.part, standing.lengths_ns, header.start_ns)
     holders = _still_holding(last.part, header.boot_id)
-    return Restored(begins, left, holders, idle=_remembered(last.part, holders, left))
+    return Restored(begins, left, holders, idle=_remembered(last.part, left))
 
 
 def _newest(folder: Path, of: Header, shown: Shown) -> tuple[_Read, _Read] | str:
@@ -257,26 +257,30 @@ def _still_holding(part: NodePart, boot_id: str) -> dict[str, tuple[Holder, ...]
     }
 
 
-def _remembered(part: NodePart, holders: Collection[str], left: Earlier) -> dict[str, IdleMemory]:
-    """What was known of the idleness of devices that are still held, and whose gap is filled: a short one.
+def _remembered(part: NodePart, left: Earlier) -> dict[str, IdleMemory]:
+    """What was known of the idleness of devices whose holders have not ended, and whose gap is filled: a short one.
 
     Who was at work a moment before that was written was so until the end: that a device computes is written nowhere.
     """
     found: dict[str, IdleMemory] = {}
+    over = {key for key, account in part.accounts.items() if account.ended is not None}
     for uuid, noted in part.noted.items():
         stopped = left.boards.get(part.devices[uuid].board) if uuid in part.devices else None
-        if stopped is None or uuid not in holders:
+        runs = frozenset(holder.key for holder in part.holders.get(uuid, ())) - over
+        if stopped is None or not runs:
             continue
         known = noted.memory
         is_at_work = known.has_computed and known.seen_ns - known.quiet_from_ns < RECENT_NS
         quiet_ns = max(known.quiet_from_ns, stopped.booked_ns) if is_at_work else known.quiet_from_ns
-        found[uuid] = replace(known, quiet_from_ns=quiet_ns)
+        found[uuid] = replace(known, quiet_from_ns=quiet_ns, runs=runs)
     return found
 
 
 def _is_gone(account: RunAccount, boot_id: str) -> bool:
+    """Whether a run is over as far as anybody can see: of a process whose start is not known nobody can."""
     facts = account.facts
-    has_died = facts.pid > 0 and not is_alive(facts.pid, facts.pid_start_ticks, boot_id)
+    is_known = facts.pid > 0 and facts.pid_start_ticks > 0
+    has_died = is_known and not is_alive(facts.pid, facts.pid_start_ticks, boot_id)
     return account.ended is not None or has_died
 
 

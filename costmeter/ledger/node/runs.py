@@ -13,14 +13,21 @@ from costmeter.ledger.node.journal import node_folder, node_paths
 from costmeter.ledger.node.record import RunFacts
 from costmeter.ledger.node.stints import stints_of
 from costmeter.ledger.record import Header
+from costmeter.meter.charge import Amounts
 from costmeter.meter.holder import of_user
 from costmeter.meter.period import local_date
-from costmeter.meter.totals import DeviceTotals
+from costmeter.meter.totals import DeviceTotals, add_amounts
 
 #: By what a node's account can be split.
 NODE_KEYS = ("user", "run", "project", "name", "host", "day")
 #: What stands for time that nobody held, and for what a user held of whom no run is known.
-UNHELD, NO_RUN = "(unheld)", "(no run)"
+UNHELD_GROUP, NO_RUN = "(unheld)", "(no run)"
+#: What is told of idle time, and where it goes of time that nobody held.
+_UNKNOWN_FOR_IDLE = {
+    "idle_nanoseconds": "unknown_nanoseconds",
+    "idle_microjoules": "unknown_microjoules",
+    "idle_host_microjoules": "unknown_host_microjoules",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,21 @@ def _place(group: Group) -> tuple[bool, str, str]:
 def _share(of: NodeShare, key: str, shared: Collection[str]) -> Share:
     run = "" if of.facts is None or not of.facts.run else of_user(of.facts.key)
     word = of_user(of.facts.key) if of.facts is not None and of.facts.run in shared else _word(of, key)
-    return word, run, Spending(of.currency, of.header.simulated, of.whole)
+    whole = _nobodys(of.whole) if of.facts is None else of.whole
+    return word, run, Spending(of.currency, of.header.simulated, whole)
+
+
+def _nobodys(whole: DeviceTotals) -> DeviceTotals:
+    """The same where it is nobody's idle spend: GPUs that nobody holds cost the node, whatever they do."""
+    did, idle = whole.quantities, _UNKNOWN_FOR_IDLE
+    moved = {name: getattr(did, name) + getattr(did, was) for was, name in idle.items()} | dict.fromkeys(idle, 0)
+    charges, credits = (_not_idle(amounts) for amounts in (whole.charges, whole.credits))
+    return replace(whole, quantities=replace(did, **moved), charges=charges, credits=credits)
+
+
+def _not_idle(amounts: Amounts) -> Amounts:
+    idle: Amounts = {(component, "unknown"): paid for (component, state), paid in amounts.items() if state == "idle"}
+    return add_amounts({key: paid for key, paid in amounts.items() if key[1] != "idle"}, idle)
 
 
 def _shared(shares: Iterable[NodeShare]) -> frozenset[str]:
@@ -109,7 +130,7 @@ def _word(of: NodeShare, key: str) -> str:
     if key in ("day", "host"):
         return of.day if key == "day" else of.header.host
     if of.facts is None:
-        return UNHELD
+        return UNHELD_GROUP
     if key == "user":
         return of.facts.user
     if not of.facts.run:
@@ -117,7 +138,7 @@ def _word(of: NodeShare, key: str) -> str:
     if key == "run":
         return of.facts.run
     told = of.facts.name if key == "name" else of.facts.labels.get("project", "")
-    return f'"{told}"' if told in (UNHELD, NO_RUN) else told  # nobody's run is booked as the node's by its name
+    return f'"{told}"' if told in (UNHELD_GROUP, NO_RUN) else told  # nobody's run is booked as the node's by its name
 
 
 def _journals(state: Path) -> list[Path]:

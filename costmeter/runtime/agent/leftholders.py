@@ -24,7 +24,7 @@ class LeftHolders:
 
     def __init__(self, by_device: HeldBy, runs: Iterable[RunFacts], is_alive: Callable[[Identity], bool]) -> None:
         self._by_device, self._is_alive = by_device, is_alive
-        self._roots = {each.key: (each.pid, each.pid_start_ticks) for each in runs if each.pid}
+        self._roots = {each.key: (each.pid, each.pid_start_ticks) for each in runs if each.pid and each.pid_start_ticks}
         self._listed_ns: dict[str, int] = {}
 
     def asked_once(self) -> frozenset[str]:

@@ -72,8 +72,8 @@ class NodeRecorder(Booking):
         self._new_credits = NewCredits(bool(self._part.totals.whole.credits))
         self._states = NodeStates()
         self._idle_series, self._idle_notes = IdleSeries(self._begins), IdleNotes(self._idling)
+        self._idling.expect(holders or {}, header.start_ns, idle)
         if holders:
-            self._idling.expect(holders, header.start_ns, idle)
             self._record(Holders(start_utc_ns, holders))
             for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns):
                 self._record(noted)
@@ -328,14 +328,13 @@ class NodeRecorder(Booking):
 
     def _snapshot(self) -> NodeSnapshot:
         runs, now_utc_ns = self._runs, self._now_utc_ns()
-        shown = runs.shown(self._part.accounts, self._clock.boottime_ns())
         return NodeSnapshot(
             now_utc_ns,
             self._began_utc_ns,
             self._part,
             self._open_slot(),
             self._seen(),
-            shown=shown,
+            shown=runs.shown(self._part.accounts, self._clock.boottime_ns()),
             hidden=runs.hidden,
             refused=runs.refused + self._turned_away(),
             furthest=runs.furthest,
@@ -347,4 +346,5 @@ class NodeRecorder(Booking):
             credits_at_zero=self._new_credits.are_at_zero(self._can_be_negative, self._clock.boottime_ns()),
             idle=self._idling.spells,
             idle_reasons=self._idle_series.given,
+            idle_times=self._states.spells.see(self._intervals, self._idling.spells),
         )

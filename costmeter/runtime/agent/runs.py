@@ -87,16 +87,19 @@ class NodeRuns:
         )
 
     def missed(self, gone: RunGone, anchor: Anchor, devices: Collection[str], held: HeldBy) -> Held | None:
-        """A run that ended before anybody had looked, to be heard as it was; None where it was heard of, or is unknown.
+        """A run that ended before anybody had looked, to be heard as it was; None where that is nothing new.
 
-        From its start on it held what it says, as far as that is one of these devices and nobody else `held` it.
+        From its start on it held what it says, as far as that is one of these devices and nobody else `held` it. So it
+        is where it was heard of before and names its devices only now: of what is not booked yet they are its own.
         """
-        if gone.facts is None or gone.key in self._facts:
+        if gone.facts is None:
             return None
-        facts, latest = gone.facts, self.latest or Held(gone.at_ns, {}, {})
+        facts, latest = self._facts.get(gone.key, gone.facts), self.latest or Held(gone.at_ns, {}, {})
         holder = Holder(facts.uid, facts.run, facts.user, facts.source)
         free = [uuid for uuid in devices if not (held.get(uuid) or latest.by_device.get(uuid))]
         own = {uuid: (holder,) for uuid in free if uuid in gone.held}
+        if gone.key in self._facts and not own:
+            return None
         by_device, runs = {**latest.by_device, **own}, {**latest.runs, gone.key: facts}
         told = replace(latest, at_ns=gone.at_ns, by_device=by_device, runs=runs)
         return replace(told, since_ns=anchor.boottime(facts.started_utc_ns), looked_ns=gone.told_ns)

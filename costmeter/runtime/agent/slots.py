@@ -1,9 +1,11 @@
 """The open slots of a node: cut wherever a device changes hands, and where settings are loaded anew."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from costmeter.ledger.node.record import Holders, NodeRecord
-from costmeter.meter.holder import HeldBy
+from costmeter.meter.holder import HeldBy, RunKey
+from costmeter.meter.idling import START_UP_NS, UNEXPLAINED, Reason
 from costmeter.runtime.agent.events import Repriced
 from costmeter.runtime.slots import STRETCHES_KEPT, Slots, Stretch
 
@@ -17,6 +19,8 @@ class NodeSlots(Slots[Following]):
     def __init__(self, start_utc_ns: int, holders: HeldBy) -> None:
         super().__init__(start_utc_ns)
         self._stretches = [Stretch(start_utc_ns, holders=holders)]
+        #: Who was there before is not new.
+        self._came_utc_ns: Mapping[str, Mapping[RunKey, int]] = _came({}, holders, start_utc_ns - START_UP_NS)
 
     @property
     def holders(self) -> HeldBy:
@@ -37,6 +41,7 @@ class NodeSlots(Slots[Following]):
         change = Holders(at_utc_ns, holders)
         if at_utc_ns <= self.start_utc_ns:
             self._stretches = [Stretch(self.start_utc_ns, holders=holders)]
+            self._see_who_came()
             return (change,)
         is_waiting = len(self._stretches) > 1
         if is_waiting and (at_utc_ns == last.from_utc_ns or len(self._stretches) >= STRETCHES_KEPT):
@@ -67,9 +72,40 @@ class NodeSlots(Slots[Following]):
         self._begin(Stretch(at_utc_ns, holders=last.holders, begins=(repriced,)))
         return ()
 
+    def close(self, edge_utc_ns: int, end_utc_ns: int) -> tuple[Following, ...]:
+        """As of any slots; and see who holds the devices in the next one."""
+        following = super().close(edge_utc_ns, end_utc_ns)
+        self._see_who_came()
+        return following
+
+    def step(self, nanoseconds: int) -> None:
+        """Follow the wall clock, which was stepped."""
+        super().step(nanoseconds)
+        self._came_utc_ns = {
+            uuid: {run: at_utc_ns + nanoseconds for run, at_utc_ns in runs.items()}
+            for uuid, runs in self._came_utc_ns.items()
+        }
+
+    def _see_who_came(self) -> None:
+        doing = self._stretches[0]
+        self._came_utc_ns = _came(self._came_utc_ns, doing.holders, doing.from_utc_ns)
+
+    def _unasked(self, uuid: str, at_utc_ns: int) -> Reason:
+        """A run that was told late has just begun; of who was there for longer nobody knows."""
+        is_new = all(at_utc_ns - came_utc_ns < START_UP_NS for came_utc_ns in self._came_utc_ns.get(uuid, {}).values())
+        return "start-up" if is_new else UNEXPLAINED
+
     def _is_held(self, uuid: str, doing: Stretch[Following]) -> bool:
         return bool(doing.holders.get(uuid))
 
     def _begin(self, stretch: Stretch[Following]) -> None:
         self._stretches.append(stretch)
         self._minutes.cut(stretch.from_utc_ns)
+
+
+def _came(before: Mapping[str, Mapping[RunKey, int]], now: HeldBy, at_utc_ns: int) -> dict[str, dict[RunKey, int]]:
+    """Since when each holder holds each device, who was there `before` or came at an instant."""
+    return {
+        uuid: {each.key: before.get(uuid, {}).get(each.key, at_utc_ns) for each in holders}
+        for uuid, holders in now.items()
+    }

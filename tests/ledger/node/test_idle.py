@@ -6,19 +6,21 @@ from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from costmeter.ledger.node.journal import fold_node_path, restored
 from costmeter.ledger.node.query import NodePart, opening
-from costmeter.ledger.node.record import Holders, Line, Opening, RunSeen
+from costmeter.ledger.node.record import Holders, IdleNoted, Line, Opening, RunSeen
 from costmeter.ledger.node.run import node_run
 from costmeter.ledger.record import RatesChange, SlotEntry
-from costmeter.meter.idling import IdleUse, Reason
+from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idling import IdleSpell, IdleUse, Reason
 from costmeter.meter.totals import net
 from tests.ledger.node.test_journal import FIRST, GPUS, LEE, MAYA, SECOND_GPU, again, written
 from tests.ledger.nodedays import facts, node_day
-from tests.samples import BEGAN_UTC_NS, MINUTE, SECOND, held, measured, rates, rental, slot
+from tests.samples import BEGAN_NS, BEGAN_UTC_NS, MINUTE, SECOND, held, measured, rates, rental, slot
 
 #: 30 s of a minute idle: at $12/h that is 10 cents.
 HALF = measured(busy_ns=30 * SECOND, busy_uj=60_000_000, idle_ns=30 * SECOND, idle_uj=6_000_000)
@@ -73,6 +75,25 @@ def test_counters_by_reason_go_on_after_a_restart(tmp_path: Path) -> None:
     assert "" == found.why_zero
     assert WHOLE == found.opening.idle
     assert [HERS] == [account.idle for account in found.opening.accounts]
+
+
+@pytest.mark.parametrize(
+    ("pid", "ticks", "still_holds"),
+    [
+        pytest.param(4_243_001, 0, True, id="nobody-knows-when-it-began"),
+        pytest.param(4_243_001, 5, False, id="it-has-ended"),
+    ],
+)
+def test_what_is_known_of_a_run_waits_for_it(tmp_path: Path, pid: int, ticks: int, still_holds: bool) -> None:
+    """A run of a scenario holds its GPU until somebody looks; what is known of it is kept though its root has ended."""
+    spell = IdleSpell("hang", BEGAN_UTC_NS, Decimal("0.10"))
+    memory = IdleMemory(BEGAN_NS + 3 * MINUTE, BEGAN_NS, BEGAN_NS, spins_from_ns=BEGAN_NS, spell=spell)
+    records = [*day()[:4], Holders(BEGAN_UTC_NS, {FIRST: (MAYA,)}), *(entry(at, first="hang") for at in range(3))]
+    records[3] = RunSeen(BEGAN_UTC_NS, replace(facts(MAYA), pid=pid, pid_start_ticks=ticks))
+    written(tmp_path, [*records, IdleNoted(BEGAN_UTC_NS + 3 * MINUTE, FIRST, memory)], opened=False)
+    found = restored(tmp_path, again())
+    assert ({FIRST: (MAYA,)} if still_holds else {}) == {uuid: held for uuid, held in found.holders.items() if held}
+    assert {FIRST: replace(memory, runs=frozenset({MAYA.key}))} == found.idle
 
 
 @given(st.integers(0, 10**6))

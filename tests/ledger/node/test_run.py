@@ -1,5 +1,6 @@
 """Runs and accounts from the journals of a node: known answers, and the same sums as the agent's own."""
 
+import re
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -11,12 +12,14 @@ from costmeter.ledger.ending import run_ending
 from costmeter.ledger.grouping import HeldCost
 from costmeter.ledger.node.record import Holders, Line, Opening, RunEnded, RunSeen
 from costmeter.ledger.node.run import beside, node_run
-from costmeter.ledger.node.runs import NO_RUN, NODE_KEYS, UNHELD, node_account, node_groups
+from costmeter.ledger.node.runs import NO_RUN, NODE_KEYS, UNHELD_GROUP, node_account, node_groups
 from costmeter.ledger.query import Run
-from costmeter.ledger.record import Outcome
+from costmeter.ledger.record import Outcome, SlotEntry
 from costmeter.meter.holder import Holder
 from costmeter.meter.totals import DeviceTotals
+from costmeter.outputs.grouplist import render
 from costmeter.outputs.receipt import receipt
+from costmeter.outputs.style import Style
 from tests.ledger.node.test_journal import FIRST, MAYA, SECOND_GPU, day, written
 from tests.ledger.nodedays import facts
 from tests.ledger.written import write
@@ -25,7 +28,7 @@ from tests.runtime.agent.test_recorder import LATE_UTC_NS
 from tests.runtime.heldnode import LEE, LEE_1, MAYA_1, MAYA_2, HeldNode, held_node
 from tests.runtime.metered import SECOND
 from tests.runtime.test_recorder import TWO_GPUS, owned_book
-from tests.samples import BEGAN_UTC_NS, MINUTE, footer, header
+from tests.samples import BEGAN_UTC_NS, MINUTE, footer, header, measured, slot
 
 RUN = MAYA.run
 LEE_3 = replace(LEE_1, run="r-3")
@@ -75,9 +78,29 @@ def test_nodes_come_to_their_holders_and_nobody(tmp_path: Path) -> None:
     account = node_account(state(tmp_path))
     by = {key: {group.word: group.spending.cost for group in node_groups(account, key)} for key in ("user", "run")}
     cents = Decimal("0.12")
-    assert {"maya": cents, "lee": cents, UNHELD: cents} == by["user"]
-    assert {RUN: cents, NO_RUN: cents, UNHELD: cents} == by["run"]
-    assert {"maya": 1, "lee": 0, UNHELD: 0} == {group.word: len(group.runs) for group in node_groups(account, "user")}
+    assert {"maya": cents, "lee": cents, UNHELD_GROUP: cents} == by["user"]
+    assert {RUN: cents, NO_RUN: cents, UNHELD_GROUP: cents} == by["run"]
+    runs = {group.word: len(group.runs) for group in node_groups(account, "user")}
+    assert {"maya": 1, "lee": 0, UNHELD_GROUP: 0} == runs
+
+
+@pytest.mark.parametrize(("key", "words"), [("user", ["maya", UNHELD_GROUP]), ("day", ["2026-11-19"])])
+def test_what_nobody_holds_is_nobodys_idle_spend(tmp_path: Path, key: str, words: list[str]) -> None:
+    """Both GPUs idle for half of each minute at 3.60 an hour; maya held one: her half is 3 cents, the other nobody's.
+
+    All of it is in the cost, 6 cents a minute and GPU.
+    """
+    half = measured(busy_ns=30 * SECOND, busy_uj=6, idle_ns=30 * SECOND, idle_uj=6)
+    minute = SlotEntry(slot(dict.fromkeys((FIRST, SECOND_GPU), half), 0))
+    records = [*day()[:4], Holders(BEGAN_UTC_NS, {FIRST: (MAYA,)}), minute]
+    groups = node_groups(node_account(state(tmp_path, records)), key)
+    assert Decimal("0.12") == sum(group.spending.cost for group in groups)
+    assert Decimal("0.03") == sum(group.spending.idle for group in groups)
+    assert 30 * SECOND == sum(group.spending.whole.quantities.idle_nanoseconds for group in groups)
+    assert 24 == sum(group.spending.whole.quantities.microjoules for group in groups)
+    if key == "user":
+        text = render(groups, key, Style())
+        assert re.search(r"^\(unheld\)\s+0\s+\S+\s+0\.06\d*\s+–", text, re.MULTILINE), text
 
 
 def test_runs_of_two_users_with_one_id_are_two(tmp_path: Path) -> None:
@@ -93,7 +116,7 @@ def test_runs_of_two_users_with_one_id_are_two(tmp_path: Path) -> None:
     assert {group.word: group.spending.cost for group in by_run} == {
         f"{RUN}~1001": cents,
         f"{RUN}~1002": cents,
-        UNHELD: cents,
+        UNHELD_GROUP: cents,
     }
     assert [2] == [len(group.runs) for group in by_day]
     found = node_run(tmp_path, f"{RUN}~1002")
@@ -101,14 +124,14 @@ def test_runs_of_two_users_with_one_id_are_two(tmp_path: Path) -> None:
     assert ("lee", cents) == (found.parts[0].header.user, found.totals.whole.cost)
 
 
-@pytest.mark.parametrize("word", [UNHELD, NO_RUN])
+@pytest.mark.parametrize("word", [UNHELD_GROUP, NO_RUN])
 def test_no_run_is_booked_as_the_nodes_by_its_name(tmp_path: Path, word: str) -> None:
     """By hand: 12 cents of 36 are maya's, however she calls her run or its project; they are a row of their own."""
     told = RunSeen(BEGAN_UTC_NS, facts(MAYA, name=word, labels={"project": word}))
     account = node_account(state(tmp_path, day(told)))
     for key in ("name", "project"):
         costs = {group.word: group.spending.cost for group in node_groups(account, key)}
-        assert dict.fromkeys((UNHELD, NO_RUN, f'"{word}"'), Decimal("0.12")) == costs
+        assert dict.fromkeys((UNHELD_GROUP, NO_RUN, f'"{word}"'), Decimal("0.12")) == costs
 
 
 def test_days_say_who_held_what(tmp_path: Path) -> None:

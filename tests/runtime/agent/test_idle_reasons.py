@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from costmeter.clock import ManualClock
 from costmeter.ledger.record import SlotEntry
 from costmeter.meter.holder import Holder
-from costmeter.meter.idling import Reason
+from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idling import IdleSpell, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import by_state
 from costmeter.rates.book import Book
-from costmeter.runtime.agent.events import AtWork, RunTold
-from tests.runtime.heldnode import LEE, MAYA_1, MAYA_2, HeldNode, held_node
+from costmeter.runtime.agent.events import AtWork, Held, RunTold
+from tests.runtime.heldnode import LEE, MAYA_1, MAYA_2, HeldNode, facts, held_node
 from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND
 from tests.sources.nodes import node
 
@@ -219,6 +220,30 @@ def test_another_holder_begins_anew() -> None:
         assert agent.snapshot.idle[agent.devices[0].uuid].since_utc_ns == changed_utc_ns
 
 
+def test_a_hand_over_that_overlaps_begins_anew() -> None:
+    """A run that comes three seconds before the holder of an idle GPU ends inherits neither its time nor its money."""
+    with held_node(board(QUIET), Book()) as agent:
+        agent.begin()
+        agent.hold([LEE])
+        tick(agent, 360)
+        uuid, changed_utc_ns = agent.devices[0].uuid, agent.snapshot.at_utc_ns
+        agent.hold([LEE, MAYA_2])
+        tick(agent, 3)
+        assert now(agent) == "memory-held"
+        agent.hold([MAYA_2])
+        tick(agent, 4)
+        spell, node = agent.snapshot.idle[uuid], agent.snapshot.node
+        assert (now(agent), spell.since_utc_ns) == ("start-up", changed_utc_ns)
+        so_far = by_state(node.held.devices[uuid].charges)["idle"] - spell.cost_before
+        assert node.rates is not None
+        hourly = sum((price for _, price in node.rates.devices[uuid].hourly), Decimal(0))
+        assert abs(so_far - hourly * 7 / 3_600) < Decimal("0.000001") * hourly + Decimal("1e-9")
+        tick(agent, 292)
+        assert now(agent) == "start-up"
+        tick(agent, 1)
+        assert now(agent) == "memory-held"
+
+
 def test_after_a_restart_nobody_starts_up_again() -> None:
     """Who held a GPU before the agent was started anew is not new; that it holds memory for nothing is seen later."""
     clock = ManualClock(BEGAN_UTC_NS, BOOTED_NS)
@@ -324,7 +349,10 @@ LOADS = st.sampled_from([QUIET, BUSY_THEN_QUIET, BUSY_THEN_SPIN])
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), LOADS)
 def test_reasons_never_exceed_idle_time_however_it_is_cut(ticks: list[int], load: str) -> None:
-    """However often it is read, a slot has a reason only of a device that was held and idle in it."""
+    """However often it is read, a slot has a reason of just those devices that were held and idle in it.
+
+    So it is, too, where it is told afterwards who held one, when its idle time is booked already.
+    """
     with held_node(board(load)) as agent:
         agent.begin()
         agent.hold([LEE])
@@ -332,10 +360,76 @@ def test_reasons_never_exceed_idle_time_however_it_is_cut(ticks: list[int], load
             agent.tick(seconds * SECOND)
             if place % 9 == 8:
                 agent.hold([MAYA_1] if place % 2 else [])
+            if place % 9 == 3:
+                late(agent)
         agent.end()
         for record in (record for post in agent.posts for record in post.records):
             if isinstance(record, SlotEntry):
                 for uuid, did in record.slot.devices.items():
-                    assert (uuid in record.slot.reasons) <= (
-                        did.idle_nanoseconds > 0 and bool(record.slot.holders.get(uuid))
-                    )
+                    is_idle = did.idle_nanoseconds > 0 and bool(record.slot.holders.get(uuid))
+                    assert (uuid in record.slot.reasons) == is_idle
+
+
+def late(agent: HeldNode) -> None:
+    """Between two readings a run comes that had the first GPU a moment before, and goes."""
+    agent.hold([])
+    agent.clock.advance(SECOND // 2)
+    now_ns, found = agent.clock.boottime_ns(), {agent.devices[0].uuid: (MAYA_2,)}
+    agent.recorder.handle(Held(now_ns, found, {MAYA_2.key: facts(MAYA_2)}, since_ns=now_ns - SECOND // 4))
+    agent.clock.advance(SECOND // 4)
+    agent.gone(MAYA_2)
+
+
+@pytest.mark.parametrize(
+    ("expected", "held_seconds"),
+    [
+        pytest.param("start-up", 0, id="who-is-new"),
+        pytest.param("start-up", 299, id="who-is-nearly-new"),
+        pytest.param("unexplained", 300, id="who-was-there-for-long"),
+    ],
+)
+def test_idle_time_of_who_went_before_it_was_read_has_a_reason(expected: Reason, held_seconds: int) -> None:
+    """Half a second is the run's, of a second that is read when nobody holds the GPU any more."""
+    with held_node(board(QUIET)) as agent:
+        agent.begin()
+        tick(agent, TO_MINUTE)
+        agent.hold([MAYA_1])
+        tick(agent, held_seconds)
+        agent.hold([replace(MAYA_1, phase="training")])
+        agent.clock.advance(SECOND // 2)
+        agent.gone(MAYA_1)
+        agent.tick(SECOND // 2)
+        agent.end()
+        slots = [each.slot for post in agent.posts for each in post.records if isinstance(each, SlotEntry)]
+        uuid = agent.devices[0].uuid
+        [last] = [slot for slot in slots if slot.holders.get(uuid) and slot.holders[uuid][0].phase == "training"]
+        assert (SECOND // 2, {uuid: expected}) == (last.devices[uuid].idle_nanoseconds, last.reasons)
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "found", "after_seconds"),
+    [
+        pytest.param(True, MAYA_1, 15, id="the-same-run"),
+        pytest.param(False, MAYA_2, 15, id="another-run"),
+        pytest.param(False, MAYA_1, 60, id="too-late"),
+    ],
+)
+def test_a_run_whose_first_process_died_goes_on_idling_after_a_restart(
+    goes_on: bool, found: Holder, after_seconds: int
+) -> None:
+    """Nobody holds its GPU at first, for its root is gone; then its other ranks are found, hung as before."""
+    clock = ManualClock(BEGAN_UTC_NS, BOOTED_NS)
+    library = node(board(piece("110 W", 100)), clock, BOOTED_NS)
+    uuid = library.scenario.gpus[0].uuid
+    since_ns = clock.boottime_ns() - 10 * MINUTE
+    spell = IdleSpell("hang", BEGAN_UTC_NS - 10 * MINUTE, Decimal(0))
+    memory = IdleMemory(since_ns, since_ns, since_ns, True, since_ns, spell=spell, runs=frozenset({MAYA_1.key}))
+    agent = HeldNode(library, clock, Book(), idle={uuid: memory})
+    agent.begin()
+    tick(agent, after_seconds)
+    assert not agent.snapshot.idle
+    agent.hold([found])
+    tick(agent, 1)
+    assert now(agent) == ("hang" if goes_on else "start-up")
+    assert goes_on == (agent.snapshot.idle[uuid].since_utc_ns == spell.since_utc_ns)
+    agent.source.close()

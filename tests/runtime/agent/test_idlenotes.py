@@ -58,6 +58,7 @@ def test_a_device_that_idles_every_other_minute_fills_no_journal() -> None:
 def test_who_goes_on_says_what_was_said() -> None:
     """A hang of ten minutes is one at once, since when it was; that its run tells the same step again is no news."""
     before = idling()
+    before.step(MAYA.key, 4, 0)
     before.step(MAYA.key, 5, SECOND)
     before.see(interval(0, MINUTE, "busy"), ANCHOR)
     before.see(interval(MINUTE, 11 * MINUTE, "spins"), ANCHOR)
@@ -70,3 +71,20 @@ def test_who_goes_on_says_what_was_said() -> None:
     assert None is after.see(interval(11 * MINUTE, 12 * MINUTE, "silent"), ANCHOR), "the gap"
     assert "hang" == after.see(interval(12 * MINUTE, 12 * MINUTE + SECOND, "spins"), ANCHOR)
     assert {GPU: memory.spell} == after.spells
+
+
+def test_a_spell_that_was_another_holders_is_written_off() -> None:
+    """Whoever stays when the holder of a spell goes has one of its own: none that goes on brings it back."""
+    watched, lee = idling(), Holder(1002, "r-2", "lee", "announced")
+    notes, at_ns = IdleNotes(watched), 10 * MINUTE
+    watched.see(interval(0, at_ns, "idle"), ANCHOR)
+    assert [0] == [note.memory.spell.since_utc_ns for note in notes.due(at_ns, at_ns) if note.memory.spell]
+    watched.hold({GPU: (MAYA, lee)}, at_ns)
+    watched.see(interval(at_ns, at_ns + SECOND, "idle"), ANCHOR)
+    assert [] == list(notes.due(at_ns + SECOND, at_ns + SECOND))
+    watched.hold({GPU: (lee,)}, at_ns + SECOND)
+    watched.see(interval(at_ns + SECOND, at_ns + 2 * SECOND, "idle"), ANCHOR)
+    (note,) = notes.due(at_ns + 2 * SECOND, at_ns + 2 * SECOND)
+    assert (note.memory.since_ns, note.memory.has_computed) == (at_ns, False)
+    assert note.memory.spell is not None
+    assert note.memory.spell.since_utc_ns == at_ns

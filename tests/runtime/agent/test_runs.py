@@ -41,6 +41,29 @@ def at_zero(run: HeldNode) -> dict[str, bool]:
     return {key[1]: accounts[key].at_zero for key in run.snapshot.shown}
 
 
+def test_a_run_that_names_its_gpus_as_it_ends_has_held_them_all_along() -> None:
+    """Begun at 10 s, heard of at 10.1 s without its two GPUs, which it names as it ends at 10.9 s: 0.9 s of each.
+
+    A run that was heard of long ago has what was not booked yet: of a second, up to its end, nine tenths.
+    """
+    with held_node(TWO_GPUS, owned_book()) as run:
+        run.begin()
+        run.tick(10 * SECOND)
+        run.clock.advance(SECOND // 10)
+        run.hold([], [], runs=[MAYA_1, MAYA_2])
+        run.clock.advance(8 * SECOND // 10)
+        vanishes(run, MAYA_1, 0, 1, began_ns=9 * SECOND // 10)
+        run.tick(SECOND // 10)
+        assert 0.9 * 2 == run.seconds(MAYA_1.key)
+        run.tick(60 * SECOND)
+        run.clock.advance(9 * SECOND // 10)
+        vanishes(run, MAYA_2, 0, began_ns=65 * SECOND)
+        run.tick(SECOND // 10)
+        run.end()
+        assert 0.9 == run.seconds(MAYA_2.key)
+        assert {"failed": 2} == run.folded[-1].ended
+
+
 def test_a_run_that_ended_before_anybody_looked_has_what_it_held() -> None:
     """Read at 10 s, it held one GPU from 10.2 s to 10.7 s: half a second is its own, and its end is counted."""
     with held_node(TWO_GPUS, owned_book()) as run:

@@ -25,7 +25,7 @@ def faults_of(text: str) -> tuple[str, ...]:
     return raised.value.faults
 
 
-@pytest.mark.parametrize("name", ["healthy", "data-bound", "hang", "preempted", "notebook", "mixed"])
+@pytest.mark.parametrize("name", ["healthy", "data-bound", "hang", "preempted", "notebook", "mixed", "team"])
 def test_bundled_scenarios_open(name: str) -> None:
     """Each bundled scenario is found by its name and has at least one device."""
     library = open_library(name, yamlfile.load, ManualClock(0))

@@ -1,0 +1,11 @@
+"""For how long a GPU was seen to be idle in its spell, and to compute in between."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class IdleTimes:
+    """Times of one spell, in nanoseconds, as far as somebody watched: what it did in between is in neither."""
+
+    idle_ns: int = 0
+    busy_ns: int = 0
