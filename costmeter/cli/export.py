@@ -51,7 +51,7 @@ _MEANT_FOR = {
     "runbooks": _SERVED,
     "grafana_url": _SERVED,
     "target": ("compose", "prometheus"),
-    "prometheus_url": ("grafana",),
+    "prometheus_url": ("prometheus", "kubernetes", "grafana"),
     "alertmanager_url": ("grafana",),
     "namespace": ("kubernetes",),
     "prometheus_namespace": ("kubernetes",),
@@ -119,7 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     target = "an agent that Prometheus scrapes; repeatable (default localhost:26786)"
     parser.add_argument("--target", metavar="HOST:PORT", action="append", help=target)
     parser.add_argument(
-        "--prometheus-url", metavar="URL", help="Prometheus, for Grafana (default http://localhost:9090)"
+        "--prometheus-url", metavar="URL", help="Prometheus, for Grafana and alerts (default http://localhost:9090)"
     )
     parser.add_argument("--alertmanager-url", metavar="URL", help="Alertmanager, for Grafana (default none)")
     parser.add_argument("--namespace", metavar="NAME", help="Kubernetes namespace (default costmeter)")
@@ -133,12 +133,13 @@ def run(args: argparse.Namespace) -> int:
     """Write the files, and say what to type next; 0. Raises UsageError with all faults, CostmeterError."""
     from costmeter.cli import wholefolder
     from costmeter.outputs.export.canonical import canonical
-    from costmeter.outputs.export.render import is_program, render
+    from costmeter.outputs.export.render import is_program, left_out, render
 
-    wishes = _wishes(args)
-    texts = render(args.kind, wishes, canonical())
+    wishes, ours = _wishes(args), canonical()
+    texts = render(args.kind, wishes, ours)
     files = {path: wholefolder.File(text, is_program(path)) for path, text in texts.items()}
-    _report(args, wholefolder.write(args.folder, files, args.force), wishes)
+    done = wholefolder.write(args.folder, files, args.force, left_out(args.kind, wishes, ours))
+    _report(args, done, wishes)
     return 0
 
 
@@ -147,6 +148,13 @@ def _report(args: argparse.Namespace, done: "Written", wishes: "Wishes") -> None
         print(f"  {os.path.join(args.folder, path)}")
     same = f", {len(done.unchanged)} unchanged" if done.unchanged else ""
     print(f"{args.kind}: {len(done.written)} written{same}")
+    for paths, what in (
+        (done.removed, "Removed, as this export has none"),
+        (done.stale, "Left by an earlier export, and no part of this one (--force removes what is not changed)"),
+        (done.others, "Of an earlier export but not as it was written, and no part of this one; look, and remove it"),
+    ):
+        if paths:
+            print(f"{what}: {', '.join(os.path.join(args.folder, path) for path in paths)}")
     kept = [each for name, each in _THRESHOLDS.items() if not getattr(wishes, name)]
     if wishes.currency != "USD" and args.kind in _SERVED and kept:
         print(f"Thresholds keep their numbers, now in {wishes.currency}: {', '.join(kept)}")

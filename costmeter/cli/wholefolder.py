@@ -7,8 +7,9 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from costmeter.cli.wholefile import unfinished_name
 from costmeter.errors import CostmeterError, UsageError
@@ -28,24 +29,38 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Paths in the folder: what was written anew, and what was there just so."""
+    """Paths in the folder: what was written anew, what was there just so, and what was taken away.
+
+    `stale` is there still and belongs to an earlier export, `others` to one that somebody has changed since.
+    """
 
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
-def write(folder: str, files: Mapping[str, File], is_forced: bool) -> Written:
+def write(
+    folder: str,
+    files: Mapping[str, File],
+    is_forced: bool,
+    left_out: Mapping[str, Callable[[str], bool]] = MappingProxyType({}),
+) -> Written:
     """Write files by their paths in a folder, which may not be there yet; files of other names are left alone.
 
+    Those `left_out` an earlier export may have written: forced, they go where their text is one that it wrote.
     Raises UsageError, naming all of them, where a file is there and differs, unless forced, or where something that is
     no file is in the way; CostmeterError where it cannot be written. Then nothing was changed, or the error says what
     was. A file that is the same and not for everybody to read is no other file: it is made anew, and so that they can.
     """
     unchanged = _unchanged(folder, files, is_forced)
     new = {path: file for path, file in files.items() if path not in unchanged}
+    stale, others = _stale(folder, left_out)
+    removed = stale if is_forced else ()
     try:
         if os.path.lexists(folder):
-            _replace(folder, new)
+            _replace(folder, new, removed)
         else:
             _make(os.path.abspath(folder), new)
     except OSError as problem:
@@ -53,7 +68,20 @@ def write(folder: str, files: Mapping[str, File], is_forced: bool) -> Written:
         hint = "a folder that you may write into, on a disk with space"
         raise CostmeterError(f"nothing was written: {where}{problem.strerror or problem}", hint) from None
     _open_folders(folder, files)
-    return Written(tuple(new), tuple(path for path in files if path in unchanged))
+    same = tuple(path for path in files if path in unchanged)
+    return Written(tuple(new), same, removed, () if is_forced else stale, others)
+
+
+def _stale(folder: str, left_out: Mapping[str, Callable[[str], bool]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is there of the files that are left out: those as they were written, and those that are another's now."""
+    there = [path for path in left_out if os.path.lexists(os.path.join(folder, path))]
+    ours = [path for path in there if _is_as_written(os.path.join(folder, path), left_out[path])]
+    return tuple(ours), tuple(path for path in there if path not in ours)
+
+
+def _is_as_written(path: str, is_written: Callable[[str], bool]) -> bool:
+    text, _ = _found(path)
+    return text is not None and not os.path.islink(path) and is_written(text)
 
 
 def _make(folder: str, files: Mapping[str, File]) -> None:
@@ -70,8 +98,12 @@ def _make(folder: str, files: Mapping[str, File]) -> None:
         raise
 
 
-def _replace(folder: str, files: Mapping[str, File]) -> None:
-    """Files in a folder, which is made if need be; the first is not replaced before the last is on the disk."""
+def _replace(folder: str, files: Mapping[str, File], stale: Iterable[str] = ()) -> None:
+    """Files in a folder, which is made if need be; the first is not replaced before the last is on the disk.
+
+    What is stale is taken away when all else is done.
+    """
+    gone = [os.path.realpath(os.path.join(folder, path)) for path in stale]
     made: list[str] = []
     drafts: dict[str, str] = {}
     olds: dict[str, str] = {}
@@ -81,18 +113,21 @@ def _replace(folder: str, files: Mapping[str, File]) -> None:
             target = os.path.realpath(os.path.join(folder, path))
             _make_folder(os.path.dirname(target), made)
             drafts[target] = _draft(target, file)
-        for target in drafts:
+        for target in (*drafts, *gone):
             if os.path.lexists(target):
                 olds[target] = _kept(target)
         for target, draft in drafts.items():
             os.replace(draft, target)
+            replaced.append(target)
+        for target in gone:
+            os.unlink(target)
             replaced.append(target)
     except BaseException as problem:
         remaining = _put_back(replaced, olds)
         _undo(drafts.values(), made)
         if remaining and isinstance(problem, OSError):
             raise CostmeterError(
-                f"{problem.strerror or problem}, and these are new already: {', '.join(remaining)}",
+                f"{problem.strerror or problem}, and these are changed already: {', '.join(remaining)}",
                 "export once more, into a folder that you may write into",
             ) from None
         raise
@@ -114,8 +149,11 @@ def _kept(target: str) -> str:
 
 
 def _put_back(replaced: Iterable[str], olds: Mapping[str, str]) -> list[str]:
-    """Undo what was replaced, and take away the second names; returns what could not be undone."""
-    remaining = []
+    """Undo what was replaced, and take away the second names; returns what could not be undone.
+
+    That keeps its second name, which is told with it: it is all that there is of the old file.
+    """
+    remaining, kept = [], set()
     for target in replaced:
         try:
             if target in olds:
@@ -123,8 +161,9 @@ def _put_back(replaced: Iterable[str], olds: Mapping[str, str]) -> list[str]:
             else:
                 os.unlink(target)
         except OSError:
-            remaining.append(target)
-    _undo(olds.values(), ())
+            remaining.append(f"{target} (as it was: {olds[target]})" if target in olds else target)
+            kept.add(target)
+    _undo((old for target, old in olds.items() if target not in kept), ())
     return remaining
 
 

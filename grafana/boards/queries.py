@@ -21,6 +21,11 @@ GPU = "job, instance, gpu_uuid"
 SEEN = "$__range:15m"
 #: Recorded hours are renewed every 5 minutes, so that each hour of a range has its last.
 HOURS = "$__range:1h"
+#: Where the range begins and ends, and the first and the last full hour of the clock in it, all in Unix seconds. In a
+#: range within one hour the first is after the end.
+FROM, TO = "${__from:date:seconds}", "${__to:date:seconds}"
+FIRST_HOUR = f"({FROM} + (3600 - {FROM} % 3600) % 3600)"
+LAST_HOUR = f"({TO} - {TO} % 3600)"
 
 
 def series(name: str, *matchers: str) -> str:
@@ -137,6 +142,19 @@ def named(expression: str) -> str:
     return f"{expression} * on (gpu_uuid) group_left (instance, index, model) {facts}"
 
 
-def over_hours(recorded: str, *by: str) -> str:
-    """What recorded hours of the range add up to."""
-    return added(f"sum_over_time(last_over_time({recorded}[10m])[{HOURS}])", *by)
+def over_range(hours: str, rates: str, *by: str) -> str:
+    """What a range came to: whole hours of the clock as recorded, and by rates what lies before and after them.
+
+    A rate of 5 minutes is taken at each minute, and stands for that minute. All that is filtered by the time of day
+    reads an hour at most, so that long ranges read few samples.
+    """
+    whole = f"{added(f'last_over_time({hours}[10m])', *by)} and on () vector(time()) >= {FROM} + 3600"
+    each = added(rates, *by)
+    before = f"{each} and on () vector(time()) > {FROM} <= {FIRST_HOUR} <= {TO}"
+    after = f"{each} and on () vector(time()) > {LAST_HOUR} > {FIRST_HOUR}"
+    parts = [
+        f"sum_over_time(({whole})[{HOURS}])",
+        f'label_replace(60 * sum_over_time(({before})[1h:1m] @ {FROM} offset -1h), "part", "before", "", "")',
+        f'label_replace(60 * sum_over_time(({after})[1h:1m]), "part", "after", "", "")',
+    ]
+    return added(" or ".join(parts), *by)

@@ -2,8 +2,8 @@
 
 from grafana_foundation_sdk.builders import dashboard as boards
 
+from grafana.boards import month, runlist
 from grafana.boards.frame import (
-    RUN_LINK,
     Placed,
     Row,
     alerts,
@@ -15,7 +15,7 @@ from grafana.boards.frame import (
     typed,
 )
 from grafana.boards.panels import Panel, Query, Said, bars, figure, lines
-from grafana.boards.queries import OF_CLUSTERS, SEEN, added, metric, over_hours, per_hour, series
+from grafana.boards.queries import OF_CLUSTERS, added, metric, over_range, per_hour, rate, series
 from grafana.boards.tables import Column, listing
 from grafana.boards.units import (
     AGE,
@@ -27,21 +27,22 @@ from grafana.boards.units import (
     MASS,
     MONEY,
     MONEY_UNIT,
-    RATIO_UNIT,
 )
 
 HOUR = "cluster:costmeter_gpu_cost_usd:increase1h"
 NOW = "cluster:costmeter_gpu_cost_usd:rate5m"
 ENERGY_HOUR = "cluster:costmeter_gpu_energy_kwh:increase1h"
 GRAMS_HOUR = "cluster:costmeter_gpu_emissions_grams:increase1h"
+ENERGY_NOW = "instance:costmeter_gpu_energy_kwh:rate5m"
+GRAMS_NOW = "instance:costmeter_gpu_emissions_grams:rate5m"
+TIME_NOW = "cluster:costmeter_gpu_time_seconds:rate5m"
 TIME_HOUR = "cluster:costmeter_gpu_time_seconds:increase1h"
 SUNK_HOUR = "cluster:costmeter_runs_sunk_cost_usd:increase1h"
-IDLE = 'state="idle"'
 PROJECT = 'project=~"$project"'
-NOTHING_YET = "no hour is over yet"
-IN_RANGE = "Within the chosen range, which is the month to date at first; up to an hour late."
-#: Seconds until the month is over, in UTC: days that are left after today, and what is left of today.
-LEFT = "(86400 * (days_in_month() - day_of_month() + 1) - time() % 86400)"
+NOTHING_YET = "nothing in this range"
+IN_RANGE = (
+    "Within the chosen range, which is the month to date at first, in the browser's time zone; a few minutes late."
+)
 
 
 def build() -> boards.Dashboard:
@@ -58,75 +59,39 @@ def build() -> boards.Dashboard:
 
 
 def _figures() -> Row:
-    panels = [_spent(), _forecast(), _budget(), _energy(), _mass()]
-    widths = (4, 8, 4, 4, 4)
-    numbered = enumerate(zip(widths, panels, strict=True), start=1)
-    return Row(4, [Placed(number, width, panel) for number, (width, panel) in numbered])
+    numbers = (6, 2, 3, 1, 4, 5)
+    widths = (4, 8, 3, 3, 3, 3)
+    panels = [*month.panels(), _spent(), _energy(), _mass()]
+    return Row(4, [Placed(*each) for each in zip(numbers, widths, panels, strict=True)])
 
 
 def _spent() -> Panel:
-    return figure(
-        Said("Spent", f"All GPUs of all nodes of the chosen clusters, held or not. {IN_RANGE}", NOTHING_YET),
-        [Query(over_hours(series(HOUR)))],
-        MONEY,
-    )
+    said = Said("Spent in the range", f"All GPUs of the chosen clusters, held or not. {IN_RANGE}", NOTHING_YET)
+    return figure(said, [Query(spent())], MONEY)
 
 
-def _forecast() -> Panel:
-    said = Said(
-        "Forecast to the end of the month",
-        "Spent in the range, which has to be the month to date, and for what is left of the month (UTC): as much per"
-        " hour as on the mean of the last 7 days; the band is a tenth of their hours that cost least, and a tenth that"
-        " cost most.",
-        NOTHING_YET,
-    )
-    return figure(said, [Query(forecast(hourly), name) for name, hourly in _bands().items()], MONEY)
+def spent(*by: str) -> str:
+    """What all GPUs cost in the range, by labels."""
+    return over_range(series(HOUR), series(NOW), *by)
 
 
-def _bands() -> dict[str, str]:
-    """What an hour costs: the mean of the last week and the edges of most of it; before a full hour, the present rate.
-
-    Rates, not recorded hours: the hour in which metering began is no whole one.
-    """
-    now = per_hour(added(series(NOW)))
-    hours = f"({now})[7d:1h]"
-    made = {
-        "low": f"quantile_over_time(0.1, {hours})",
-        "expected": f"avg_over_time({hours})",
-        "high": f"quantile_over_time(0.9, {hours})",
-    }
-    return {name: f"({each} or {now})" for name, each in made.items()}
+def energy(*by: str) -> str:
+    """What all GPUs took in the range, by labels."""
+    return over_range(series(ENERGY_HOUR), series(ENERGY_NOW), *by)
 
 
-def forecast(hourly: str) -> str:
-    """What the month will have cost if every hour that is left costs so much."""
-    return f"{over_hours(series(HOUR))} + {hourly} * scalar({LEFT}) / 3600"
-
-
-def _budget() -> Panel:
-    said = Said(
-        "Budget of the month, left",
-        "The budget that `costmeter export --month-budget` set, less what is spent in the range.",
-        "no budget",
-    )
-    left = f"(costmeter:month_budget_usd > 0) - {over_hours(series(HOUR))}"
-    return figure(said, [Query(left)], MONEY, steps=((None, "red"), (0, "green")))
+def grams(*by: str) -> str:
+    """What all GPUs emitted in the range, by labels."""
+    return over_range(series(GRAMS_HOUR), series(GRAMS_NOW), *by)
 
 
 def _energy() -> Panel:
-    return figure(
-        Said("Energy", f"Of the GPUs' boards. {IN_RANGE}", NOTHING_YET),
-        [Query(over_hours(series(ENERGY_HOUR)))],
-        ENERGY,
-    )
+    return figure(Said("Energy", f"Of the GPUs' boards. {IN_RANGE}", NOTHING_YET), [Query(energy())], ENERGY)
 
 
 def _mass() -> Panel:
-    return figure(
-        Said("CO2e", f"Operational and embodied, of all GPUs. {IN_RANGE}", NOTHING_YET),
-        [Query(over_hours(series(GRAMS_HOUR)))],
-        MASS,
-    )
+    said = Said("CO2e", f"Operational and embodied, of all GPUs. {IN_RANGE}", NOTHING_YET)
+    return figure(said, [Query(grams())], MASS)
 
 
 def _over_time() -> list[Row]:
@@ -151,10 +116,9 @@ def _effective() -> Panel:
         " too, by busy hours alone. Compare that with what others ask for an hour.",
         "no agent was heard in this range",
     )
-    time = "cluster:costmeter_gpu_time_seconds:rate5m"
-    busy = added(series(time, 'state="busy"'))
+    busy = added(series(TIME_NOW, 'state="busy"'))
     queries = [
-        Query(per_hour(f"{added(series(NOW))} / ({added(series(time))} > 0)"), "an hour"),
+        Query(per_hour(f"{added(series(NOW))} / ({added(series(TIME_NOW))} > 0)"), "an hour"),
         Query(per_hour(f"{added(series(NOW))} / ({busy} > 0.1)"), "a busy hour"),
     ]
     return lines(said, queries, MONEY_UNIT, legend=["mean", "lastNotNull"])
@@ -162,9 +126,15 @@ def _effective() -> Panel:
 
 def _whose() -> list[Row]:
     said = "The ten of whom most was spent. " + IN_RANGE
-    projects = over_hours(series("project:costmeter_cost_usd:increase1h", PROJECT), "project")
-    users = over_hours(series("user:costmeter_cost_usd:increase1h"), "user")
-    clusters = over_hours(series(HOUR), "cluster")
+    projects, users = (
+        over_range(
+            series(f"{of}:costmeter_cost_usd:increase1h", *chosen),
+            series(f"{of}:costmeter_cost_usd:rate5m", *chosen),
+            of,
+        )
+        for of, chosen in (("project", [PROJECT]), ("user", []))
+    )
+    clusters = spent("cluster")
     panels = [
         bars(
             Said("By project", said, NOTHING_YET),
@@ -201,9 +171,8 @@ def _sunk() -> Panel:
         f" checkpoint: `costmeter report` knows. {IN_RANGE}",
         NOTHING_YET,
     )
-    return bars(
-        said, Query(over_hours(series(SUNK_HOUR), "outcome"), "{{outcome}}"), FULL_MONEY_UNIT, decimals=2, color="red"
-    )
+    sunk = over_range(series(SUNK_HOUR), rate(series(metric("runs_sunk_cost_{currency}"))), "outcome")
+    return bars(said, Query(sunk, "{{outcome}}"), FULL_MONEY_UNIT, decimals=2, color="red")
 
 
 def _regions() -> Panel:
@@ -212,11 +181,12 @@ def _regions() -> Panel:
         f"Of the GPUs' boards; a cluster stands for its region and its grid. {IN_RANGE}",
         NOTHING_YET,
     )
+    hours = over_range(series(TIME_HOUR), series(TIME_NOW), "cluster")
     columns = [
         Column("Cluster", query=f"max by (cluster) ({series(metric('build'))})", label="cluster"),
-        Column("Energy", over_hours(series(ENERGY_HOUR), "cluster"), unit=ENERGY_UNIT),
-        Column("CO2e, kg", f"{over_hours(series(GRAMS_HOUR), 'cluster')} / 1000", unit=COUNT_UNIT, decimals=1),
-        Column("GPU-hours", f"{over_hours(series(TIME_HOUR), 'cluster')} / 3600", unit=COUNT_UNIT, decimals=0),
+        Column("Energy", energy("cluster"), unit=ENERGY_UNIT),
+        Column("CO2e, kg", f"{grams('cluster')} / 1000", unit=COUNT_UNIT, decimals=1),
+        Column("GPU-hours", f"{hours} / 3600", unit=COUNT_UNIT, decimals=0),
     ]
     return listing(said, "cluster", columns, sort="Energy")
 
@@ -249,54 +219,7 @@ def _oldest() -> Panel:
 
 
 def _runs() -> list[Row]:
-    return [Row(10, [Placed(41, 24, _each_run())], "Runs", 40)]
-
-
-def _each_run() -> Panel:
-    said = Said(
-        "Runs of this range",
-        "Runs that were seen in the range, with all that they cost, also before it: the hundred that cost most. A click"
-        " on a run opens its board. As CSV: menu of the panel, Inspect, Data.",
-        "no run in this range",
-    )
-    info = f"max_over_time({series('run:costmeter_info', PROJECT)}[{SEEN}])"
-    names = "run_id, name, project, team, user, experiment"
-
-    def seen(name: str, *matchers: str) -> str:
-        of_project = f"max_over_time({series(name, *matchers)}[{SEEN}]) and on (cluster, job, run_id) {info}"
-        return f"max by (run_id) (sum by (cluster, job, run_id) ({of_project}))"
-
-    hours = "run:costmeter_gpu_time_seconds:total"
-    cost = "run:costmeter_cost_usd:total"
-    columns = [
-        Column(
-            "Run",
-            query=f"max by ({names}) ({info})",
-            label="run_id",
-            link=RUN_LINK,
-            link_title="Open the board of this run",
-        ),
-        Column("Name", label="name"),
-        Column("Project", label="project"),
-        Column("Team", label="team"),
-        Column("User", label="user"),
-        Column("Experiment", label="experiment"),
-        Column("Cost", f"topk(100, {seen(cost)})", unit=FULL_MONEY_UNIT, decimals=2, width=120),
-        Column("GPU-hours", f"{seen(hours)} / 3600", unit=COUNT_UNIT, decimals=1, width=110),
-        Column(
-            "Idle",
-            f"{seen(hours, IDLE)} / ({seen(hours)} > 0)",
-            unit=RATIO_UNIT,
-            decimals=1,
-            width=90,
-            steps=((None, "text"), (0.2, "orange")),
-        ),
-        Column("Energy", seen("run:costmeter_energy_kwh:total"), unit=ENERGY_UNIT, width=110),
-        Column(
-            "CO2e, kg", f"{seen('run:costmeter_emissions_grams:total')} / 1000", unit=COUNT_UNIT, decimals=2, width=100
-        ),
-    ]
-    return listing(said, "run_id", columns, sort="Cost")
+    return [Row(10, [Placed(41, 24, runlist.panel(PROJECT))], "Runs", 40)]
 
 
 def _prices() -> list[Row]:

@@ -290,13 +290,20 @@ def board_queries() -> Iterator[Asked]:
                 if target.get("expr"):
                     is_instant = bool(target.get("instant")) and not target.get("range")
                     coarse = _EACH_MINUTE if panel.get("interval") == "1m" and opens_with == "now-6h" else {}
-                    query = _filled(target["expr"], {**_VARIABLES, **_RANGES[opens_with], **coarse})
+                    of_range = {**_RANGES[opens_with], **coarse, **_edges(opens_with)}
+                    query = _filled(target["expr"], {**_VARIABLES, **of_range})
                     yield Asked(path.stem, panel.get("title", ""), query, is_instant, opens_with)
+
+
+def _edges(opens_with: str) -> dict[str, str]:
+    """When the range begins and ends: now, and some minutes past an hour, so that parts of hours are read, too."""
+    now, seconds = int(time.time()), int(_RANGES[opens_with]["__range_s"])
+    return {"__from": str(now - seconds - 1_700), "__to": str(now)}
 
 
 def _filled(query: str, variables: Mapping[str, str]) -> str:
     for variable, value in sorted(variables.items(), key=lambda pair: -len(pair[0])):
-        query = re.sub(rf"\$\{{{variable}(:[a-z]+)?\}}|\${variable}\b", value, query)
+        query = re.sub(rf"\$\{{{variable}(:[a-z]+)*\}}|\${variable}\b", value, query)
     return query
 
 

@@ -222,6 +222,40 @@ def test_each_amount_has_its_option(option: str, record: str, typed_amount: str,
     assert f"({option})" not in done.stdout
 
 
+@pytest.mark.parametrize("currency", ["USD", "SEK"])
+def test_tests_of_other_thresholds_do_not_stay(currency: str, tmp_path: Path) -> None:
+    """With other thresholds in the same folder the unit tests are of other rules: they go, and in no currency fail."""
+    typed(tmp_path, "export", "prometheus", "out", "--currency", currency)
+    left = sorted(path.name for path in (tmp_path / "out/rules").glob("*_test.yml"))
+
+    done = typed(tmp_path, "export", "prometheus", "out", "--idle-above", "20", "--force")
+
+    assert left
+    assert done.returncode == 0
+    assert f"Removed, as this export has none: {', '.join(f'out/rules/{name}' for name in left)}" in done.stdout
+    assert [] == list((tmp_path / "out/rules").glob("*_test.yml"))
+
+
+def test_an_alertmanager_that_is_gone_does_not_stay(tmp_path: Path) -> None:
+    """Grafana's source of it is named until it is forced away; one that somebody changed stays, and is named."""
+    source = tmp_path / "out/provisioning/datasources/costmeter-alerts.yaml"
+    address = ("--alertmanager-url", "http://alerts.example:9093")
+    typed(tmp_path, "export", "grafana", "out", *address)
+
+    named = typed(tmp_path, "export", "grafana", "out").stdout
+    assert f"(--force removes what is not changed): {source.relative_to(tmp_path)}" in named
+    assert source.exists()
+    assert "Removed" in typed(tmp_path, "export", "grafana", "out", "--force").stdout
+    assert not source.exists()
+
+    typed(tmp_path, "export", "grafana", "out", *address)
+    source.write_text(source.read_text() + "# mine\n")
+    assert f"not as it was written, and no part of this one; look, and remove it: {source.relative_to(tmp_path)}" in (
+        typed(tmp_path, "export", "grafana", "out", "--force").stdout
+    )
+    assert source.exists()
+
+
 @pytest.mark.parametrize("name", ["123", "true", "null", "0x10", "1e3"])
 def test_names_stay_names(name: str, tmp_path: Path) -> None:
     """What looks like a number or a truth to YAML is the name that was typed, wherever it stands."""

@@ -122,7 +122,7 @@ def test_a_failure_halfway_puts_everything_back(
 
 
 def test_what_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the disk refuses that, too, it is said which files are new."""
+    """Where the disk refuses that, too, it is said which files are new, and under what names the old ones remain."""
     (tmp_path / "a.txt").write_text("old")
     calls, replace = list[str](), os.replace
 
@@ -133,10 +133,11 @@ def test_what_cannot_be_put_back_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", faulty)
-    with pytest.raises(CostmeterError, match=rf"these are new already: {tmp_path}/a\.txt"):
+    with pytest.raises(CostmeterError, match=rf"these are changed already: {tmp_path}/a\.txt") as failure:
         write(str(tmp_path), FILES, is_forced=True)
 
-    assert {"a.txt": "a\n"} == found(tmp_path)
+    kept = failure.value.message.rpartition("as it was: ")[2].rstrip(")")
+    assert {"a.txt": "a\n", os.path.relpath(kept, tmp_path): "old"} == found(tmp_path)
 
 
 def test_a_link_is_written_through(tmp_path: Path) -> None:
@@ -160,3 +161,37 @@ def test_a_lost_mode_is_restored(tmp_path: Path) -> None:
 
     assert ("b/c.sh",) == done.written
     assert os.access(tmp_path / "b/c.sh", os.X_OK)
+
+
+@pytest.mark.parametrize("is_forced", [False, True])
+def test_what_is_left_out_goes_when_forced(tmp_path: Path, is_forced: bool) -> None:
+    """What an earlier export left is named; forced, it goes, but for what somebody changed or made a link of."""
+    names = ("ours", "changed", "link")
+    (tmp_path / "ours").write_text("as it was")
+    (tmp_path / "changed").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "ours")
+
+    done = write(str(tmp_path), FILES, is_forced, dict.fromkeys((*names, "absent"), "as it was".__eq__))
+
+    assert (("ours",) if is_forced else (), () if is_forced else ("ours",)) == (done.removed, done.stale)
+    assert ("changed", "link") == done.others
+    assert is_forced != (tmp_path / "ours").exists()
+    assert "mine" == (tmp_path / "changed").read_text()
+
+
+def test_a_failure_halfway_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the last thing to be taken away cannot be, those before it are there again, and nothing is written."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_text("as it was")
+    unlink = os.unlink
+
+    def faulty(path: str) -> None:
+        if path.endswith("/two"):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+        unlink(path)
+
+    monkeypatch.setattr(os, "unlink", faulty)
+    with pytest.raises(CostmeterError, match="nothing was written"):
+        write(str(tmp_path), FILES, True, dict.fromkeys(("one", "two"), "as it was".__eq__))
+
+    assert {"one": "as it was", "two": "as it was"} == found(tmp_path)

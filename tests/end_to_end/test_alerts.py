@@ -190,7 +190,8 @@ def _seconds(rfc3339: str) -> float:
 #: What one cause fires at once, as labels of the exported rules; somebody is told the first, and none of the others.
 _LEE = {"owner": "lee", "owner_kind": "user", "user": "lee", "job": "costmeter"}
 _PLATFORM = {"owner": "platform", "owner_kind": "team", "job": "costmeter"}
-_NODE = {**_PLATFORM, "instance": "gpu01:26786"}
+_ADDRESS = {"instance": "gpu01:26786"}
+_NODE = {**_PLATFORM, **_ADDRESS}
 _RUN = {**_LEE, "run_id": "r-1", "name": "r-1", "project": "llm"}
 CAUSES = {
     "hang": [
@@ -228,6 +229,11 @@ APART = [
     {**_LEE, "cluster": "hang", "alertname": "IdleGpuSpend", "severity": "warning"},
     {**_LEE, "cluster": "idle", "owner": "maya", "user": "maya", "alertname": "IdleGpuSpend", "severity": "warning"},
     {**_LEE, "cluster": "job-of-a-user", "owner": "platform", "alertname": "IdleGpuSpend", "severity": "warning"},
+    # Of somebody else's rules in the same Alertmanager, none of whose labels is ours.
+    {"cluster": "job", "job": "costmeter", "alertname": "NodeFilesystemFull", "severity": "critical", "instance": "a"},
+    {"cluster": "node", "job": "costmeter", "alertname": "NodeClockSkew", "severity": "warning", **_ADDRESS},
+    {"cluster": "disk-a", "alertname": "NodeDiskSlow", "severity": "critical", "device": "sda"},
+    {"cluster": "disk-a", "alertname": "NodeDiskSlow", "severity": "warning", "device": "sdb"},
 ]
 
 

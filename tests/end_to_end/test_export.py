@@ -75,7 +75,7 @@ def test_the_stack_scrapes_and_alerts_without_an_edit(home: dict[str, str], tmp_
     assert burning[0] > 0
     assert {"site"} < {group["name"] for group in rules}
     assert [] == [rule["lastError"] for group in rules for rule in group["rules"] if rule.get("lastError")]
-    assert "costmeter:26786" in {
+    assert {"localhost:26786"} == {
         alert["labels"]["instance"] for alert in alerts if alert["labels"]["alertname"] == "Scraped"
     }
 
@@ -124,6 +124,21 @@ mount -t tmpfs -o mode=755 tmpfs "$root/opt" && mkdir -p "$root/opt/costmeter/bi
 printf '#!/bin/sh\\nexec {COSTMETER} "$@"\\n' >"$root/opt/costmeter/bin/costmeter"
 chmod 755 "$root/opt/costmeter/bin/costmeter"
 """
+#: What of systemctl the installer asks, in a shell: /run/own.pid is the unit's process.
+SYSTEMCTL = """\
+#!/bin/sh
+case "$*" in
+  restart*) {restart} ;;
+  *ExecStart*) echo 'ExecStart={exec_start}' ;;
+  *MainPID*) cat /run/own.pid ;;
+  is-active*) kill -0 $(cat /run/own.pid) ;;
+esac
+"""
+#: Ends when somebody answers at the agent's port.
+ANSWERS = (
+    "until python3 -c 'import urllib.request as u; u.urlopen(\"http://127.0.0.1:26786/-/ready\")' 2>&- ; "
+    "do sleep 0.2; done"
+)
 NOTHING_INSTALLED = absent("systemd-sysusers", "systemd-tmpfiles", "systemctl", "setpriv")
 
 
@@ -172,6 +187,7 @@ def test_the_unit_is_installed_and_its_user_can_run_it(home: dict[str, str], tmp
         pytest.param("true", "", (1, "journalctl -u costmeter-agent"), id="it-never-is-ready"),
         pytest.param("--simulate=healthy", "", (0, "It is ready"), id="it-is-ready"),
         pytest.param("true", "--web.config.file", (0, "where your ExecStart says"), id="it-serves-elsewhere"),
+        pytest.param("another --simulate=healthy", "", (1, "is not ready"), id="another-server-has-the-port"),
     ],
 )
 def test_the_installer_says_what_it_has_seen(
@@ -179,21 +195,21 @@ def test_the_installer_says_what_it_has_seen(
 ) -> None:
     """It is ready where it answers, and not because it was started. systemctl is a script here: there is no systemd."""
     export(home, "systemd", str(tmp_path / "unit"))
-    agent = started
-    if started.startswith("--"):
-        agent = f"{COSTMETER} agent {started} >/dev/null 2>&1 & echo $! >/run/agent.pid"
-    (tmp_path / "systemctl").write_text(
-        f"#!/bin/sh\ncase $1 in restart) {agent} ;; show) echo 'ExecStart={show}' ;; esac\n"
-    )
+    agent, own = started, "own"
+    if "--" in started:
+        own = "own" if started.startswith("--") else "another"
+        serving = f"{COSTMETER} agent {started.removeprefix('another ')} >/dev/null 2>&1 & echo $! >/run/{own}.pid"
+        agent = serving if own == "own" else f"{serving}; sleep 60 >/dev/null 2>&1 & echo $! >/run/own.pid; {ANSWERS}"
+    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(restart=agent, exec_start=show))
     (tmp_path / "systemctl").chmod(0o755)
     with enclosed(tmp_path, mounts=[IN_OPT]) as root:
         _said(root, "mkdir", "-p", "/run/systemd/system")
         path = f"PATH={tmp_path}:{os.environ['PATH']}"
-        script = [str(tmp_path / "unit" / "install.sh"), "0" if started == "true" else "20"]
+        script = [str(tmp_path / "unit" / "install.sh"), "20" if started.startswith("--") else "0"]
         argv = [*root.entered, "env", path, "sh", *script]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         if started != "true":
-            _said(root, "sh", "-c", "kill $(cat /run/agent.pid)")
+            _said(root, "sh", "-c", "kill $(cat /run/*.pid)")
 
     assert expected[0] == done.returncode
     assert expected[1] in done.stdout + done.stderr

@@ -59,7 +59,7 @@ def _all() -> Iterable[tuple[Asked, str]]:
 
 def _ask(server: StartedPrometheus, query: Asked, run: str, node: str, now: float) -> list[dict[str, Any]]:
     """The series that the board would get; what is wrong with a query fails here, in Prometheus's words."""
-    expression = filled(query.expression, run=run, node=node)
+    expression = filled(query.expression, now, run=run, node=node)
     if query.is_instant:
         return server.ask("query", query=expression, time=now)
     began = now - LOOKED_BACK_SECONDS

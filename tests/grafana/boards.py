@@ -21,8 +21,17 @@ OPEN = {
     "$purchase": "30000",
     "$held_on": ".+",
 }
+#: For how long before now queries look back that name the edges of their range.
+LOOKED_BACK_SECONDS = 600
 #: Steps in which the past is looked at, and what they are where there is a minute of it.
-SHORTER = {"[7d:1h]": "[10m:5s]", ":1h]": ":5s]", ":15m]": ":5s]", ":5m]": ":5s]"}
+SHORTER = {
+    "[7d:1h]": "[10m:5s]",
+    "[1430m:1h]": "[10m:5s]",
+    ":1m]": ":1s]",
+    ":1h]": ":5s]",
+    ":15m]": ":5s]",
+    ":5m]": ":5s]",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,10 @@ def asked(name: str) -> Iterator[Asked]:
         yield Asked(name, f"mark {mark['name']}", "Anno", mark["target"]["expr"], False)
 
 
-def filled(expression: str, **chosen: str) -> str:
+def filled(expression: str, now: float, **chosen: str) -> str:
     """A query with everything put in that the board leaves open."""
+    for edge, at in (("from", now - LOOKED_BACK_SECONDS), ("to", now)):
+        expression = expression.replace(f"${{__{edge}:date:seconds}}", f"{at:.0f}")
     for name, value in {**{f"${name}": value for name, value in chosen.items()}, **OPEN, **SHORTER}.items():
         expression = expression.replace(name, value)
     return expression

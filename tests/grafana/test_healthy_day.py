@@ -6,19 +6,16 @@ a scrape of every minute would have stored. Nothing of it is scaled.
 
 import shutil
 import subprocess
-from collections import defaultdict
-from itertools import groupby
 from pathlib import Path
 
 import pytest
 
-from costmeter.outputs.nodepage import page
+from tests.grafana.scrapes import Stored, stored, written
 from tests.grafana.test_rules import RULES
 from tests.runtime.heldnode import MAYA_1, held_node
-from tests.runtime.metered import BEGAN_UTC_NS, SECOND
+from tests.runtime.metered import SECOND
 
 HEALTHY = Path(__file__).parents[2] / "costmeter" / "sources" / "simulated" / "scenarios" / "healthy.yaml"
-TARGET = 'cluster="paris",instance="gpu01:26786",job="costmeter",namespace="monitoring",pod="costmeter-gpu01"'
 MINUTES = 24 * 60
 TICK = 10 * SECOND
 #: At the end of the day nothing has fired in any minute of it, and idle money was there to be seen.
@@ -34,14 +31,12 @@ tests:
     input_series:
 """
 
-Stored = dict[str, list[float | None]]
-
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool not installed")
 @pytest.mark.timeout(400)
 def test_a_healthy_day_fires_nothing(tmp_path: Path) -> None:
     """Eight GPUs train, evaluate and save for a day: no alert fires, though some of their money is idle."""
-    lines = [f"      - {{series: '{series}', values: '{_written(values)}'}}" for series, values in _day().items()]
+    lines = [f"      - {{series: '{series}', values: '{written(values)}'}}" for series, values in _day().items()]
     for name in ("costmeter.yml", "costmeter-alerts.yml"):
         shutil.copy(RULES / name, tmp_path)
     (tmp_path / "test.yml").write_text(TESTS + "\n".join(lines) + "\n")
@@ -52,36 +47,7 @@ def test_a_healthy_day_fires_nothing(tmp_path: Path) -> None:
 
 def _day() -> Stored:
     """Every series of the node's pages, a value a minute; times are since the beginning of the day."""
-    stored: Stored = defaultdict(list)
     with held_node(HEALTHY.read_text(encoding="utf-8")) as agent:
         agent.begin()
         agent.hold(*[[MAYA_1]] * len(agent.devices))
-        for minute in range(MINUTES + 1):
-            for series, value in _scraped(page(agent.snapshot)[0].decode()):
-                values = stored[series]
-                values.extend([None] * (minute - len(values)))
-                values.append(value)
-            for _ in range(60 * SECOND // TICK):
-                agent.tick(TICK)
-                del agent.posts[:-1]
-    stored[f"up{{{TARGET}}}"] = [1.0] * (MINUTES + 1)
-    return stored
-
-
-def _scraped(text: str) -> list[tuple[str, float]]:
-    found = []
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        series, _, value = line.rpartition(" ")
-        name, _, labels = series.partition("{")
-        own = f",{labels.removesuffix('}')}" if labels else ""
-        since = BEGAN_UTC_NS / SECOND if name.endswith("_timestamp_seconds") else 0.0
-        found.append((f"{name}{{{TARGET}{own}}}", float(value) - since))
-    return found
-
-
-def _written(values: list[float | None]) -> str:
-    """In promtool's notation, what repeats as `VxN`, which is N more of it."""
-    runs = ((value, len(list(same))) for value, same in groupby(values))
-    return " ".join(f"_x{n}" if value is None else f"{value!r}x{n - 1}" for value, n in runs)
+        return stored(agent, MINUTES, TICK)

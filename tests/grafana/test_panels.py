@@ -165,7 +165,7 @@ def test_the_forecast_lies_in_its_band(answers: Answers) -> None:
     """Low, expected, high: in this order, and none below what is spent."""
     found = answered(answers, "spend", "Forecast to the end of the month").values()
     low, expected, high = (float(each["value"][1]) for series in found for each in series)
-    assert value(answers, "spend", "Spent") <= low <= expected <= high
+    assert value(answers, "spend", "Spent this month") <= low <= expected <= high
 
 
 def test_projects_and_users_are_charged(answers: Answers) -> None:

@@ -48,7 +48,7 @@ RECORDED = {rule["record"] for rule in rules() if "record" in rule}
 
 def exported() -> set[str]:
     """Every name on a page, in dollars, and what Prometheus adds of its own."""
-    names = {"up"}
+    names = {"up", "ALERTS", "ALERTS_FOR_STATE"}
     for family in FAMILIES.values():
         name = f"costmeter_{family.name.format(currency='usd')}" if family.ours else family.name
         names.add(name + {"counter": "_total", "info": "_info", "gauge": ""}[family.kind])
@@ -125,7 +125,8 @@ def test_an_alert_says_what_it_must(rule: dict[str, Any]) -> None:
     assert labels["severity"] in {"info", "warning", "critical"}
     assert labels["owner"] in {"platform", "finops", '{{ or $labels.user "unknown" }}'}
     of_user = labels["owner"].startswith("{{")
-    assert labels["owner_kind"] == ("{{ if $labels.user }}user{{ else }}team{{ end }}" if of_user else "team")
+    kind = '{{ if eq (or $labels.user "unknown") "unknown" }}team{{ else }}user{{ end }}'
+    assert labels["owner_kind"] == (kind if of_user else "team")
     rendered = re.sub(r"\{\{.*?\}\}", "X", said["description"])
     assert re.search(r"[:,] costmeter (idle|report|doctor|top|prices|config)( [^ ]+)*$", rendered)
     assert said["runbook_url"].endswith(f"/docs/runbooks/{rule['alert']}.md")
@@ -167,7 +168,7 @@ def test_thresholds_stand_in_one_place() -> None:
     assert not [name for name in constants if name not in asked]
     dollars = [rule for rule in ALERTS if "_usd" in rule["expr"]]
     compared = [re.findall(r"[<>]=?\s*(\d[\d.]*)", rule["expr"]) for rule in dollars]
-    assert {number for numbers in compared for number in numbers} <= {"0", "10", "3600"}
+    assert {number for numbers in compared for number in numbers} <= {"0", "2", "10", "3600", "6900"}
 
 
 @pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool not installed")
@@ -178,6 +179,60 @@ def test_amtool_takes_the_alertmanager() -> None:
         ["amtool", "check-config", str(path)], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+WEEK = """
+rule_files: [costmeter.yml, costmeter-alerts.yml]
+evaluation_interval: 5m
+group_eval_order: [costmeter-thresholds, costmeter-nodes, costmeter-holders, costmeter-runs, costmeter-hours,
+  costmeter-idle]
+tests:
+  - name: one GPU of 1.69 USD/h idles for a week, and then works
+    interval: 2m
+    input_series:
+      - {series: 'costmeter_gpu_time_seconds_total{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",
+         state="idle"}', values: '0+120x5040 604800x800'}
+      - {series: 'costmeter_gpu_idle_cost_usd_total{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",
+         reason="waiting-for-data"}', values: '0+0.0563333333x5040 283.92x800'}
+      - {series: 'costmeter_gpu_holder_share_ratio{cluster="paris",gpu_uuid="GPU-a",instance="a:1",job="c",run_id="",
+         user="lee"}', values: '1x5840'}
+    alert_rule_test:
+      - {eval_time: 60h, alertname: IdleGpuSpend, exp_alerts: []}
+      - eval_time: 121h
+        alertname: IdleGpuSpend
+        exp_alerts:
+          - exp_labels: {cluster: paris, job: c, owner: lee, owner_kind: user, severity: info, user: lee}
+            exp_annotations:
+              summary: Idle GPUs of lee came to 203.36 USD in the last 7 days (waiting-for-data)
+              description: "Now it is 1.69 USD/h. Most of it on a:1 (1.69 USD/h). Which GPUs, why, and what to do:
+                costmeter idle --from http://a:1"
+              runbook_url: https://github.com/costmeter/costmeter/blob/main/docs/runbooks/IdleGpuSpend.md
+              dashboard_url: http://localhost:3000/d/costmeter-fleet
+      - {eval_time: 171h, alertname: IdleGpuSpend, exp_alerts: []}
+"""
+
+
+@needs_promtool
+def test_a_week_of_little_is_told(tmp_path: Path) -> None:
+    """40.56 dollars a day are below the 50 of a day; after the third day of seven they are above twice that.
+
+    After five days it is 5 x 24 x 1.69 = 202.80 dollars, and Prometheus counts the first five minutes of a day to the
+    day before as well, all days but the first: 203.36. Once the GPU works, nothing is to be told. Only the rules of
+    idle money are evaluated, because a week has many evaluations.
+    """
+    for file in ("costmeter.yml", "costmeter-alerts.yml"):
+        groups = loaded(RULES / file)["groups"]
+        for group in groups:
+            group["interval"] = "5m"
+            group["rules"] = [
+                rule
+                for rule in group["rules"]
+                if "idle" in rule.get("record", rule.get("alert")).lower()
+                or rule.get("record", "").startswith("holder:")
+            ]
+        (tmp_path / file).write_text(yaml.safe_dump({"groups": groups}))
+    (tmp_path / "test.yml").write_text(WEEK)
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
 
 
 MONTH = """
@@ -205,6 +260,35 @@ tests:
          exp_samples: [{labels: 'ALERTS{alertname="MonthOverBudgetForecast",alertstate="firing",owner="finops",
          owner_kind="team",severity="critical"}', value: 1}]}
       - {expr: 'ALERTS{alertname="MonthOverBudgetForecast"}', eval_time: 32d, exp_samples: []}
+    alert_rule_test:
+      - eval_time: 10d
+        alertname: MonthOverBudgetForecast
+        exp_alerts:
+          - exp_labels: {owner: finops, owner_kind: team, severity: warning}
+            exp_annotations:
+              dashboard_url: http://localhost:3000/d/costmeter-spend
+              description: >-
+                So far 2400.00 USD, now at 10.00 USD/h. Whose runs spend it: costmeter report
+                --from prometheus=http://localhost:9090 --by project --since 1970-01-01T00:00Z
+              runbook_url: https://github.com/costmeter/costmeter/blob/main/docs/runbooks/MonthOverBudgetForecast.md
+              summary: This month comes to 7440.00 USD, over its budget of 7000.00 USD
+"""
+
+#: A GPU of 60 USD/h that is there from 0 to 8 o'clock of each day.
+PART_OF_A_DAY = """
+rule_files: [costmeter.yml]
+evaluation_interval: 5m
+group_eval_order: [costmeter-thresholds, costmeter-nodes, costmeter-hours]
+tests:
+  - interval: 1m
+    input_series:
+      - {series: 'costmeter_gpu_cost_usd_total{gpu_uuid="GPU-a",instance="a:1",job="c",state="busy"}',
+         values: '0+1x480 stale _x958 480+1x480 stale _x958 960+1x480 stale _x958 1440+1x480 stale'}
+    promql_expr_test:
+      - {expr: 'round(costmeter:month_forecast_usd / 15040, 0.02)', eval_time: 52h,
+         exp_samples: [{labels: '{}', value: 1}]}
+      - {expr: 'round(costmeter:month_forecast_usd / 14960, 0.02)', eval_time: 68h,
+         exp_samples: [{labels: '{}', value: 1}]}
 """
 
 
@@ -216,6 +300,26 @@ def test_a_month_is_summed_forecast_and_begun_anew(tmp_path: Path) -> None:
     The hour that ended with January counts for January. Only the rules of the month are evaluated,
     because a month has many evaluations.
     """
+    write_rules_of_the_month(tmp_path)
+    (tmp_path / "test.yml").write_text(MONTH)
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
+
+
+@needs_promtool
+@pytest.mark.timeout(300)
+def test_a_pool_that_is_there_for_a_third_of_the_day_is_forecast_at_a_third(tmp_path: Path) -> None:
+    """480 dollars a day, in 8 hours, whether the pool is up or not when somebody looks; to a hundredth.
+
+    On the third day at 4 o'clock 1,200 are spent, and the last 24 hours had 8 of the pool: 1,200 + 28 5/6 days of 480
+    are 15,040. At 20 o'clock, when nothing is there, 1,440 are spent, and 1,440 + 28 1/6 days of 480 are 14,960.
+    """
+    write_rules_of_the_month(tmp_path)
+    (tmp_path / "test.yml").write_text(PART_OF_A_DAY)
+    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
+
+
+def write_rules_of_the_month(folder: Path) -> None:
+    """The exported files with no rules but those that the month needs, against 7,000 dollars."""
     asked = {"costmeter:month_budget_usd", "MonthOverBudgetForecast"}
     asked |= {
         f"{each}:costmeter_gpu_cost_usd:{of}" for each in ("instance", "cluster") for of in ("increase1h", "rate5m")
@@ -229,6 +333,4 @@ def test_a_month_is_summed_forecast_and_begun_anew(tmp_path: Path) -> None:
             for rule in group["rules"]:
                 if rule.get("record") == "costmeter:month_budget_usd":
                     rule["expr"] = "vector(7000)"
-        (tmp_path / file).write_text(yaml.safe_dump({"groups": groups}))
-    (tmp_path / "test.yml").write_text(MONTH)
-    assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
+        (folder / file).write_text(yaml.safe_dump({"groups": groups}))

@@ -1,6 +1,8 @@
 """Which files each kind of export has, and what stands in them for whoever wishes what. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from costmeter import __version__
 from costmeter.outputs.export.currency import in_currency
@@ -19,7 +21,12 @@ _LAYOUTS: Mapping[str, Mapping[str, str]] = {
     },
     "prometheus": {"prometheus/": "", "alertmanager/": "alertmanager/"},
     "grafana": {"grafana/": "", "mixin/": "", "prometheus/rules/": "rules/"},
-    "kubernetes": {"kubernetes/": "", "grafana/dashboards/": "dashboards/", **_IMAGE},
+    "kubernetes": {
+        "kubernetes/": "",
+        "grafana/dashboards/": "dashboards/",
+        "alertmanager/": "alertmanager/",  # beside the kustomization: whose Alertmanager it is, we do not know
+        **_IMAGE,
+    },
     "systemd": {"systemd/": "", "agent/costmeter.yaml": "costmeter.yaml"},
     "slurm": {"slurm/": ""},
 }
@@ -29,8 +36,17 @@ _BOARDS = "grafana/dashboards/"
 _RULES = "prometheus/rules/"
 _SETTINGS = "agent/costmeter.yaml"
 _ALERT_SOURCE = "grafana/provisioning/datasources/costmeter-alerts.yaml"
+_CURRENCY_IN_NAMES = re.compile(r"cost_([a-z]{3})(?![a-z])")
+_PLACE = re.compile("@[A-Z_]+@")
 _AT_HOME = {"prometheus": "localhost:9090", "alertmanager": "localhost:9093", "agent": "localhost:26786"}
 _IN_COMPOSE = {"prometheus": "prometheus:9090", "alertmanager": "alertmanager:9093", "agent": "costmeter:26786"}
+
+#: A name that only services of the stack know is no address to type on the machine that runs it.
+_AS_TYPED = """
+    relabel_configs:
+      # The stack's own agent by the address that this machine has for it: alerts say it in commands.
+      - {source_labels: [__address__], regex: "costmeter:26786", target_label: instance, replacement: "localhost:26786"}
+""".rstrip()
 
 
 def render(kind: str, wishes: Wishes, canonical: Mapping[str, str]) -> dict[str, str]:
@@ -43,6 +59,26 @@ def render(kind: str, wishes: Wishes, canonical: Mapping[str, str]) -> dict[str,
         if target is not None and not _is_left_out(path, kind, wishes):
             texts[target] = _filled(text, places)
     return dict(sorted(texts.items()))
+
+
+def left_out(kind: str, wishes: Wishes, canonical: Mapping[str, str]) -> dict[str, Callable[[str], bool]]:
+    """The files that other wishes have in this kind of export and these do not, by their paths in its folder.
+
+    Each with what tells whether a text is one that such wishes write, of this version and in whatever currency.
+    """
+    found = {}
+    for path, text in canonical.items():
+        target = _target(kind, path)
+        if target is not None and _is_left_out(path, kind, wishes):
+            found[target] = partial(_is_rendered, text)
+    return dict(sorted(found.items()))
+
+
+def _is_rendered(canonical: str, text: str) -> bool:
+    """Whether a text is a canonical one but for its currency and what stands, in a line, for its @PLACES@."""
+    currencies = {"USD", *(code.upper() for code in _CURRENCY_IN_NAMES.findall(text))}
+    texts = (in_currency(canonical, currency) for currency in currencies)
+    return any(re.fullmatch(_PLACE.sub(".+", re.escape(each)), text) for each in texts)
 
 
 def is_program(path: str) -> bool:
@@ -76,7 +112,8 @@ def _is_test(path: str) -> bool:
 
 def _has_own_amounts(wishes: Wishes) -> bool:
     """Whether the rules are others than those that their unit tests are about."""
-    return any((wishes.runbooks, wishes.grafana_url, *(getattr(wishes, wish) for wish in AMOUNTS)))
+    links = (wishes.runbooks, wishes.grafana_url, wishes.prometheus_url)
+    return any((*links, *(getattr(wishes, wish) for wish in AMOUNTS)))
 
 
 def _filled(text: str, places: Mapping[str, Callable[[], str]]) -> str:
@@ -100,6 +137,7 @@ def _places(kind: str, wishes: Wishes, ours: Mapping[str, str]) -> dict[str, Cal
         "BOARD_IMPORTS": lambda: "\n".join(f"    'costmeter-{name}': import 'dashboards/{name}'," for name in boards),
         "BOARD_MAPS": lambda: "\n".join(map(_board_map, boards)),
         "TARGETS": lambda: "\n".join(f'    - "{target}"' for target in wishes.targets or [hosts["agent"]]),
+        "AS_TYPED": lambda: _AS_TYPED if kind == "compose" else "",
         "ALERTMANAGER_URL": lambda: wishes.alertmanager_url or f"http://{hosts['alertmanager']}",
         "ALERTMANAGER": lambda: hosts["alertmanager"],
         "PROMETHEUS_URL": lambda: wishes.prometheus_url or f"http://{hosts['prometheus']}",

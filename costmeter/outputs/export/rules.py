@@ -11,6 +11,8 @@ from costmeter.outputs.export.wishes import Wishes
 RUNBOOKS = "https://github.com/costmeter/costmeter/blob/main/docs/runbooks"
 #: Where the rules expect the boards: Grafana in the compose stack.
 GRAFANA = "http://localhost:3000"
+#: Where the alerts' commands ask: Prometheus in the compose stack, as seen from its machine.
+PROMETHEUS = "http://localhost:9090"
 #: Rules that are one number each, by the wish that sets it: how many times its amount.
 AMOUNTS: Mapping[str, Mapping[str, int]] = {
     "idle_above": {"costmeter:threshold_idle_usd_per_hour": 1, "costmeter:threshold_idle_usd_per_day": 10},
@@ -40,6 +42,7 @@ def with_wishes(text: str, wishes: Wishes) -> str:
             number = amount if times == 1 else f"{(Decimal(amount) * times).normalize():f}"
             text = _constant(in_currency(record, wishes.currency)).sub(rf"\g<1>{number}\g<3>", text)
     text = text.replace(GRAFANA, wishes.grafana_url) if wishes.grafana_url else text
+    text = text.replace(PROMETHEUS, wishes.prometheus_url) if wishes.prometheus_url else text
     return text.replace(RUNBOOKS, wishes.runbooks) if wishes.runbooks else text
 
 

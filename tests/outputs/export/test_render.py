@@ -124,14 +124,23 @@ def test_prometheus_takes_its_files(kind: str, wishes: Wishes, tmp_path: Path) -
     assert f"{len(rules)} rule files found" in said
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(300)
 def test_rules_in_another_currency_pass_their_unit_tests(tmp_path: Path) -> None:
-    """The rules' own unit tests pass in another currency as they do in dollars, texts included."""
+    """Unit tests of the rules pass in another currency, texts included: of each alert one that fires."""
     folder = written(tmp_path, exported("prometheus", Wishes(currency="EUR"))) / "rules"
-    tests = sorted(folder.glob("*_test.yml"))
+    (file,) = folder.glob("*_test.yml")
+    whole = yaml.safe_load(file.read_text())
 
-    assert tests
-    checked("promtool", "test", "rules", *map(str, tests))
+    fired: set[str] = set()
+    first = []
+    for test in whole["tests"]:
+        fires = {case["alertname"] for case in test.get("alert_rule_test", ()) if case["exp_alerts"]}
+        if not fires <= fired:
+            first.append(test)
+            fired |= fires
+    assert len(fired) > 10
+    file.write_text(yaml.safe_dump({**whole, "tests": first}, allow_unicode=True))
+    checked("promtool", "test", "rules", str(file))
 
 
 def test_rules_of_other_amounts_come_without_unit_tests() -> None:

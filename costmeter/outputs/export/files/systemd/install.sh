@@ -1,8 +1,11 @@
 #!/bin/sh
 # Puts the unit and its user and folders into place, starts the agent, and waits until it is ready: as root,
 # sudo sh install.sh [SECONDS]. A second time it updates. To take it back: systemctl disable --now costmeter-agent;
-# rm /etc/systemd/system/costmeter-agent.service /etc/sysusers.d/costmeter.conf /etc/tmpfiles.d/costmeter.conf
-# Settings (/etc/costmeter), journal (/var/lib/costmeter) and user stay until you remove them.
+# systemctl revert costmeter-agent (what `systemctl edit` made);
+# rm /etc/systemd/system/costmeter-agent.service /etc/sysusers.d/costmeter.conf /etc/tmpfiles.d/costmeter.conf;
+# systemctl daemon-reload
+# Settings (/etc/costmeter), journal (/var/lib/costmeter), /run/costmeter and /run/costmeter-slurm (until the next boot),
+# and the user stay until you remove them.
 set -eu
 cd "$(dirname "$0")"
 patience=${1:-10}
@@ -47,10 +50,17 @@ case $(systemctl show --property=ExecStart costmeter-agent) in
     echo "It is started. It serves where your ExecStart says, so ask there: /-/ready. Its log: journalctl -u costmeter-agent"
     exit 0 ;;
 esac
+# Somebody else's server may have the port and answer: the one that counts is the unit's own process.
 ready() {
-  "${python:-python3}" - <<END 2>/dev/null
-import http.client, sys
-asked = http.client.HTTPConnection("127.0.0.1", 26786, timeout=2)
+  systemctl is-active --quiet costmeter-agent || return 1
+  "${python:-python3}" - "$(systemctl show --property=MainPID --value costmeter-agent)" <<END 2>/dev/null
+import glob, http.client, os, sys
+proc, port = f"/proc/{sys.argv[1]}", 26786
+sockets = [line.split() for line in open(f"{proc}/net/tcp")]
+listening = {f"socket:[{each[9]}]" for each in sockets if each[1].endswith(f":{port:04X}") and each[3] == "0A"}
+if listening.isdisjoint(map(os.readlink, glob.glob(f"{proc}/fd/*"))):
+    sys.exit(1)
+asked = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
 asked.request("GET", "/-/ready")
 sys.exit(asked.getresponse().status != 200)
 END
