@@ -151,7 +151,7 @@ def _report(args: argparse.Namespace, done: "Written", wishes: "Wishes") -> None
     for paths, what in (
         (done.removed, "Removed, as this export has none"),
         (done.stale, "Left by an earlier export, and no part of this one (--force removes what is not changed)"),
-        (done.others, "Of an earlier export but not as it was written, and no part of this one; look, and remove it"),
+        (done.others, "Of an earlier export, perhaps changed since, and no part of this one; look, and remove it"),
     ):
         if paths:
             print(f"{what}: {', '.join(os.path.join(args.folder, path) for path in paths)}")

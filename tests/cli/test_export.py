@@ -236,24 +236,32 @@ def test_tests_of_other_thresholds_do_not_stay(currency: str, tmp_path: Path) ->
     assert [] == list((tmp_path / "out/rules").glob("*_test.yml"))
 
 
-def test_an_alertmanager_that_is_gone_does_not_stay(tmp_path: Path) -> None:
-    """Grafana's source of it is named until it is forced away; one that somebody changed stays, and is named."""
+@pytest.mark.parametrize("is_edited", [False, True])
+def test_an_alertmanager_that_is_gone_is_named(is_edited: bool, tmp_path: Path) -> None:
+    """Grafana's source of it stays, forced or not: an address that somebody wrote, password and all, is not lost."""
     source = tmp_path / "out/provisioning/datasources/costmeter-alerts.yaml"
-    address = ("--alertmanager-url", "http://alerts.example:9093")
-    typed(tmp_path, "export", "grafana", "out", *address)
+    typed(tmp_path, "export", "grafana", "out", "--alertmanager-url", "http://alerts.example:9093")
+    if is_edited:
+        source.write_text(source.read_text().replace("http://alerts.example:9093", "https://ops:S3cret@am.example/p"))
+    there = source.read_text()
 
-    named = typed(tmp_path, "export", "grafana", "out").stdout
-    assert f"(--force removes what is not changed): {source.relative_to(tmp_path)}" in named
-    assert source.exists()
-    assert "Removed" in typed(tmp_path, "export", "grafana", "out", "--force").stdout
-    assert not source.exists()
+    for force in ((), ("--force",)):
+        said = typed(tmp_path, "export", "grafana", "out", *force).stdout
+        assert f"and no part of this one; look, and remove it: {source.relative_to(tmp_path)}" in said
+        assert "Removed" not in said
+        assert there == source.read_text()
 
-    typed(tmp_path, "export", "grafana", "out", *address)
-    source.write_text(source.read_text() + "# mine\n")
-    assert f"not as it was written, and no part of this one; look, and remove it: {source.relative_to(tmp_path)}" in (
-        typed(tmp_path, "export", "grafana", "out", "--force").stdout
-    )
-    assert source.exists()
+
+def test_unit_tests_that_somebody_changed_stay(tmp_path: Path) -> None:
+    """Of what an earlier export wrote only what is as it was written is removed."""
+    typed(tmp_path, "export", "prometheus", "out")
+    (tests,) = (tmp_path / "out/rules").glob("*_test.yml")
+    tests.write_text(tests.read_text() + "# mine\n")
+
+    said = typed(tmp_path, "export", "prometheus", "out", "--idle-above", "20", "--force").stdout
+
+    assert f"look, and remove it: {tests.relative_to(tmp_path)}" in said
+    assert tests.exists()
 
 
 @pytest.mark.parametrize("name", ["123", "true", "null", "0x10", "1e3"])
