@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 #: A Prometheus learns something new every scrape, which is 15 s or more: it is asked no more often than this.
 _LEAST_SECONDS = 5.0
+_LESS = "try again, or ask a Prometheus of fewer nodes"
 
 
 def run(args: argparse.Namespace, seconds: float) -> int:
@@ -27,7 +28,7 @@ def run(args: argparse.Namespace, seconds: float) -> int:
 
     def look() -> "list[Fleet]":
         # One deadline holds for all questions of one look, so each look has a server of its own.
-        return fleets(Prometheus(address, dict(os.environ), args.ca))
+        return fleets(Prometheus(address, dict(os.environ), args.ca, less=_LESS))
 
     found = look()
     if args.json:

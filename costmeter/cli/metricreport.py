@@ -125,6 +125,8 @@ def _runs_text(
     read: "Read",
 ) -> str:
     """The list, or those runs that are named, in detail."""
+    import dataclasses
+
     from costmeter.cli.printing import style, to_json
     from costmeter.feeds.promdetail import detail
     from costmeter.outputs import metricrun, metricruns
@@ -136,6 +138,9 @@ def _runs_text(
         return metricruns.render(runs, read, shown) if runs else _nothing(args, read)
     named = [run for name in args.runs for run in _named(name, runs)]
     detailed = [(run, detail(server, run, readback.window)) for run in named]
+    if any(of.is_least for _, of in detailed):
+        readback.note_fallen()
+    read = dataclasses.replace(read, least=readback.least)
     if kind == "json":
         return to_json(metricruns.runs_document(detailed, read))
     return "\n".join(metricrun.render_run(run, of, read, shown) for run, of in detailed)

@@ -6,6 +6,7 @@ message.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -25,6 +26,12 @@ _MOST_TOKEN_BYTES = 16_384
 #: VictoriaMetrics hides what is newer than 30 s unless it is told otherwise; others do not know the word.
 _AT_ONCE = {"latency_offset": "1ms"}
 
+
+LESS_TIME = "ask for less time: --since 24h"
+_BUILD = "/api/v1/status/buildinfo"
+#: How servers say that a question took too long or came to too much: "query timed out", "would load too many samples",
+#: "exceeded the maximum", "cannot select more than -search.maxSamplesPerQuery", "context deadline exceeded".
+_TOO_MUCH = re.compile(r"time(d )?-?out|too (many|much|long|large|big)|exceed|more than|limit|deadline", re.IGNORECASE)
 
 #: What Prometheus remarks on a question itself, where Thanos would say which store is missing.
 _REMARK = "PromQL "
@@ -59,9 +66,17 @@ class Prometheus:
     """
 
     def __init__(
-        self, typed: str, environ: Mapping[str, str], trusted: str | None = None, limits: Limits = _LIMITS
+        self,
+        typed: str,
+        environ: Mapping[str, str],
+        trusted: str | None = None,
+        limits: Limits = _LIMITS,
+        less: str = LESS_TIME,
     ) -> None:
-        """Raises UsageError for what is no address, and where a password or token would be sent in the clear."""
+        """`less` is what a person can type where a question was too much.
+
+        Raises UsageError for what is no address, and where a password or token would be sent in the clear.
+        """
         found = http_address(typed)
         if found is None:
             shown = typed.rpartition("@")[2]  # no password is repeated
@@ -70,6 +85,7 @@ class Prometheus:
         for page in _PAGES:
             base = base.removesuffix(page)
         self._base, self._trusted, self._limits = base, trusted, limits
+        self._less = less
         self._is_proxied = not found.is_here
         self._headers = {**_token(environ), **found.headers}
         if self._headers and not found.is_here and base.startswith("http://"):
@@ -156,7 +172,7 @@ class Prometheus:
         if not isinstance(answer, dict) or "status" not in answer:
             raise CostmeterError(f"{self.where} answers, but is no Prometheus", f"its own address: {EXAMPLE}")
         if answer["status"] != "success":
-            raise self._refused(answer)
+            raise self._refused(_words(answer))
         self._note(answer)
         return answer.get("data")
 
@@ -169,42 +185,73 @@ class Prometheus:
             said.append("the answer is partial")
         self.partial = tuple(dict.fromkeys((*self.partial, *said)))
 
-    def _refused(self, answer: Mapping[str, Any]) -> CostmeterError:
-        shown = _printable(str(answer.get("error", "")))
-        return CostmeterError(f"{self.where} refuses the question: {shown}", "ask for less time: --since 24h")
+    def _refused(self, said: "_Words") -> CostmeterError:
+        message = f"{self.where} refuses the question{said.after() or ', and does not say why'}"
+        return TooMuch(message, self._less) if said.is_too_much else CostmeterError(message, self._unasked)
+
+    @property
+    def _unasked(self) -> str:
+        """What to type where a question is not understood: less of it would not be either."""
+        return f"which server and version is it? curl {self.where}{_BUILD}"
 
     def _wrong(self, place: str, expected: str) -> CostmeterError:
         return CostmeterError(f"{self.where}: {place} of the answer is not {expected}", "is it a Prometheus? open it")
 
     def _told(self, refusal: FeedError, path: str) -> CostmeterError:
-        status, where = refusal.status, self.where
+        """A refusal in the server's words, where it has any; its hint is of what it was refused for."""
+        status, where, said = refusal.status, self.where, _words_of(refusal.body)
         if isinstance(refusal, FeedLate):
-            seconds = f"{self._limits.request_seconds:.3g}"
-            return TooMuch(f"{where} did not answer within {seconds} s", "ask for less time: --since 24h")
+            return TooMuch(f"{where} did not answer within {self._limits.request_seconds:.3g} s", self._less)
         if status in (401, 403):
             how = f"--from prometheus=https://USER:PASSWORD@HOST, or a token: {TOKEN_VARIABLE} or {TOKEN_FILE_VARIABLE}"
             why = "these credentials are refused" if "Authorization" in self._headers else "it wants credentials"
-            return CostmeterError(f"{where}: {why} (status {status})", how)
+            return CostmeterError(f"{where}: {why} (status {status}){said.after()}", how)
         if status == 404:
-            return CostmeterError(f"{where} answers, but has no {path}", f"is it behind a path? {EXAMPLE}/path")
-        if status in (413, 422, 503):
-            said = _error_of(refusal.body)
-            why = f": {said}" if said else ""
-            hint = "less of it: --since 24h"
-            return TooMuch(f"{where} could not work that out, or it was too much (status {status}){why}", hint)
-        if status == 400 and (said := _error_of(refusal.body)):
-            return self._refused({"error": said})
+            hint = f"is it behind a path? {EXAMPLE}/path"
+            return CostmeterError(f"{where} answers, but has no {path}{said.after()}", hint)
+        if status in (413, 422) or (status is not None and status >= 500 and said.is_too_much):
+            return self._too_much(status, said)
+        if status == 400 and said.error:
+            return self._refused(said)
         if status == 400 and where.startswith("http://"):
             hint = f"where it speaks TLS: --from prometheus=https://{where.partition('://')[2]} --ca authority.pem"
             return CostmeterError(f"{where} does not understand us (status 400)", hint)
         if refusal.has_no_tls:
             rest = where.partition("://")[2]
             return CostmeterError(f"{where} serves plain http, without TLS", f"--from prometheus=http://{rest}")
-        if UNBELIEVED in refusal.message:
-            return CostmeterError(refusal.message.replace(path, ""), "its authority's certificate: --ca authority.pem")
-        if status is None and "more than" in refusal.message:
-            return TooMuch(refusal.message.replace(path, ""), "ask for less time: --since 24h")
-        return CostmeterError(refusal.message.replace(path, ""), f"is that its address? {EXAMPLE}")
+        message = refusal.message.replace(path, "") + said.after()
+        if UNBELIEVED in message:
+            return CostmeterError(message, "its authority's certificate: --ca authority.pem")
+        if status is None and "more than" in message:
+            return TooMuch(message, self._less)
+        if status is not None and (status == 429 or status >= 500):
+            # Of a gateway that gave up (503, 504) less may come through: a smaller question may be tried instead.
+            return (TooMuch if status in (503, 504) else CostmeterError)(message, refusal.hint)
+        return CostmeterError(message, f"is that its address? {EXAMPLE}")
+
+    def _too_much(self, status: int, said: "_Words") -> CostmeterError:
+        """Also of 422 without a word; other words than of too much are of what no smaller question mends."""
+        if said.error and not said.is_too_much and status == 422:
+            return CostmeterError(f"{self.where} could not work that out (status 422){said.after()}", self._unasked)
+        message = f"{self.where} could not work that out, or it was too much (status {status}){said.after()}"
+        return TooMuch(message, self._less)
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What a server said of a refusal, for a terminal: its kind and its text; empty where it said none."""
+
+    kind: str = ""
+    error: str = ""
+
+    @property
+    def is_too_much(self) -> bool:
+        """Whether less of it would be answered, as far as words tell."""
+        return self.kind == "timeout" or bool(_TOO_MUCH.search(self.error))
+
+    def after(self) -> str:
+        """For the end of a message."""
+        return f": {self.error}" if self.error else ""
 
 
 def _is_nan(point: object) -> bool:
@@ -216,14 +263,18 @@ def _printable(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text[:200])
 
 
-def _error_of(body: bytes) -> str:
+def _words_of(body: bytes) -> _Words:
     """What stands in the API's own form of a refusal; nothing where it is not in that form."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return ""
-    told = answer.get("error") if isinstance(answer, dict) and answer.get("status") == "error" else None
-    return _printable(told) if isinstance(told, str) else ""
+        return _Words()
+    return _words(answer) if isinstance(answer, dict) and answer.get("status") == "error" else _Words()
+
+
+def _words(answer: Mapping[str, Any]) -> _Words:
+    kind, error = answer.get("errorType"), answer.get("error")
+    return _Words(kind if isinstance(kind, str) else "", _printable(error).strip() if isinstance(error, str) else "")
 
 
 def _token(environ: Mapping[str, str]) -> dict[str, str]:

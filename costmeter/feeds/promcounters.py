@@ -111,6 +111,7 @@ class Counters:
 
     All counters of a run fall together, and those of `telling` are looked at for it; the first is of every run.
     `starts` are the instants at which runs began, where what was counted before a window is not to be in it.
+    `run_id` asks for the counters of one run alone.
     """
 
     def __init__(
@@ -120,9 +121,11 @@ class Counters:
         telling: Sequence[str],
         windows: Sequence[Window],
         starts: Mapping[Whose, Decimal] | None = None,
+        run_id: str | None = None,
     ) -> None:
         self._server, self._families, self._starts = server, families, starts
         self._telling, self._windows = telling, windows
+        self._of = "" if run_id is None else f"{{run_id={json.dumps(run_id)}}}"
         self._last: dict[tuple[str, _Key], Counter] = {}
         #: Some samples could not be had: a counter that fell is counted from its highest value only.
         self.is_least = False
@@ -162,7 +165,7 @@ class Counters:
         """The highest or lowest value of each counter, over all its addresses."""
         found: dict[_Key, Decimal] = {}
         choose = max if which == "max" else min
-        for sample in self._server.values(f"{which}_over_time({family}[{window.text}])", window.end_seconds):
+        for sample in self._server.values(f"{which}_over_time({family}{self._of}[{window.text}])", window.end_seconds):
             key = key_of(sample.labels)
             found[key] = choose(sample.value, found.get(key, sample.value))
         return found
@@ -170,8 +173,8 @@ class Counters:
     def _fallen(self, window: Window) -> set[Whose]:
         """Whose counters fell, or were scraped under more than one address."""
         text, by = window.text, ", ".join((*_WHOSE, *_OF_WHAT))
-        queries = [f"resets({family}[{text}]) > 0" for family in self._families if family in self._telling]
-        queries.append(f"count by ({by}) (last_over_time({self._telling[0]}[{text}])) > 1")
+        queries = [f"resets({family}{self._of}[{text}]) > 0" for family in self._families if family in self._telling]
+        queries.append(f"count by ({by}) (last_over_time({self._telling[0]}{self._of}[{text}])) > 1")
         found = (each for query in queries for each in self._server.values(query, window.end_seconds))
         return {key_of(each.labels)[0] for each in found}
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from costmeter.errors import CostmeterError
 from costmeter.feeds.promapi import Prometheus, Sample
+from costmeter.feeds.promsilent import Silent, instances, silent
 from costmeter.feeds.promtargets import GPUS, TIME, Instant, Target, Targets, present, target, targets
 
 _HOLDERS = ("costmeter_gpu_holder_share_ratio", "holder:costmeter_gpu_holder_share_ratio:last3m")
@@ -102,21 +103,39 @@ class Fleet:
 
 
 def fleets(server: Prometheus) -> list[Fleet]:
-    """One for each currency. Raises CostmeterError where no agent is scraped, or nobody answers."""
+    """One for each currency. Raises CostmeterError where no agent is scraped, or was, or nobody answers."""
     known = server.values(f'group by (__name__) ({{__name__=~"{_NAMES}"}})')
     names = {sample.labels.get("__name__", "") for sample in known}
     marks = ("costmeter_gpu_cost_", "instance:costmeter_gpu_cost_")
     found = sorted({name.removeprefix(mark)[:3] for name in names for mark in marks if name.startswith(mark)})
+    then = Instant(server, known[0].at_seconds if known else None)
+    failing = silent(then)
     if not found:
-        hint = "is it scraping them? costmeter export prometheus"
-        raise CostmeterError(f"{server.where} has no GPUs of costmeter now", hint)
-    then = Instant(server, known[0].at_seconds)
-    asked = _Asked(then, names, targets(then, found, GPUS in names))
+        return _unheard(server, failing)
+    asked = _Asked(then, names, targets(then, found, GPUS in names), failing)
     money = {each: asked.by_target(f"costmeter_gpu_cost_{each}") for each in found}
     times = asked.by_target("costmeter_gpu_time_seconds")
     all_of_them = [_fleet(asked, currency, money, times) for currency in found]
     shown = [each for each in all_of_them if each.nodes or each.unknown or each.silent] or all_of_them[:1]
     return [replace(each, partial=server.partial) for each in shown]
+
+
+def _unheard(server: Prometheus, failing: Silent) -> list[Fleet]:
+    """Fleets of which no node answers. Raises CostmeterError where nobody knows of any, and says what is known."""
+    places = instances(failing.places())
+    if failing.currencies and places:
+        return [
+            Fleet(each.upper(), failing.at_seconds, (), (), (), instances(failing.places(each)), partial=server.partial)
+            for each in failing.currencies
+        ]
+    message, hint = f"{server.where} has no GPUs of costmeter now", "is it scraping them? costmeter export prometheus"
+    if places:
+        message += f"; not scraped: {', '.join(places)}"
+    elif failing.down:
+        hint = f"is it scraping them? {len(failing.down)} of its targets cannot be: {server.where}/targets"
+    if server.partial:
+        message, hint = f"{message}; not all stores answered", f"which are away? {server.where}/stores"
+    raise CostmeterError(message, hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +145,7 @@ class _Asked:
     then: Instant
     names: set[str]
     targets: Targets
+    failing: Silent
 
     def rate(self, series: str) -> list[Sample]:
         """Of nodes: as recorded, else from the counters of their GPUs."""
@@ -158,17 +178,20 @@ def _fleet(asked: _Asked, currency: str, money: _Money, times: _Rates) -> Fleet:
     scales = _scales(asked, currency, here, times)
     nodes = _nodes(here, times, known, scales)
     told_of = {_place(each) for each in here if known.is_present(each)}
-    silent = [place for place in _silent(asked.then, currency) if place not in told_of]
-    placed = {_place(each) for told in money.values() for each in told}.union(silent)
+    failing = [place for place in asked.failing.places(currency, money) if place not in told_of]
+    placed = {_place(each) for told in money.values() for each in told}.union(failing)
     late = {_place(each) for each, count in known.own.items() if count and known.is_now_in(each, currency)} - placed
     return Fleet(
         currency.upper(),
-        max((sample.at_seconds for told in here.values() for sample in told), default=Decimal(0)),
+        max(
+            (sample.at_seconds for told in here.values() for sample in told),
+            default=asked.then.at_seconds or Decimal(0),
+        ),
         nodes,
         _idle(asked, currency, here, scales),
         _runs(asked, currency, money),
-        tuple(sorted({instance for instance, _ in silent})),
-        tuple(sorted({instance for instance, _ in late})),
+        instances(failing),
+        instances(late),
         not asked.names.isdisjoint(_HOLDERS),
     )
 
@@ -213,12 +236,6 @@ def _sum(samples: Iterable[Sample]) -> Decimal:
 def _place(told_by: Target) -> tuple[str, str]:
     labels = dict(told_by)
     return labels.get("instance", ""), labels.get("cluster", "")
-
-
-def _silent(server: Instant, currency: str) -> list[tuple[str, str]]:
-    """Instance and cluster of targets that fail, of jobs that scrape agents."""
-    down = server.values(f"up == 0 and on (job) group by (job) (costmeter_gpu_cost_{currency}_total)")
-    return [_place(target(sample.labels)) for sample in down]
 
 
 def _nodes(money: _Rates, times: _Rates, known: Targets, scales: Mapping[Target, Decimal]) -> tuple[Node, ...]:

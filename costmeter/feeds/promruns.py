@@ -19,11 +19,11 @@ AGENT = "agent"
 _FACTS = ("name", "user", "project", "team", "experiment", "job_id")
 _COST = re.compile(r"costmeter_run_cost_([a-z]{3})_total")
 _SELECTOR = '{__name__=~"costmeter_run_.+|run:costmeter_.+"}'
-_TIME = "costmeter_run_gpu_time_seconds_total"
+TIME = "costmeter_run_gpu_time_seconds_total"
 _QUANTITIES = {
     "costmeter_run_energy_kwh_total": "kwh",
     "costmeter_run_emissions_grams_total": "grams",
-    _TIME: "seconds",
+    TIME: "seconds",
 }
 _DAY_SECONDS = 86_400
 #: Hosts of one run that ended within so much of each other ended together.
@@ -165,7 +165,7 @@ class Readback:
         self._server, self.window = server, window
         self._names = frozenset(server.names(_SELECTOR, window.start_seconds, window.end_seconds))
         self.currencies = tuple(found[1] for name in sorted(self._names) if (found := _COST.fullmatch(name)))
-        if _TIME not in self._names:
+        if TIME not in self._names:
             only = "; it has only recorded series" if any(name.startswith("run:") for name in self._names) else ""
             missing = "; not all stores answered" if server.partial else ""
             raise CostmeterError(
@@ -179,6 +179,10 @@ class Readback:
         """Why there may be more than was found so far; nothing where all is known."""
         fell = ("some counters fell and their samples could not be had",) * self._is_least
         return (*fell, *("not all stores answered",) * bool(self._server.partial))
+
+    def note_fallen(self) -> None:
+        """Of something else that was asked for, samples of a counter that fell could not be had."""
+        self._is_least = True
 
     def runs(self) -> list[SeenRun]:
         """Every run that was seen in the window, with all that its counters came to."""
@@ -244,7 +248,7 @@ class Readback:
         charges = {f"costmeter_run_cost_{currency}_total": currency for currency in self.currencies}
         credits = {f"costmeter_run_credit_{currency}_total": currency for currency in self.currencies}
         families = [name for name in (*charges, *credits, *_QUANTITIES) if name in self._names]
-        counters = Counters(self._server, families, [_TIME, *charges], windows, starts)
+        counters = Counters(self._server, families, [TIME, *charges], windows, starts)
         found: list[dict[Priced, Told]] = []
         unscraped: dict[Priced, Decimal] = {}
         for grown in counters.grown():

@@ -29,10 +29,10 @@ _Gpu: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """A server as of one instant, so that no scrape comes between two questions."""
+    """A server as of one instant, so that no scrape comes between two questions; None is whenever it is asked."""
 
     server: Prometheus
-    at_seconds: Decimal
+    at_seconds: Decimal | None
 
     def values(self, query: str) -> list[Sample]:
         """What a query comes to then. Raises CostmeterError."""
@@ -41,12 +41,16 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """`own`: how many GPUs count at each target. `present`: those whose last scrape went well, by currency."""
+    """`own`: how many GPUs count at each target. `present`: those whose last scrape went well, by currency.
+
+    `seen` are those whose own series are there, or were five minutes ago: of others only recorded ones are.
+    """
 
     own: Mapping[Target, int]
     present: Mapping[str, frozenset[Target]]
     simulated: frozenset[Target]
     chosen: Mapping[_Gpu, Target]
+    seen: frozenset[Target]
 
     def counts(self, labels: Mapping[str, str]) -> bool:
         """Whether what is said of a GPU is said by the target at which it counts."""
@@ -60,8 +64,8 @@ class Targets:
         return told_by in self.present.get(currency, ()) or not any(told_by in found for found in others)
 
     def is_present(self, told_by: Target) -> bool:
-        """Whether its last scrape went well. Where only recorded series are, nobody knows, and all are."""
-        return not any(self.present.values()) or any(told_by in found for found in self.present.values())
+        """Whether its last scrape went well. Where only recorded series are, nobody knows, and it is."""
+        return told_by not in self.seen or any(told_by in found for found in self.present.values())
 
     @property
     def spare(self) -> tuple[Target, ...]:
@@ -95,9 +99,10 @@ def targets(server: Instant, currencies: Iterable[str], has_counts: bool) -> Tar
     ):
         gpu = _gpu(sample.labels, told_by in simulated)
         own[told_by] = own.get(told_by, 0) + (chosen.setdefault(gpu, told_by) == told_by)
+    own_series = frozenset(own)
     for told_by, count in _recorded(server.values(GPUS) if has_counts else ()).items():
         own.setdefault(told_by, count)
-    return Targets(own, found, frozenset(simulated), chosen)
+    return Targets(own, found, frozenset(simulated), chosen, own_series)
 
 
 def present(server: Instant, currency: str, when: str = "") -> frozenset[Target]:

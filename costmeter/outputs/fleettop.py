@@ -101,7 +101,7 @@ def _first_lines(found: Fleet, width: int) -> Iterator[str]:
     pieces += [f"now {_rate(now, found)}", f"idle {_rate(idle, found)}", f"unheld {_rate(unheld, found)}"]
     at = datetime.fromtimestamp(int(found.at_seconds), timezone.utc).astimezone()
     pieces.append(f"{at:%H:%M:%S}")
-    yield from packed(pieces, width)
+    yield from packed(pieces if found.nodes else [*pieces[:2], pieces[-1]], width)
     if found.partial:
         yield "not all stores answered: figures are at least these"
     if found.silent:

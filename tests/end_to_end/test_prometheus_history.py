@@ -49,6 +49,9 @@ class History:
         labels = {"run_id": run, "host": host, "meter": "agent", "instance": more.get("instance", host)}
         cost = f"costmeter_run_cost_{more.get('currency', 'usd')}"
         self._add(cost, "counter", {**labels, "component": "rental", "state": "busy"}, points)
+        phases = f"costmeter_run_phase_cost_{more.get('currency', 'usd')}"
+        self._add(phases, "counter", {**labels, "phase": "train"}, points)
+        self._add("costmeter_run_steps", "counter", labels, [(at, 100 * value) for at, value in points])
         seconds = [(at, HOUR * value if more.get("hours", True) else 0) for at, value in points]
         self._add("costmeter_run_gpu_time_seconds", "counter", {**labels, "state": "busy"}, seconds)
         facts = {"user": more.get("user", "lee"), "name": "", "project": more.get("project", "llm")}
@@ -131,6 +134,25 @@ def test_every_run_came_to_what_it_cost(runs: list[dict[str, Any]], run: str, co
     """No money is lost, none counted twice, and none added to that of another currency or user."""
     found = {each["currency"]: Decimal(each["cost"]) for each in runs if each["run"] == run}
     assert {currency: pytest.approx(Decimal(cost)) for currency, cost in costs.items()} == found
+
+
+@pytest.mark.parametrize(
+    ("run", "phases", "steps"),
+    [
+        pytest.param("r-resumed", {"USD": 105}, 10_000, id="from-zero-a-day-later"),
+        pytest.param("r-twice", {"USD": 250}, 15_000, id="under-two-addresses"),
+        pytest.param("r-cents", {"EUR": 9, "USD": 10}, 1_000, id="in-two-currencies"),
+        pytest.param("r-moved", {"USD": 30}, 2_000, id="on-two-hosts"),
+    ],
+)
+def test_phases_add_up_to_what_was_paid(
+    remembered: StartedPrometheus, run: str, phases: dict[str, int], steps: int
+) -> None:
+    """On both sides of every fall; steps are the most that the run reached, which counts them itself."""
+    found = json.loads(report(remembered.url, run, "--json"))["runs"]
+    assert [pytest.approx(cost) for cost in phases.values()] == [float(each["phases"]["train"]) for each in found]
+    assert all(Decimal(each["phases"]["train"]) == Decimal(each["cost"]) for each in found)
+    assert [steps] * len(found) == [each["steps"] for each in found]
 
 
 def test_a_run_that_moved_is_what_became_of_it(remembered: StartedPrometheus) -> None:

@@ -10,7 +10,8 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,103 @@ def test_an_answer_of_some_stores_is_at_least(tmp_path: Path) -> None:
         with serving(script) as thanos:
             assert ["store gpu-eu is away"] == fleets(thanos.base)[0]["partial"]
             assert "not all stores answered: figures are at least these" in top(thanos.base, "--once")
+
+
+def job(name: str, host: str) -> dict[str, Any]:
+    """A job of one cluster that scrapes one agent."""
+    often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    return {"job_name": name, "static_configs": [{"targets": [host], "labels": {"cluster": name}}], **often}
+
+
+@contextmanager
+def remembering(folder: Path, jobs: list[dict[str, Any]], *gone: dict[str, Any]) -> Iterator[StartedPrometheus]:
+    """A server whose agents of the jobs `gone` told of money until twenty minutes ago, and fail since."""
+    now, lines = int(time.time()), ["# TYPE costmeter_gpu_cost_usd counter"]
+    for each in gone:
+        (of,) = each["static_configs"]
+        place = f'job="{each["job_name"]}",cluster="{each["job_name"]}",instance="{of["targets"][0]}"'
+        series = f'costmeter_gpu_cost_usd_total{{{place},gpu_uuid="GPU-0",state="busy"}}'
+        lines += [f"{series} {minutes} {now - 60 * (80 - minutes)}" for minutes in range(61)]
+    (folder / "history.om").write_text("\n".join([*lines, "# EOF\n"]))
+    made = ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(folder / "history.om"), str(folder / "tsdb")]
+    subprocess.run(made, check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+    with configured(folder, json.dumps({"scrape_configs": [*jobs, *gone]})) as server:
+        server.wait_for(f"count(up == 0) == {len(gone)}")
+        yield server
+
+
+def test_a_job_none_of_whose_agents_answers_is_named(tmp_path: Path) -> None:
+    """Long after its figures are gone: beside another job that is scraped, and where nothing else is."""
+    gone = job("oslo", f"127.0.0.1:{free_port()}")
+    (tmp_path / "both").mkdir()
+    with pages(page) as host, remembering(tmp_path / "both", [job("paris", host)], gone) as server:
+        server.wait_for('sum_over_time(up{job="paris"}[1h]) >= 4')
+        (fleet,) = fleets(server.url)
+        assert ([host], ["paris"]) == ([n["instance"] for n in fleet["nodes"]], [n["cluster"] for n in fleet["nodes"]])
+        assert gone["static_configs"][0]["targets"] == fleet["silent"]
+    with remembering(tmp_path, [], gone) as server:
+        text = top(server.url, "--once")
+        assert f"not scraped: {gone['static_configs'][0]['targets'][0]}" in text
+        assert "$" not in text
+        (fleet,) = fleets(server.url)
+        assert ("USD", [], gone["static_configs"][0]["targets"]) == (
+            fleet["currency"], fleet["nodes"], fleet["silent"]
+        )  # fmt: skip
+        assert time.time() - 60 < datetime.fromisoformat(fleet["at"].replace("Z", "+00:00")).timestamp()
+
+
+@pytest.mark.parametrize("is_recorded", [False, True], ids=["counters", "recorded"])
+def test_agents_that_have_just_gone_are_named(is_recorded: bool, tmp_path: Path) -> None:
+    """All of them, also while recorded rates of the last five minutes still tell of their money."""
+    rules = tmp_path / "rules.yml" if is_recorded else None
+    if rules:
+        rules.write_text(RULES.read_text().replace("interval: 1m", "interval: 500ms"))
+    with ExitStack() as until:
+        host = until.enter_context(pages(page))
+        with configured(tmp_path, json.dumps(scraping(host, rules))) as server:
+            server.wait_for("count(up == 1) == 4")
+            server.wait_for("count(instance:costmeter_gpu_cost_usd:rate5m) == 16" if rules else "vector(1)")
+            until.close()
+            server.wait_for("count(up == 0) == 4")
+            (fleet,) = fleets(server.url)
+    assert ([host], [host] * is_recorded) == (fleet["silent"], [node["instance"] for node in fleet["nodes"]])
+
+
+def refused(url: str) -> str:
+    """What the installed command says where it gives up."""
+    with own_home() as home:
+        argv = [COSTMETER, "top", "--once", "--from", f"prometheus={url}"]
+        done = subprocess.run(argv, env=home, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "--since" not in done.stderr
+    return done.stderr
+
+
+def test_targets_that_never_answered_are_counted(tmp_path: Path) -> None:
+    """Whose they are nobody knows; that they fail is said, and where it is to be seen."""
+    with configured(tmp_path, json.dumps(scraping(f"127.0.0.1:{free_port()}"))) as server:
+        server.wait_for("count(up == 0) == 4")
+        assert f"4 of its targets cannot be: {server.url}/targets" in refused(server.url)
+
+
+EMPTY = {"status": "success", "data": {"resultType": "vector", "result": []}}
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "words"),
+    [
+        pytest.param(200, {**EMPTY, "warnings": ["No StoreAPIs matched"]}, "not all stores answered", id="no-store"),
+        pytest.param(503, {"status": "error", "errorType": "timeout"}, "or ask a Prometheus of fewer nodes", id="late"),
+        pytest.param(422, {"status": "error", "error": "duplicate series"}, "/api/v1/status/buildinfo", id="not-less"),
+        pytest.param(500, {"status": "error", "error": "s1 is down"}, "s1 is down", id="own-words"),
+        pytest.param(429, {}, "try again later", id="busy"),
+    ],
+)
+def test_a_refusal_says_what_can_be_done(status: int, said: dict[str, Any], words: str) -> None:
+    """And never what this command does not have: less time."""
+    answer = Said(json.dumps(said), status, headers={"Content-Type": "application/json"})
+    with serving(lambda request: answer) as server:
+        assert words in refused(server.base)
 
 
 def test_victoria_metrics_says_the_same(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from costmeter.errors import CostmeterError, UsageError
 from costmeter.feeds.http import Limits
-from costmeter.feeds.promapi import Prometheus
+from costmeter.feeds.promapi import LESS_TIME, Prometheus
 from tests.feeds.servers import Request, Said, always, serving
 
 SECRET = "s3cret-t0ken"
@@ -95,8 +95,37 @@ def test_a_partial_answer_is_remembered(more: dict[str, Any], told: tuple[str, .
 @pytest.mark.parametrize(
     ("status", "said", "words"),
     [
-        pytest.param(400, {"status": "error", "error": "parse\x1b error"}, "refuses the question: parse  e", id="400"),
+        pytest.param(
+            400,
+            {"status": "error", "error": "parse\x1b error"},
+            "refuses the question: parse  error | which server",
+            id="400",
+        ),
         pytest.param(422, {"status": "error", "error": "too many samples"}, "(status 422): too many samples", id="422"),
+        pytest.param(
+            422,
+            {"status": "error", "error": "found duplicate series for the match group"},
+            "could not work that out (status 422): found duplicate series for the match group | which server and",
+            id="422-of-no-amount",
+        ),
+        pytest.param(
+            400,
+            {"status": "error", "error": "exceeded maximum resolution"},
+            f"resolution | {LESS_TIME}",
+            id="400-amount",
+        ),
+        pytest.param(
+            503, {"status": "error", "errorType": "timeout", "error": "gone"}, f"gone | {LESS_TIME}", id="503-timeout"
+        ),
+        pytest.param(
+            429, {"status": "error", "error": "over limit"}, "(status 429): over limit | try again later", id="429"
+        ),
+        pytest.param(
+            500, {"status": "error", "error": "store s1 is down"}, "500): store s1 is down | try again later", id="500"
+        ),
+        pytest.param(
+            404, {"status": "error", "error": "no tenant"}, "has no /api/v1/query: no tenant | is it", id="404"
+        ),
         pytest.param(400, {"error": 5}, "does not understand us (status 400) | where it speaks TLS", id="not-its-form"),
     ],
 )
@@ -115,6 +144,7 @@ def test_a_refusal_is_told_in_the_servers_words(status: int, said: dict[str, Any
         pytest.param(
             '{"status": "error", "error": "too many\\u001b[31m"}', "refuses the question: too many [31m", id="error"
         ),
+        pytest.param('{"status": "error"}', "refuses the question, and does not say why", id="error-without-a-word"),
         pytest.param('{"status": "success"}', "data of the answer", id="no-data"),
         pytest.param(answer("matrix"), "is not a vector", id="another-kind"),
         pytest.param(answer("vector", 5), "metric of the answer is not labels", id="no-series"),
@@ -139,10 +169,14 @@ def test_what_is_no_answer_is_told(body: str, words: str) -> None:
     [
         pytest.param(401, "it wants credentials (status 401) | --from prometheus=https://USER:PASSWORD@HOST", id="401"),
         pytest.param(404, "has no /api/v1/query | is it behind a path?", id="404"),
-        pytest.param(422, "too much (status 422) | less of it: --since 24h", id="422"),
-        pytest.param(503, "(status 503) | less of it: --since 24h", id="503"),
+        pytest.param(422, "too much (status 422) | ask for less time: --since 24h", id="422"),
+        pytest.param(503, "in trouble (status 503) | try again later", id="503"),
         pytest.param(400, "does not understand us (status 400) | where it speaks TLS", id="400"),
-        pytest.param(500, "in trouble (status 500)", id="500"),
+        pytest.param(413, "too much (status 413) | ask for less time: --since 24h", id="413"),
+        pytest.param(429, "too many requests (status 429) | try again later", id="429"),
+        pytest.param(500, "in trouble (status 500) | try again later", id="500"),
+        pytest.param(504, "in trouble (status 504) | try again later", id="504"),
+        pytest.param(405, "status 405, not 200 | is that its address?", id="405"),
     ],
 )
 def test_each_status_has_its_words(status: int, words: str) -> None:
