@@ -9,3 +9,7 @@ class IdleTimes:
 
     idle_ns: int = 0
     busy_ns: int = 0
+
+    def __sub__(self, other: "IdleTimes") -> "IdleTimes":
+        """What is more than others; never below 0."""
+        return IdleTimes(max(0, self.idle_ns - other.idle_ns), max(0, self.busy_ns - other.busy_ns))

@@ -14,6 +14,7 @@ from costmeter.clock import Anchor, Clock
 from costmeter.ledger.record import Devices, Header, RatesChange, SlotEntry
 from costmeter.ledger.resume import Earlier
 from costmeter.meter.charge import Rates
+from costmeter.meter.idletimes import IdleTimes
 from costmeter.meter.idleuse import idle_use
 from costmeter.meter.interval import Interval, cut, explained
 from costmeter.meter.slot import Slot
@@ -234,6 +235,12 @@ class Booking(ABC):
             waiting = Slot(0, 0, {uuid: self._slots.held_quantities(uuid)})
             open_cost = idle_use(totals(waiting, self._rates).devices[uuid]).cost
         return open_cost if closed is None else open_cost + idle_use(closed).cost
+
+    def _held_times(self, uuid: str) -> IdleTimes:
+        """For how long a device was idle and busy so far, while it was held."""
+        closed, waiting = self._held_totals().devices.get(uuid), self._slots.held_quantities(uuid)
+        whole = waiting if closed is None else closed.quantities + waiting
+        return IdleTimes(whole.idle_nanoseconds, whole.busy_nanoseconds)
 
     def _close_slots(self) -> None:
         """Close every slot that all devices have left, oldest first, and see that the open one has its rates."""

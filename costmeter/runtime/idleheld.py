@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from costmeter.ledger.resume import FILLED_NS
 from costmeter.meter.holder import Holder, RunKey
-from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idlememory import HolderMemory, IdleMemory
 from costmeter.meter.idling import FIRST_GAP_NS, START_UP_NS, UNEXPLAINED, IdleSpell, Reason, phase_reason
 from costmeter.meter.interval import Interval
 from costmeter.units import NANOSECONDS_PER_SECOND
@@ -170,24 +170,32 @@ def _since_ns(voice: Voice) -> int:
     return voice.since_ns
 
 
-def remember(held: HeldDevice, memory: IdleMemory | None, at_ns: int) -> None:
+def remember(held: HeldDevice, memory: IdleMemory | None, at_ns: int, idle_cost: Decimal) -> None:
     """Go on with what was known of a device; what it did in the gap before `at_ns` nobody knows.
 
-    One of which nothing is known is not in its start-up any more.
+    Each holder goes on with its own; one that is not remembered came now, when its idle time had cost so much. A device
+    of which nothing is known is not in its start-up any more.
     """
     if memory is None:
         held.voices = {run: replace(each, since_ns=at_ns - START_UP_NS) for run, each in held.voices.items()}
         return
-    known = {"since_ns": memory.since_ns, "has_computed": memory.has_computed}
-    if memory.said_from_ns is not None:
-        known["says_from_ns"] = memory.said_from_ns
-    held.voices = {run: replace(each, **known) for run, each in held.voices.items()}  # type: ignore[arg-type]
+    held.voices = {run: _reminded(each, memory.of(run), idle_cost) for run, each in held.voices.items()}
     held.quiet_from_ns, held.hides_processes, held.expected_ns = memory.quiet_from_ns, memory.hides_processes, at_ns
-    held.spell, held.spell_from_ns = memory.spell, memory.since_ns
+    held.spell = memory.spell
+    held.spell_from_ns = memory.since_ns if memory.spell_from_ns is None else memory.spell_from_ns
     if memory.spell is not None:
         held.why = memory.spell.reason
     if memory.spins_from_ns is not None:
         held.spins_from_ns, held.calm_from_ns = memory.spins_from_ns, None
+    if held.since_ns > memory.since_ns:
+        _leave(held)
+
+
+def _reminded(voice: Voice, known: HolderMemory | None, idle_cost: Decimal) -> Voice:
+    if known is None:
+        return replace(voice, idle_cost=idle_cost)
+    says_from_ns = voice.says_from_ns if known.said_from_ns is None else known.said_from_ns
+    return Voice(known.since_ns, known.idle_cost, voice.says, says_from_ns, known.has_computed)
 
 
 def first_steps(run: RunKey, count: int, at_ns: int, devices: list[HeldDevice], is_expected: bool) -> Steps:

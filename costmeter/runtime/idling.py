@@ -4,12 +4,13 @@ Arithmetic only. What is seen and told comes from the recorder; the decision its
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 from costmeter.clock import Anchor
 from costmeter.meter.activity import SPINNING_ABOVE
 from costmeter.meter.holder import HeldBy, RunKey
-from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idlememory import HolderMemory, IdleMemory
 from costmeter.meter.idling import (
     OWN_WORD_NS,
     RECENT_NS,
@@ -60,7 +61,7 @@ class Idling:
         self._cores: Mapping[str, float] = {}
         self._told = 0
         self._expected: frozenset[RunKey] = frozenset()
-        self._lost: Mapping[str, IdleMemory] = {}
+        self._lost: dict[str, IdleMemory] = {}
         self._lost_until_ns = 0
 
     # What is told
@@ -98,15 +99,18 @@ class Idling:
         self._lost = {uuid: memory for uuid, memory in (known or {}).items() if uuid not in self._held}
         self._lost_until_ns = at_ns + FOUND_AGAIN_NS
         for uuid, held in self._held.items():
-            remember(held, None if known is None else known.get(uuid), at_ns)
+            remember(held, None if known is None else known.get(uuid), at_ns, self._idle_cost(uuid))
         self._expected |= {run for held in self._held.values() for run in held.voices}
 
     def _find_again(self, uuid: str, held: HeldDevice, at_ns: int) -> None:
-        """A run whose first process had ended holds a device by others, as it did before: it is no new one."""
-        memory = self._lost.get(uuid)
+        """A run whose first process had ended holds a device by others, as it did before: it is no new one.
+
+        Once somebody holds it, it waits for nobody any more.
+        """
+        memory = self._lost.pop(uuid, None)
         if memory is not None and at_ns < self._lost_until_ns and not memory.runs.isdisjoint(held.voices):
-            remember(held, memory, at_ns)
-            self._expected |= held.voices.keys()
+            remember(held, memory, at_ns, self._idle_cost(uuid))
+            self._expected |= memory.runs & held.voices.keys()
 
     def step(self, run: RunKey, steps: int | None, at_ns: int) -> None:
         """A run says how many steps it has made; that it says the same again is no step."""
@@ -204,7 +208,14 @@ class Idling:
             steps = self._last_steps(held)
             spins_from_ns = spins_from_ns if steps is None else max(spins_from_ns, steps.at_ns)
         known = held.quiet_from_ns, held.has_computed, spins_from_ns, held.word_from_ns, held.hides_processes
-        return IdleMemory(at_ns, held.since_ns, *known, held.spell)
+        memory = IdleMemory(at_ns, held.since_ns, *known, held.spell)
+        if len(held.voices) == 1:
+            return memory
+        holders = {
+            run: HolderMemory(voice.since_ns, voice.idle_cost, voice.has_computed, voice.says_from_ns)
+            for run, voice in held.voices.items()
+        }
+        return replace(memory, holders=holders, spell_from_ns=held.spell_from_ns if held.spell else None)
 
     def _last_steps(self, held: HeldDevice) -> Steps | None:
         """What the holder told that told of a step last."""

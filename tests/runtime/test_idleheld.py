@@ -1,10 +1,12 @@
 """What is known of a held device for each of its holders: who leaves, steps, words, and a driver that is silent."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from costmeter.meter.holder import Holder
+from costmeter.meter.idlememory import IdleMemory
 from costmeter.meter.idling import IdleSpell
 from costmeter.runtime.idling import Idling
 from tests.runtime.idlewatch import ANCHOR, GPU, LEE, MAYA, MINUTE, idling, interval
@@ -155,3 +157,91 @@ def test_who_was_there_when_it_began_keeps_the_spell() -> None:
     found.hold({GPU: (MAYA,)}, 8 * MINUTE)
     assert found.see(interval(8 * MINUTE, 9 * MINUTE, "idle"), ANCHOR) == "memory-held"
     assert found.spells[GPU].since_utc_ns == 2 * MINUTE
+
+
+# What goes on after a restart
+
+
+def _gone_on(before: Idling, holders: tuple[Holder, ...], at_ns: int) -> Idling:
+    """Another agent that goes on with what this one knew; idle time has cost 200 by then."""
+    after = Idling(lambda _: Decimal(200))
+    after.expect({GPU: holders}, at_ns + 2 * SECOND, {GPU: before.memory(GPU, at_ns)})
+    return after
+
+
+@pytest.mark.parametrize("restarts", [0, 1, 2])
+def test_a_visitor_is_no_older_after_a_restart(restarts: int) -> None:
+    """Lee's GPU hung for an hour when maya came; he goes after the restart: it is hers since then, for what it cost."""
+    cost = [Decimal(7)]
+    found = Idling(lambda _: cost[0])
+    found.hold({GPU: (LEE,)}, 0)
+    found.see(interval(0, 6 * MINUTE, "busy"), ANCHOR)
+    assert found.see(interval(6 * MINUTE, 60 * MINUTE, "spins"), ANCHOR) == "hang"
+    cost = [Decimal(100)]
+    found.hold({GPU: (LEE, MAYA)}, 60 * MINUTE)
+    at_ns = 60 * MINUTE + 10 * SECOND
+    found.see(interval(60 * MINUTE, at_ns, "spins"), ANCHOR)
+    for _ in range(restarts):
+        found = _gone_on(found, (LEE, MAYA), at_ns)
+    assert found.see(interval(at_ns, at_ns + 5 * SECOND, "spins"), ANCHOR) == "hang"
+    assert found.spells[GPU] == IdleSpell("hang", 6 * MINUTE, Decimal(7))
+    found.hold({GPU: (MAYA,)}, at_ns + 5 * SECOND)
+    assert found.see(interval(at_ns + 5 * SECOND, at_ns + 6 * SECOND, "spins"), ANCHOR) == "start-up"
+    assert found.spells[GPU] == IdleSpell("start-up", 60 * MINUTE, Decimal(100))
+
+
+def test_who_went_while_no_agent_ran_takes_his_spell_along() -> None:
+    """Lee is gone when the next agent begins: of the spell that was his maya has what came after she did."""
+    found = idling()
+    found.hold({GPU: (LEE,)}, 0)
+    found.see(interval(0, 10 * MINUTE, "idle"), ANCHOR)
+    found.hold({GPU: (LEE, MAYA)}, 10 * MINUTE)
+    found.see(interval(10 * MINUTE, 11 * MINUTE, "idle"), ANCHOR)
+    after = _gone_on(found, (MAYA,), 11 * MINUTE)
+    assert after.spells == {}
+    after.see(interval(12 * MINUTE, 13 * MINUTE, "idle"), ANCHOR)
+    assert after.spells[GPU] == IdleSpell("start-up", 10 * MINUTE, Decimal(7))
+
+
+def test_who_was_there_when_it_fell_idle_keeps_the_spell_after_a_restart() -> None:
+    """Of two from before it fell idle either may go, after a restart too: the spell is as old, and the other's."""
+    found = idling()
+    found.hold({GPU: (LEE,)}, 0)
+    found.hold({GPU: (LEE, MAYA)}, MINUTE)
+    found.see(interval(0, 2 * MINUTE, "busy"), ANCHOR)
+    found.see(interval(2 * MINUTE, 8 * MINUTE, "idle"), ANCHOR)
+    after = _gone_on(found, (LEE, MAYA), 8 * MINUTE)
+    after.hold({GPU: (MAYA,)}, 9 * MINUTE)
+    after.see(interval(9 * MINUTE, 10 * MINUTE, "idle"), ANCHOR)
+    assert after.spells[GPU].since_utc_ns == 2 * MINUTE
+
+
+def test_whom_the_memory_does_not_name_came_now() -> None:
+    """Lee was seen first by the new agent: when maya goes he has what it cost since, 200, and not since ever."""
+    found = idling()
+    found.hold({GPU: (MAYA,)}, 0)
+    found.see(interval(0, 10 * MINUTE, "idle"), ANCHOR)
+    memory = replace(found.memory(GPU, 10 * MINUTE), runs=frozenset({MAYA.key}))
+    after = Idling(lambda _: Decimal(200))
+    after.expect({}, 10 * MINUTE, {GPU: memory})
+    after.hold({GPU: (MAYA, LEE)}, 10 * MINUTE + 5 * SECOND)
+    assert after.spells[GPU].since_utc_ns == 0
+    after.hold({GPU: (LEE,)}, 10 * MINUTE + 8 * SECOND)
+    after.see(interval(10 * MINUTE + 8 * SECOND, 11 * MINUTE, "idle"), ANCHOR)
+    assert after.spells[GPU] == IdleSpell("start-up", 10 * MINUTE + 5 * SECOND, Decimal(200))
+
+
+@pytest.mark.parametrize("between", [(), (MAYA,), (LEE,)], ids=["waited-for", "itself", "another"])
+def test_a_remembered_spell_is_found_again_once(between: tuple[Holder, ...]) -> None:
+    """A run's other processes are found after a restart; its spell ends at work, or with another holder, for good."""
+    spell = IdleSpell("memory-held", 0, Decimal(0))
+    memory = IdleMemory(600 * SECOND, 0, 0, True, spell=spell, runs=frozenset({MAYA.key}))
+    found = idling()
+    found.expect({}, 602 * SECOND, {GPU: memory})
+    found.hold({GPU: between} if between else {}, 605 * SECOND)
+    found.see(interval(605 * SECOND, 625 * SECOND, "busy"), ANCHOR)
+    assert found.spells == {}
+    found.hold({}, 630 * SECOND)
+    found.hold({GPU: (MAYA,)}, 640 * SECOND)
+    found.see(interval(640 * SECOND, 641 * SECOND, "idle"), ANCHOR)
+    assert (found.spells[GPU].since_utc_ns == 0) == (not between)

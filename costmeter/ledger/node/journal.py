@@ -272,7 +272,10 @@ def _remembered(part: NodePart, left: Earlier) -> dict[str, IdleMemory]:
         known = noted.memory
         is_at_work = known.has_computed and known.seen_ns - known.quiet_from_ns < RECENT_NS
         quiet_ns = max(known.quiet_from_ns, stopped.booked_ns) if is_at_work else known.quiet_from_ns
-        found[uuid] = replace(known, quiet_from_ns=quiet_ns, runs=runs)
+        holders = known.holders
+        if is_at_work and known.spell is None:
+            holders = {run: replace(each, has_computed=True) for run, each in holders.items()}
+        found[uuid] = replace(known, quiet_from_ns=quiet_ns, runs=runs, holders=holders)
     return found
 
 

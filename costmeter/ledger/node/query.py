@@ -26,7 +26,8 @@ from costmeter.ledger.record import Devices, Footer, Header, Mark, RatesChange, 
 from costmeter.meter.charge import Rates
 from costmeter.meter.holder import Holder, RunKey
 from costmeter.meter.holding import by_holder
-from costmeter.meter.idleuse import added, idle_uses
+from costmeter.meter.idlememory import handed_on
+from costmeter.meter.idleuse import added, idle_use, idle_uses
 from costmeter.meter.idling import IdleUse, Reason
 from costmeter.meter.slot import Slot
 from costmeter.meter.standing import Standing
@@ -159,13 +160,19 @@ def _with_idle(part: NodePart, record: IdleNoted | ReasonRisen) -> NodePart:
 
 
 def _still_noted(part: NodePart, now: Holders) -> Mapping[str, IdleNoted]:
-    """What is known of devices that some of their holders keep; of those who say something else now, not since when."""
+    """What is known of devices that some of their holders keep."""
     kept: dict[str, IdleNoted] = {}
     for uuid, noted in part.noted.items():
         before, after = part.holders.get(uuid, ()), now.by_device.get(uuid, ())
-        if {each.key for each in before} & {each.key for each in after}:
-            is_same = before == after
-            kept[uuid] = noted if is_same else replace(noted, memory=replace(noted.memory, said_from_ns=None))
+        was, now_is = ({each.key for each in holders} for holders in (before, after))
+        if not was & now_is:
+            continue
+        if before != after:
+            whole = part.held.devices.get(uuid) if now_is - was else None
+            cost = Decimal(0) if whole is None else idle_use(whole).cost
+            at_ns = noted.memory.seen_ns + now.at_utc_ns - noted.at_utc_ns
+            noted = replace(noted, memory=handed_on(noted.memory, before, after, at_ns, cost))
+        kept[uuid] = noted
     return kept
 
 

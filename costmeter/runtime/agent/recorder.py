@@ -71,11 +71,11 @@ class NodeRecorder(Booking):
         self._record(self._begins)
         self._new_credits = NewCredits(bool(self._part.totals.whole.credits))
         self._states = NodeStates()
-        self._idle_series, self._idle_notes = IdleSeries(self._begins), IdleNotes(self._idling)
+        self._idle_series, self._idle_notes = IdleSeries(self._begins), IdleNotes(self._idling, self._held_times, idle)
         self._idling.expect(holders or {}, header.start_ns, idle)
         if holders:
             self._record(Holders(start_utc_ns, holders))
-            for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns):
+            for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns, self._intervals):
                 self._record(noted)
         self._runs = NodeRuns(self._part, max_runs, header.start_ns)
         self._reload = Reload(True, start_utc_ns)
@@ -123,7 +123,7 @@ class NodeRecorder(Booking):
         elif batch.slow and self._runs.latest is not None:  # said before there was a device, or too often to be heard
             self._change_hands(self._fitting(batch.at_ns), batch.at_ns)
         self._states.see(self._intervals, self._slots.holders, self._anchor)
-        for noted in self._idle_notes.due(batch.at_ns, self._anchor.utc(batch.at_ns)):
+        for noted in self._idle_notes.due(batch.at_ns, self._anchor.utc(batch.at_ns), self._intervals):
             self._follow(self._slots.follow(noted))
         self._tidy(batch.at_ns)
 
@@ -268,7 +268,7 @@ class NodeRecorder(Booking):
             self._record(seen)
         if self._slots.open_holders:
             self._record(Holders(start_utc_ns, self._slots.open_holders))
-            for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns):
+            for noted in self._idle_notes.again(self._clock.boottime_ns(), start_utc_ns, self._intervals):
                 self._record(noted)
 
     def _let_devices_go(self) -> None:
@@ -346,5 +346,5 @@ class NodeRecorder(Booking):
             credits_at_zero=self._new_credits.are_at_zero(self._can_be_negative, self._clock.boottime_ns()),
             idle=self._idling.spells,
             idle_reasons=self._idle_series.given,
-            idle_times=self._states.spells.see(self._intervals, self._idling.spells),
+            idle_times=self._idle_notes.times(self._intervals),
         )

@@ -10,10 +10,12 @@ from costmeter.meter.interval import Interval
 class SpellTimes:
     """Adds up the intervals of each spell, from when it is first seen here: of one that is older, from then on.
 
-    Time that nobody watched, or of which the driver does not say what the device did, counts as neither.
+    `earlier` is by device since when it had its spell before, in UTC, and what that came to: if it goes on, so does
+    this. Time that nobody watched, or of which the driver does not say what the device did, counts as neither.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Mapping[str, tuple[int, IdleTimes]] | None = None) -> None:
+        self._earlier = earlier or {}
         self._known: dict[str, tuple[int, int, IdleTimes]] = {}
 
     def see(self, intervals: Mapping[str, Interval], spells: Mapping[str, IdleSpell]) -> dict[str, IdleTimes]:
@@ -22,7 +24,8 @@ class SpellTimes:
         for uuid, spell in spells.items():
             since_utc_ns, seen_ns, times = self._known.get(uuid, (None, 0, IdleTimes()))
             if since_utc_ns != spell.since_utc_ns:
-                times = IdleTimes()
+                since_utc_ns, times = self._earlier.get(uuid, (None, IdleTimes()))
+                times = times if since_utc_ns == spell.since_utc_ns else IdleTimes()
             interval = intervals.get(uuid)
             if interval is not None and interval.end_ns > seen_ns:
                 seen_ns, times = interval.end_ns, _with(times, interval)

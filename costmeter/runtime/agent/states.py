@@ -6,17 +6,12 @@ from costmeter.clock import Anchor
 from costmeter.meter.activity import UNHELD
 from costmeter.meter.holder import HeldBy
 from costmeter.meter.interval import Interval
-from costmeter.runtime.agent.spelltimes import SpellTimes
 
 
 class NodeStates:
-    """Follows the last interval of each device. A change of holder alone breaks no row.
-
-    `spells` adds up the intervals of idle spells.
-    """
+    """Follows the last interval of each device. A change of holder alone breaks no row."""
 
     def __init__(self) -> None:
-        self.spells = SpellTimes()
         self._states: dict[str, tuple[str, int]] = {}
 
     @property

@@ -15,7 +15,7 @@ from costmeter.ledger.node.query import NodePart, opening
 from costmeter.ledger.node.record import Holders, IdleNoted, Line, Opening, RunSeen
 from costmeter.ledger.node.run import node_run
 from costmeter.ledger.record import RatesChange, SlotEntry
-from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idlememory import HolderMemory, IdleMemory
 from costmeter.meter.idling import IdleSpell, IdleUse, Reason
 from costmeter.meter.totals import net
 from tests.ledger.node.test_journal import FIRST, GPUS, LEE, MAYA, SECOND_GPU, again, written
@@ -94,6 +94,25 @@ def test_what_is_known_of_a_run_waits_for_it(tmp_path: Path, pid: int, ticks: in
     found = restored(tmp_path, again())
     assert ({FIRST: (MAYA,)} if still_holds else {}) == {uuid: held for uuid, held in found.holders.items() if held}
     assert {FIRST: replace(memory, runs=frozenset({MAYA.key}))} == found.idle
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_who_came_after_what_was_written_came_then(tmp_path: Path, is_idle: bool) -> None:
+    """Maya's GPU is idle, or has worked, and noted so; lee comes after two minutes, when its idle time cost 20 cents.
+
+    Each minute idles for 30 s at $12/h, which is 10 cents. What works is noted once, and works for lee as well.
+    """
+    spell = IdleSpell(WAITING, BEGAN_UTC_NS, Decimal(0)) if is_idle else None
+    memory = IdleMemory(BEGAN_NS + MINUTE, BEGAN_NS, BEGAN_NS, True, spell=spell)
+    *records, maya_and_lee, last = day()
+    records.insert(-1, IdleNoted(BEGAN_UTC_NS + MINUTE, FIRST, memory))
+    written(tmp_path, [*records, maya_and_lee, last], opened=True)
+    known = restored(tmp_path, again()).idle[FIRST]
+    assert known.holders == {
+        MAYA.key: HolderMemory(BEGAN_NS, Decimal(0), True),
+        LEE.key: HolderMemory(BEGAN_NS + 2 * MINUTE, Decimal("0.20"), not is_idle),
+    }
+    assert (known.spell, known.since_ns) == (spell, BEGAN_NS)
 
 
 @given(st.integers(0, 10**6))

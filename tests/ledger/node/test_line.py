@@ -24,7 +24,8 @@ from costmeter.ledger.node.record import (
 )
 from costmeter.ledger.record import Outcome
 from costmeter.meter.holder import Holder, HolderSource
-from costmeter.meter.idlememory import IdleMemory
+from costmeter.meter.idlememory import HolderMemory, IdleMemory
+from costmeter.meter.idletimes import IdleTimes
 from costmeter.meter.idling import REASONS, UNEXPLAINED, IdleSpell, IdleUse, Reason
 from costmeter.meter.progress import Progress
 from costmeter.meter.totals import Totals, totals
@@ -90,6 +91,7 @@ def test_runs_are_read_as_they_were_written(record: Line) -> None:
 reasons = st.sampled_from(REASONS)
 maybe_instants = st.none() | st.integers(-(2**50), 2**60)
 spells = st.none() | st.builds(IdleSpell, reasons, instants, prices)
+kept_by = st.builds(HolderMemory, st.integers(-(2**50), 2**60), prices, st.booleans(), maybe_instants)
 memories = st.builds(
     IdleMemory,
     instants,
@@ -100,12 +102,16 @@ memories = st.builds(
     maybe_instants,
     st.booleans(),
     spells,
+    st.just(frozenset()),
+    st.dictionaries(st.tuples(uids, words), kept_by, max_size=3),
+    maybe_instants,
+    st.none() | st.builds(IdleTimes, st.integers(0, 2**60), st.integers(0, 2**60)),
 )
 
 
 @given(st.builds(IdleNoted, instants, words, memories) | st.builds(ReasonRisen, instants, words, reasons))
 def test_what_is_known_of_idle_devices_is_read_as_it_was_written(record: Line) -> None:
-    """Every instant, the spell and its money come back; so does a reason that has risen."""
+    """Every instant, the spell and its money come back, of each holder too; so does a reason that has risen."""
     assert record == decode(encode(record))
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from costmeter.clock import Anchor
 from costmeter.meter.holder import Holder
+from costmeter.meter.idletimes import IdleTimes
 from costmeter.meter.interval import Interval
 from costmeter.runtime.agent.idlenotes import AGAIN_NS, AT_ONCE, IdleNotes
 from costmeter.runtime.idling import Idling
@@ -30,12 +31,12 @@ def idling() -> Idling:
 def test_a_spell_is_written_when_it_begins_and_when_it_is_over() -> None:
     """And not at the ticks between; a device at work is none to write of."""
     watched, at_ns = idling(), SECOND
-    notes, written = IdleNotes(watched), []
+    notes, written = IdleNotes(watched, lambda _: IdleTimes()), []
     for does, seconds in (("busy", 60), ("idle", 60), ("busy", 30)):
         for _ in range(seconds):
             watched.see(interval(at_ns, at_ns + SECOND, does), ANCHOR)
             at_ns += SECOND
-            written += list(notes.due(at_ns, at_ns))
+            written += list(notes.due(at_ns, at_ns, {}))
     assert [(62 * SECOND, 61 * SECOND), (137 * SECOND, None)] == [
         (note.at_utc_ns, note.memory.spell and note.memory.spell.since_utc_ns) for note in written
     ]
@@ -44,12 +45,12 @@ def test_a_spell_is_written_when_it_begins_and_when_it_is_over() -> None:
 def test_a_device_that_idles_every_other_minute_fills_no_journal() -> None:
     """In a day 720 spells begin: four are written at once and then two an hour, and each end of one written."""
     watched, at_ns, day_ns = idling(), 0, 24 * 60 * MINUTE
-    notes, written = IdleNotes(watched), []
+    notes, written = IdleNotes(watched, lambda _: IdleTimes()), []
     while at_ns < day_ns:
         for does, length_ns in (("busy", MINUTE), ("idle", MINUTE)):
             watched.see(interval(at_ns, at_ns + length_ns, does), ANCHOR)
             at_ns += length_ns
-            written += list(notes.due(at_ns, at_ns))
+            written += list(notes.due(at_ns, at_ns, {}))
     begun = [note for note in written if note.memory.spell is not None]
     assert 0 < len(begun) <= AT_ONCE + day_ns // AGAIN_NS
     assert len(written) <= 2 * len(begun)
@@ -76,15 +77,15 @@ def test_who_goes_on_says_what_was_said() -> None:
 def test_a_spell_that_was_another_holders_is_written_off() -> None:
     """Whoever stays when the holder of a spell goes has one of its own: none that goes on brings it back."""
     watched, lee = idling(), Holder(1002, "r-2", "lee", "announced")
-    notes, at_ns = IdleNotes(watched), 10 * MINUTE
+    notes, at_ns = IdleNotes(watched, lambda _: IdleTimes()), 10 * MINUTE
     watched.see(interval(0, at_ns, "idle"), ANCHOR)
-    assert [0] == [note.memory.spell.since_utc_ns for note in notes.due(at_ns, at_ns) if note.memory.spell]
+    assert [0] == [note.memory.spell.since_utc_ns for note in notes.due(at_ns, at_ns, {}) if note.memory.spell]
     watched.hold({GPU: (MAYA, lee)}, at_ns)
     watched.see(interval(at_ns, at_ns + SECOND, "idle"), ANCHOR)
-    assert [] == list(notes.due(at_ns + SECOND, at_ns + SECOND))
+    assert [] == list(notes.due(at_ns + SECOND, at_ns + SECOND, {}))
     watched.hold({GPU: (lee,)}, at_ns + SECOND)
     watched.see(interval(at_ns + SECOND, at_ns + 2 * SECOND, "idle"), ANCHOR)
-    (note,) = notes.due(at_ns + 2 * SECOND, at_ns + 2 * SECOND)
+    (note,) = notes.due(at_ns + 2 * SECOND, at_ns + 2 * SECOND, {})
     assert (note.memory.since_ns, note.memory.has_computed) == (at_ns, False)
     assert note.memory.spell is not None
     assert note.memory.spell.since_utc_ns == at_ns

@@ -6,15 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from costmeter.clock import ManualClock
+from costmeter.ledger.node.query import opening
 from costmeter.meter.activity import State
 from costmeter.meter.idletimes import IdleTimes
 from costmeter.meter.idling import IdleSpell
 from costmeter.meter.interval import Interval
+from costmeter.rates.book import Book
 from costmeter.runtime.agent.spelltimes import SpellTimes
 from tests.outputs.test_top import NODE
-from tests.runtime.heldnode import LEE, held_node
-from tests.runtime.metered import SECOND
+from tests.runtime.heldnode import LEE, HeldNode, held_node
+from tests.runtime.metered import BEGAN_UTC_NS, BOOTED_NS, SECOND
 from tests.runtime.test_recorder import owned_book
+from tests.sources.nodes import node
 
 SPELL = IdleSpell("waiting-for-data", 0, Decimal(0))
 
@@ -63,3 +67,56 @@ def test_the_agent_tells_them() -> None:
         busy, idle = run.devices[0].uuid, run.devices[4].uuid
     assert busy not in times
     assert (times[idle].idle_ns, times[idle].busy_ns) == pytest.approx((600 * SECOND, 0), abs=60 * SECOND)
+
+
+def test_a_spell_that_goes_on_has_its_times() -> None:
+    """What was idle for 40 s and busy for 20 before this process goes on from there, and another spell does not."""
+    earlier = {"GPU-a": (SPELL.since_utc_ns, IdleTimes(40, 20))}
+    times = SpellTimes(earlier)
+    assert {} == times.see({}, {})
+    assert {"GPU-a": IdleTimes(43, 20)} == times.see(interval(0, 3, "idle"), {"GPU-a": SPELL})
+    assert {"GPU-a": IdleTimes(43, 22)} == times.see(interval(3, 5, "busy"), {"GPU-a": SPELL})
+    other = IdleSpell("hang", 5, Decimal(0))
+    assert {"GPU-a": IdleTimes(4)} == times.see(interval(5, 9, "idle"), {"GPU-a": other})
+
+
+LOADS = """
+devices:
+  - name: NVIDIA H100 80GB HBM3
+    power_limit: 700 W
+    idle_power: 70 W
+    memory: 80 GiB
+    load:
+      repeat:
+        - {shape: constant, for: 4 s, power: 600 W, utilization: 99 %}
+        - {shape: constant, for: 8 s, power: 90 W, utilization: 0 %}
+"""
+
+
+def test_after_a_restart_the_part_of_the_time_is_what_it_was() -> None:
+    """A GPU that waits for data two thirds of the time has done so for ten minutes at the first reading after it.
+
+    Twice: what the second agent writes at its beginning is what the third goes on with.
+    """
+    clock = ManualClock(BEGAN_UTC_NS, BOOTED_NS)
+    library = node(LOADS, clock, BOOTED_NS)
+    run = HeldNode(library, clock, Book())
+    run.begin()
+    run.hold([LEE])
+    for _ in range(600):
+        run.tick()
+    for _ in range(3):
+        (uuid,) = run.snapshot.idle
+        times, since_utc_ns = run.snapshot.idle_times[uuid], run.snapshot.idle[uuid].since_utc_ns
+        assert times.idle_ns + times.busy_ns >= 580 * SECOND
+        assert times.idle_ns / (times.idle_ns + times.busy_ns) == pytest.approx(2 / 3, abs=0.02)
+        run.end()
+        part = run.folded[-1]
+        known = {uuid: noted.memory for uuid, noted in part.noted.items()}
+        opened = opening(part, clock.utc_ns())
+        run = HeldNode(library, clock, Book(), opened=opened, holders=part.holders, idle=known)
+        run.begin()
+        for _ in range(9):
+            run.tick()
+        assert run.snapshot.idle[uuid].since_utc_ns == since_utc_ns
+    run.source.close()
