@@ -38,7 +38,7 @@ class NodeSnapshot:
     `since_utc_ns` is since when each device is in its state; one that nobody holds is unheld, whatever it does.
     `opened` is since when the UTC day is metered, and what all devices had cost by then. `credits_at_zero` is whether
     prices can be negative since so short a time that what they paid back is shown as 0 still. `idle` has the
-    devices that are idle for a reason now, `idle_times` for how much of it this process saw them idle, `idle_reasons`
+    devices that are idle for a reason now, `idle_times` for how much of it they were seen idle, `idle_reasons`
     all reasons that a device has been idle for, and whether what that came to has stood at 0 for long enough. The rest
     is as in `Snapshot`.
     """

@@ -9,10 +9,13 @@ from costmeter.outputs.families import FAMILIES
 OF_NODES = 'job=~"$job", instance=~"$instance", cluster=~"$cluster"'
 #: Series recorded above the level of a node have no instance.
 OF_CLUSTERS = 'job=~"$job", cluster=~"$cluster"'
+#: A run's hosts may be scraped by several jobs: what is recorded of all of them has none.
+OF_ANY_JOB = 'cluster=~"$cluster"'
 #: Alerts of users, runs and months name no node, but what has the labels of one is
 #: filtered by them. `owner` is what all alerts of ours have.
 ALERTS_OF = 'owner=~".+", job=~"|$job", instance=~"|$instance", cluster=~"|$cluster"'
 ABOVE_NODES = ("cluster:", "run:", "user:", "project:")
+HOSTS = "run_hosts:"
 #: Rules evaluate these once for everybody: they have no labels at all.
 CONSTANTS = "costmeter:"
 #: A GPU as its node names it; two nodes may be scraped by two jobs.
@@ -32,6 +35,8 @@ def series(name: str, *matchers: str) -> str:
     """A selector of a metric or recorded series, filtered by the variables that its level has labels for."""
     if name.startswith(CONSTANTS):
         return name
+    if name.startswith(HOSTS):
+        return f"{name}{{{', '.join([*matchers, OF_ANY_JOB])}}}"
     level = OF_CLUSTERS if name.startswith(ABOVE_NODES) else OF_NODES
     return f"{name}{{{', '.join([*matchers, level])}}}"
 
@@ -142,13 +147,24 @@ def named(expression: str) -> str:
     return f"{expression} * on (gpu_uuid) group_left (instance, index, model) {facts}"
 
 
+def hour(hours: str) -> str:
+    """What was recorded of each full hour; of one at whose end nothing was recorded, what was last, if it went on.
+
+    The rules of the month read hours in the same way: a Prometheus that was away at a full hour loses none of it. What
+    is heard of no more, or not yet, as in a range that ends later than now, is nothing.
+    """
+    away = f"last_over_time({hours}[50m]) and last_over_time({hours}[50m] offset -50m)"
+    return f"(last_over_time({hours}[10m]) or {away})"
+
+
 def over_range(hours: str, rates: str, *by: str) -> str:
     """What a range came to: whole hours of the clock as recorded, and by rates what lies before and after them.
 
-    A rate of 5 minutes is taken at each minute, and stands for that minute. All that is filtered by the time of day
-    reads an hour at most, so that long ranges read few samples.
+    A recorded rate is taken at each minute, and stands for that minute: never one over `$__rate_interval`, which
+    grows with the range. All that is filtered by the time of day reads an hour at most, so that long ranges read few
+    samples; so the hour going on is not found in a range that ends after it.
     """
-    whole = f"{added(f'last_over_time({hours}[10m])', *by)} and on () vector(time()) >= {FROM} + 3600"
+    whole = f"{added(hour(hours), *by)} and on () vector(time()) >= {FROM} + 3600"
     each = added(rates, *by)
     before = f"{each} and on () vector(time()) > {FROM} <= {FIRST_HOUR} <= {TO}"
     after = f"{each} and on () vector(time()) > {LAST_HOUR} > {FIRST_HOUR}"

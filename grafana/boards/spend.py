@@ -15,7 +15,7 @@ from grafana.boards.frame import (
     typed,
 )
 from grafana.boards.panels import Panel, Query, Said, bars, figure, lines
-from grafana.boards.queries import OF_CLUSTERS, added, metric, over_range, per_hour, rate, series
+from grafana.boards.queries import OF_CLUSTERS, added, metric, over_range, per_hour, series
 from grafana.boards.tables import Column, listing
 from grafana.boards.units import (
     AGE,
@@ -38,10 +38,12 @@ GRAMS_NOW = "instance:costmeter_gpu_emissions_grams:rate5m"
 TIME_NOW = "cluster:costmeter_gpu_time_seconds:rate5m"
 TIME_HOUR = "cluster:costmeter_gpu_time_seconds:increase1h"
 SUNK_HOUR = "cluster:costmeter_runs_sunk_cost_usd:increase1h"
+SUNK_NOW = "cluster:costmeter_runs_sunk_cost_usd:rate1m"
 PROJECT = 'project=~"$project"'
 NOTHING_YET = "nothing in this range"
 IN_RANGE = (
-    "Within the chosen range, which is the month to date at first, in the browser's time zone; a few minutes late."
+    "Within the chosen range, which is the month to date at first, in the browser's time zone; a few minutes late. The"
+    " hour going on is in it where the range ends now, and is not where it ends later, as `This month` does."
 )
 
 
@@ -171,7 +173,7 @@ def _sunk() -> Panel:
         f" checkpoint: `costmeter report` knows. {IN_RANGE}",
         NOTHING_YET,
     )
-    sunk = over_range(series(SUNK_HOUR), rate(series(metric("runs_sunk_cost_{currency}"))), "outcome")
+    sunk = over_range(series(SUNK_HOUR), series(SUNK_NOW), "outcome")
     return bars(said, Query(sunk, "{{outcome}}"), FULL_MONEY_UNIT, decimals=2, color="red")
 
 

@@ -32,6 +32,8 @@ CONSTANTS = "costmeter:"
 OF_EVERYTHING = ("spend", "Forecast to the end of the month")
 #: Recorded above the nodes: they have no instance.
 ABOVE_NODES = ("cluster:", "run:", "user:", "project:")
+#: Recorded of the hosts of a run, whichever jobs scrape them: the run is joined to those of the chosen jobs.
+OF_ANY_JOB = "run_hosts:"
 
 
 def variable(board: dict[str, Any], name: str) -> dict[str, Any]:
@@ -123,7 +125,9 @@ def test_target_rate_interval_rule(query: Asked) -> None:
 def test_target_job_rule(query: Asked) -> None:
     """Each series is of the chosen jobs; alerts also of none, as those of a month are."""
     for each in parsed(query.expression):
-        if not each.metric.startswith(CONSTANTS) and (query.board, query.panel) != OF_EVERYTHING:
+        if each.metric.startswith(OF_ANY_JOB):
+            assert "and on (cluster, run_id) max_over_time(run:costmeter_info{" in query.expression
+        elif not each.metric.startswith(CONSTANTS) and (query.board, query.panel) != OF_EVERYTHING:
             assert ("=~|$job" if each.metric.startswith("ALERTS") else "=~$job") == each.matchers.get("job"), each
 
 
@@ -133,7 +137,7 @@ def test_target_instance_rule(query: Asked) -> None:
     for each in parsed(query.expression):
         if each.metric.startswith("ALERTS"):
             assert each.matchers["instance"] == "=~|$instance"
-        elif not each.metric.startswith((CONSTANTS, *ABOVE_NODES)):
+        elif not each.metric.startswith((CONSTANTS, OF_ANY_JOB, *ABOVE_NODES)):
             assert "=~$instance" in (each.matchers.get("instance"), _second(query.expression, each)), each
 
 
