@@ -7,7 +7,7 @@ message.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -252,6 +252,16 @@ class _Words:
     def after(self) -> str:
         """For the end of a message."""
         return f": {self.error}" if self.error else ""
+
+
+def quoted(text: str) -> str:
+    """A string of PromQL, whose escapes are Go's: two halves of a character, as JSON has them, are none."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def any_of(texts: Iterable[str]) -> str:
+    """What a label is to match (`=~`) to be one of these."""
+    return quoted("|".join(map(re.escape, texts)))
 
 
 def _is_nan(point: object) -> bool:

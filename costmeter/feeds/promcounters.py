@@ -4,14 +4,12 @@ A counter's highest value is exact, where `increase()` would extrapolate. Where 
 from zero), or was scraped under several addresses, every sample is asked for.
 """
 
-import json
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
-from costmeter.feeds.promapi import Prometheus, Stretch, TooMuch
+from costmeter.feeds.promapi import Prometheus, Stretch, TooMuch, any_of, quoted
 
 #: The labels that say whose a series is, and those that say what of it; the others say where it was scraped.
 _WHOSE = ("cluster", "run_id", "host", "meter")
@@ -125,7 +123,7 @@ class Counters:
     ) -> None:
         self._server, self._families, self._starts = server, families, starts
         self._telling, self._windows = telling, windows
-        self._of = "" if run_id is None else f"{{run_id={json.dumps(run_id)}}}"
+        self._of = "" if run_id is None else f"{{run_id={quoted(run_id)}}}"
         self._last: dict[tuple[str, _Key], Counter] = {}
         #: Some samples could not be had: a counter that fell is counted from its highest value only.
         self.is_least = False
@@ -183,7 +181,7 @@ class Counters:
         runs = sorted({whose[1] for whose in fallen})
         found: dict[_Key, list[Stretch]] = {}
         for first in range(0, len(runs), _AT_ONCE):
-            of = json.dumps("|".join(map(re.escape, runs[first : first + _AT_ONCE])))
+            of = any_of(runs[first : first + _AT_ONCE])
             try:
                 stretches = self._server.samples(f"{family}{{run_id=~{of}}}[{window.text}]", window.end_seconds)
             except TooMuch:

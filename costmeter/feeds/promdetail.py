@@ -1,11 +1,10 @@
 """What one run told of itself, as a Prometheus remembers it: money by phase, steps, tokens."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from costmeter.feeds.promapi import Prometheus
+from costmeter.feeds.promapi import Prometheus, quoted
 from costmeter.feeds.promcounters import Counters, Grown, Window, key_of
 from costmeter.feeds.promruns import TIME, SeenRun
 
@@ -49,6 +48,6 @@ def _phases(server: Prometheus, run: SeenRun, window: Window) -> tuple[dict[str,
 
 def _furthest(server: Prometheus, run: SeenRun, window: Window, what: str) -> Decimal | None:
     """The most that was reached on any host: the run itself counts them, whatever became of an agent meanwhile."""
-    query = f"max_over_time(costmeter_run_{what}_total{{run_id={json.dumps(run.id)}}}[{window.text}])"
+    query = f"max_over_time(costmeter_run_{what}_total{{run_id={quoted(run.id)}}}[{window.text}])"
     told = ((key_of(sample.labels)[0], sample.value) for sample in server.values(query, window.end_seconds))
     return max((value for whose, value in told if whose[0] == run.cluster and whose[2] in run.by_host), default=None)

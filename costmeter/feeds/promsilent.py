@@ -1,13 +1,12 @@
 """Which targets are not scraped, of jobs that scrape costmeter: also where none of a job answers, or of all jobs."""
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TypeAlias
 
-from costmeter.feeds.promapi import Sample
+from costmeter.feeds.promapi import Sample, any_of
 from costmeter.feeds.promtargets import GPUS, Instant
 
 _COST = re.compile(r"costmeter_gpu_cost_([a-z]{3})_total")
@@ -68,7 +67,7 @@ def silent(server: Instant) -> Silent:
 
 
 def _told(server: Instant, jobs: Collection[str], remembered: str) -> Iterator[tuple[str, list[str]]]:
-    of = json.dumps("|".join(map(re.escape, sorted(jobs))))
+    of = any_of(sorted(jobs))
     names = f"costmeter_gpu_cost_[a-z]{{3}}_total|{GPUS}"
     series = f'{{__name__=~"{names}",state=~"|busy",job=~{of}}}{remembered}'
     each = f"last_over_time({series})" if remembered else series

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from costmeter.meter.interval import Interval
+
 
 @dataclass(frozen=True, slots=True)
 class IdleTimes:
@@ -9,6 +11,15 @@ class IdleTimes:
 
     idle_ns: int = 0
     busy_ns: int = 0
+
+    def after(self, interval: Interval) -> "IdleTimes":
+        """With one interval more."""
+        length_ns = interval.end_ns - interval.start_ns
+        if interval.state == "idle":
+            return IdleTimes(self.idle_ns + length_ns, self.busy_ns)
+        if interval.state == "busy":
+            return IdleTimes(self.idle_ns, self.busy_ns + length_ns)
+        return self
 
     def __sub__(self, other: "IdleTimes") -> "IdleTimes":
         """What is more than others; never below 0."""

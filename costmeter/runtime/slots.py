@@ -100,7 +100,7 @@ class Slots(Generic[R]):
     ) -> dict[str, Reason]:
         """Why devices were idle that somebody held: each that was has a reason, be it that nobody knows one."""
         found = self._minutes.reasons(edge_utc_ns)
-        idle = (uuid for uuid, did in devices.items() if (did.idle_nanoseconds or uuid in found))
+        idle = (uuid for uuid, did in devices.items() if did.idle_nanoseconds or uuid in found)
         held = (uuid for uuid in idle if self._is_held(uuid, doing))
         return {uuid: found[uuid] if uuid in found else self._unasked(uuid, end_utc_ns) for uuid in held}
 

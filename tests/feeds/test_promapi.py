@@ -10,7 +10,7 @@ import pytest
 
 from costmeter.errors import CostmeterError, UsageError
 from costmeter.feeds.http import Limits
-from costmeter.feeds.promapi import LESS_TIME, Prometheus
+from costmeter.feeds.promapi import LESS_TIME, Prometheus, any_of, quoted
 from tests.feeds.servers import Request, Said, always, serving
 
 SECRET = "s3cret-t0ken"
@@ -251,3 +251,9 @@ def test_names_are_names(tmp_path: Path) -> None:
         assert ["a", "b"] == asking(server.base).names("{}", 0, 1)
     with serving(always('{"status": "success", "data": [1]}')) as server, pytest.raises(CostmeterError, match="names"):
         asking(server.base).names("{}", 0, 1)
+
+
+def test_a_string_of_promql_is_one_that_go_reads() -> None:
+    """Go takes no half of a surrogate pair for a character (its spec, "Rune literals"): each is written as it is."""
+    assert '"r-\\"\U0001f680\\\\"' == quoted('r-"\U0001f680\\')
+    assert '"a\\\\.b|\u00e9"' == any_of(["a.b", "\u00e9"])

@@ -181,12 +181,14 @@ def test_amtool_takes_the_alertmanager() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-WEEK = """
+#: Tests of days, of which only the rules of idle money are evaluated.
+OF_IDLENESS = """
 rule_files: [costmeter.yml, costmeter-alerts.yml]
 evaluation_interval: 5m
 group_eval_order: [costmeter-thresholds, costmeter-nodes, costmeter-holders, costmeter-runs, costmeter-hours,
   costmeter-idle]
-tests:
+"""
+WEEK = """tests:
   - name: one GPU of 1.69 USD/h idles for a week, and then works
     interval: 2m
     input_series:
@@ -221,17 +223,12 @@ def test_a_week_of_little_is_told(tmp_path: Path) -> None:
     idle money are evaluated, because a week has many evaluations.
     """
     write_rules_of_idleness(tmp_path)
-    (tmp_path / "test.yml").write_text(WEEK)
+    (tmp_path / "test.yml").write_text(OF_IDLENESS + WEEK)
     assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
 
 
 #: Four hours at 30 dollars an hour, then a minute's worth of it every three hours: 120 dollars, and 4 a day.
-MORNING = """
-rule_files: [costmeter.yml, costmeter-alerts.yml]
-evaluation_interval: 5m
-group_eval_order: [costmeter-thresholds, costmeter-nodes, costmeter-holders, costmeter-runs, costmeter-hours,
-  costmeter-idle]
-tests:
+MORNING = """tests:
   - name: one bad morning, and half a dollar now and then
     interval: 2m
     input_series:
@@ -254,7 +251,7 @@ def test_one_bad_morning_is_not_told_all_week(tmp_path: Path) -> None:
     """It is told that day; a minute of idleness afterwards is not, although seven days are above 100 dollars."""
     write_rules_of_idleness(tmp_path)
     minutes = " ".join(f"{120 + each / 2}x88 {120.5 + each / 2}" for each in range(24))
-    (tmp_path / "test.yml").write_text(MORNING.replace("MINUTES", minutes))
+    (tmp_path / "test.yml").write_text(OF_IDLENESS + MORNING.replace("MINUTES", minutes))
     assert "SUCCESS" in promtool("test", "rules", str(tmp_path / "test.yml"))
 
 

@@ -41,8 +41,9 @@ def query(panel: str, place: int, began_minutes: int, ended_minutes: int, **put_
     return text
 
 
-def judge(folder: Path, series: dict[str, str], expected: Sequence[tuple[str, int, float]], **more: object) -> None:
-    """Have promtool ask each query at a minute, and compare to the cent."""
+def judged(folder: Path, series: dict[str, str], expected: Sequence[tuple[str, int, float]], **more: object) -> str:
+    """What promtool says where it asks each query at a minute, and compares to the cent: SUCCESS, or a failure."""
+    assert expected
     test = {
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [
@@ -58,7 +59,7 @@ def judge(folder: Path, series: dict[str, str], expected: Sequence[tuple[str, in
     file = folder / "test.yml"
     rules = [str(RULES / "costmeter.yml")] if more["interval"] == "1m" else []
     file.write_text(json.dumps({"rule_files": rules, "evaluation_interval": "1m", "tests": [test]}))
-    assert "SUCCESS" in promtool("test", "rules", str(file))
+    return promtool("test", "rules", str(file))
 
 
 def test_a_range_costs_what_its_minutes_cost(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_a_range_costs_what_its_minutes_cost(tmp_path: Path) -> None:
         for panel in PANELS
         for began, ended, cost in ranges
     ]
-    judge(tmp_path, BURNS, expected, interval="1m")
+    assert "SUCCESS" in judged(tmp_path, BURNS, expected, interval="1m")
 
 
 def _either(panel: str, began: int, ended: int) -> str:
@@ -84,7 +85,7 @@ def _either(panel: str, began: int, ended: int) -> str:
 
 def test_five_hours_emit_what_they_emit(tmp_path: Path) -> None:
     """A kilogram a minute is 300,000 g."""
-    judge(tmp_path, BURNS, [(query("CO2e", 0, 0, 300), 300, 300_000.0)], interval="1m")
+    assert "SUCCESS" in judged(tmp_path, BURNS, [(query("CO2e", 0, 0, 300), 300, 300_000.0)], interval="1m")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_the_band_of_the_forecast_counts_hours_in_which_nothing_ran(
     title, now = "Forecast to the end of the month", 8 * 24 * 60
     # Each of low, expected and high is asked for twice, below a dollar and from there on.
     found = [(query(title, place, 0, now), now, value) for place, value in ((1, low), (3, 12_040.0), (5, 12_040.0))]
-    judge(tmp_path, series, found, interval="1h")
+    assert "SUCCESS" in judged(tmp_path, series, found, interval="1h")
 
 
 @pytest.mark.parametrize("interval", ["1h", "3h"])
@@ -119,7 +120,7 @@ def test_money_of_a_failed_run_counts_once_whatever_grafanas_interval_is(
     failed = 'costmeter_runs_sunk_cost_usd_total{instance="a:1",job="c",outcome="failed"}'
     values = f"0x{minute - 1} 50x{249 - minute} 140x60"
     asked_for = query("Sunk cost by outcome", 0, 30, 270, __rate_interval=interval)
-    judge(tmp_path, {failed: values}, [(asked_for, 270, 140.0)], interval="1m")
+    assert "SUCCESS" in judged(tmp_path, {failed: values}, [(asked_for, 270, 140.0)], interval="1m")
 
 
 #: 36 USD an hour, of which a Prometheus that was away from 9:45 to 10:10 has what it recorded before and after.
@@ -131,7 +132,7 @@ HOURS = {
 def test_prometheus_that_was_away_at_a_full_hour_loses_none(tmp_path: Path) -> None:
     """26 hours of 36 are 936, as are those of which a range ends five hours ahead: what has not come costs nothing."""
     found = [(_either("Spent in the range", 0, ended), ended, 936.0) for ended in (26 * 60, 31 * 60)]
-    judge(tmp_path, HOURS, found, interval="5m")
+    assert "SUCCESS" in judged(tmp_path, HOURS, found, interval="5m")
 
 
 def test_the_month_loses_no_hour_at_whose_end_prometheus_was_away(tmp_path: Path) -> None:
@@ -193,4 +194,4 @@ def test_a_run_of_the_list_costs_what_all_its_hosts_cost(tmp_path: Path) -> None
             ("paris/moved", 170.0), ("paris/jobs", 130.0), ("paris/train", 500.0), ("oslo/train", 300.0),
         )
     ]  # fmt: skip
-    judge(tmp_path, series, expected, interval="1m")
+    assert "SUCCESS" in judged(tmp_path, series, expected, interval="1m")

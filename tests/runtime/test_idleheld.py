@@ -146,12 +146,18 @@ def test_who_stays_when_others_go_begins_with_himself() -> None:
     assert found.spells[GPU] == IdleSpell("unexplained", 60 * MINUTE, Decimal(100))
 
 
-def test_who_was_there_when_it_began_keeps_the_spell() -> None:
-    """Of two that share a GPU from before it fell idle either may go: the other was idle as long, for as much."""
+def both_at_work() -> Idling:
+    """Two share a GPU from before it falls idle, at the second minute."""
     found = idling()
     found.hold({GPU: (LEE,)}, 0)
     found.hold({GPU: (LEE, MAYA)}, MINUTE)
     found.see(interval(0, 2 * MINUTE, "busy"), ANCHOR)
+    return found
+
+
+def test_who_was_there_when_it_began_keeps_the_spell() -> None:
+    """Of two that share a GPU from before it fell idle either may go: the other was idle as long, for as much."""
+    found = both_at_work()
     found.list({GPU: (4,)}, 2 * MINUTE)
     found.see(interval(2 * MINUTE, 8 * MINUTE, "idle"), ANCHOR)
     found.hold({GPU: (MAYA,)}, 8 * MINUTE)
@@ -205,10 +211,7 @@ def test_who_went_while_no_agent_ran_takes_his_spell_along() -> None:
 
 def test_who_was_there_when_it_fell_idle_keeps_the_spell_after_a_restart() -> None:
     """Of two from before it fell idle either may go, after a restart too: the spell is as old, and the other's."""
-    found = idling()
-    found.hold({GPU: (LEE,)}, 0)
-    found.hold({GPU: (LEE, MAYA)}, MINUTE)
-    found.see(interval(0, 2 * MINUTE, "busy"), ANCHOR)
+    found = both_at_work()
     found.see(interval(2 * MINUTE, 8 * MINUTE, "idle"), ANCHOR)
     after = _gone_on(found, (LEE, MAYA), 8 * MINUTE)
     after.hold({GPU: (MAYA,)}, 9 * MINUTE)

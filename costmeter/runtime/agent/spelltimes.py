@@ -28,16 +28,7 @@ class SpellTimes:
                 times = times if since_utc_ns == spell.since_utc_ns else IdleTimes()
             interval = intervals.get(uuid)
             if interval is not None and interval.end_ns > seen_ns:
-                seen_ns, times = interval.end_ns, _with(times, interval)
+                seen_ns, times = interval.end_ns, times.after(interval)
             known[uuid] = spell.since_utc_ns, seen_ns, times
         self._known = known
         return {uuid: times for uuid, (_, _, times) in known.items()}
-
-
-def _with(times: IdleTimes, interval: Interval) -> IdleTimes:
-    length_ns = interval.end_ns - interval.start_ns
-    if interval.state == "idle":
-        return IdleTimes(times.idle_ns + length_ns, times.busy_ns)
-    if interval.state == "busy":
-        return IdleTimes(times.idle_ns, times.busy_ns + length_ns)
-    return times
